@@ -1,0 +1,3 @@
+"""Counterfactual explanations of image classifiers."""
+
+__version__ = "0.1.0"

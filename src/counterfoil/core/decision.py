@@ -1,0 +1,93 @@
+"""Turns what a network puts out into K-way logits, so that every method explains every kind of model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+
+
+class Decision(ABC):
+    """A rule that reads K >= 2 class logits off a network's raw outputs."""
+
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes where the rule itself knows them, else None."""
+
+    @abstractmethod
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Map raw outputs (B, ...) to logits (B, K)."""
+
+    def bind(self, attribute_names: Sequence[str]) -> Decision:
+        """Return the same rule with names resolved against the data's attributes; rules without names return themselves."""
+        return self
+
+
+class Classes(Decision):
+    """Multi-class logits (B, K), taken as they are."""
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        if outputs.ndim != 2 or outputs.shape[1] < 2:
+            raise UserError(
+                f"decision Classes() expects logits of shape (B, K) with K >= 2, found {tuple(outputs.shape)}; "
+                "for a single output use counterfoil.core.decision.Attribute or Threshold"
+            )
+        return outputs
+
+
+class Attribute(Decision):
+    """One column of a multi-label network as two classes: s -> (-s/2, s/2), so that softmax equals sigmoid(s).
+
+    Args:
+        name: the attribute's name among the data's attributes; not needed for a network with one output.
+        index: the column, where names are unknown.
+    """
+
+    def __init__(self, name: str | None = None, index: int | None = None) -> None:
+        self.name = name
+        self.index = index
+        label = name if name is not None else f"output {index or 0}"
+        self.class_names = (f"not {label}", label)
+
+    def bind(self, attribute_names: Sequence[str]) -> Attribute:
+        """Find the column of `name`; raises UserError with the known names where it is missing."""
+        if self.index is not None or self.name is None:
+            return self
+        if self.name not in attribute_names:
+            raise UserError(f"attribute={self.name} is not in the data; known attributes: {', '.join(attribute_names) or 'none'}")
+        return Attribute(self.name, list(attribute_names).index(self.name))
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        outputs = outputs.reshape(outputs.shape[0], -1)
+        if self.index is None and outputs.shape[1] > 1:
+            raise UserError(f"decision Attribute({self.name!r}) needs `index` for a network with {outputs.shape[1]} outputs")
+        return _two_way(outputs[:, self.index or 0])
+
+
+class Threshold(Decision):
+    """A regression output r (B,) or (B, 1) against a value: s = (r - value) / scale -> (-s/2, s/2).
+
+    Args:
+        value: the boundary, in the output's unit.
+        scale: the difference from `value` that counts as one logit, > 0.
+    """
+
+    def __init__(self, value: float, scale: float = 1.0) -> None:
+        if scale <= 0:
+            raise UserError(f"decision Threshold: scale must be > 0, found {scale}")
+        self.value = value
+        self.scale = scale
+        self.class_names = (f"below {value:g}", f"above {value:g}")
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        outputs = outputs.reshape(outputs.shape[0], -1)
+        if outputs.shape[1] != 1:
+            raise UserError(f"decision Threshold expects one output per input, found {outputs.shape[1]}")
+        return _two_way((outputs[:, 0] - self.value) / self.scale)
+
+
+def _two_way(score: Tensor) -> Tensor:
+    return torch.stack((-score / 2, score / 2), dim=1)

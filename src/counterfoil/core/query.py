@@ -1,0 +1,98 @@
+"""What is asked: a batch of independent questions "what change makes the classifier say t?"."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Query:
+    """A batch of B independent questions; every part of a recipe receives one and holds no data itself.
+
+    Attributes:
+        factual: (B, C, H, W) in [0, 1].
+        target: (B,) int64, the class asked for.
+        classifier: the frozen model explained.
+        confidence: target probability to reach, in (0, 1].
+        generator: a generative model, or None.
+        mask: (B, 1, H, W) bool, True where the input must not change, or None.
+        answer: (B,) int64, which of several answers to the same question this row is; answer 0 starts undisturbed.
+    """
+
+    factual: Tensor
+    target: Tensor
+    classifier: nn.Module
+    confidence: float = 0.5
+    generator: Any = None
+    mask: Tensor | None = None
+    answer: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.factual.shape[0]
+
+    def __getitem__(self, rows: Tensor) -> Query:
+        """The questions in `rows` (int64 or bool); cached logits go along."""
+        part = replace(
+            self,
+            factual=self.factual[rows],
+            target=self.target[rows],
+            mask=None if self.mask is None else self.mask[rows],
+            answer=None if self.answer is None else self.answer[rows],
+        )
+        if "logits" in self.__dict__:
+            part.__dict__["logits"] = self.logits[rows]
+        if "seeds" in self.__dict__:
+            chosen = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+            part.__dict__["seeds"] = [self.seeds[int(i)] for i in chosen]
+        return part
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The classifier's logits (B, K) on the factuals, without gradient."""
+        with torch.no_grad():
+            logits: Tensor = self.classifier(self.factual)
+        return logits
+
+    @property
+    def source(self) -> Tensor:
+        """The class (B,) that the classifier gives the factuals."""
+        return self.logits.argmax(1)
+
+    def reached(self, logits: Tensor) -> Tensor:
+        """Whether logits (B, K) say the target with at least the asked confidence: bool (B,)."""
+        probability = logits.softmax(1).gather(1, self.target[:, None])[:, 0]
+        return (logits.argmax(1) == self.target) & (probability >= self.confidence)
+
+    def keep(self, x: Tensor) -> Tensor:
+        """Put the factual's values back where the mask forbids a change."""
+        return x if self.mask is None else torch.where(self.mask, self.factual, x)
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """One seed a row, from the row's own content, target and answer: a draw never depends on the batch."""
+        pixels = (self.factual.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous().numpy()
+        answers = [0] * len(self) if self.answer is None else self.answer.tolist()
+        return [
+            zlib.crc32(row.tobytes(), zlib.crc32(f"{target} {answer}".encode()))
+            for row, target, answer in zip(pixels, self.target.tolist(), answers, strict=True)
+        ]
+
+    def randn(self, *shape: int, stream: int = 0) -> Tensor:
+        """Standard normal draws (B, *shape), each row from its own seed; another `stream` gives other numbers."""
+        return self._draw(torch.randn, shape, stream)
+
+    def rand(self, *shape: int, stream: int = 0) -> Tensor:
+        """Uniform draws in [0, 1), (B, *shape), each row from its own seed; another `stream` gives other numbers."""
+        return self._draw(torch.rand, shape, stream)
+
+    def _draw(self, draw: Any, shape: tuple[int, ...], stream: int) -> Tensor:
+        rows = [
+            draw(shape, generator=torch.Generator().manual_seed(seed * 65_537 + stream), dtype=torch.float32) for seed in self.seeds
+        ]
+        return torch.stack(rows).to(self.factual)
