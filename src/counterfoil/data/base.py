@@ -1,0 +1,300 @@
+"""What a data set is to the rest of the project: uint8 images in three splits, served by index."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from counterfoil.core.errors import UserError
+
+MAX_VAL = 10_000
+"""A validation split held out of the training images never holds more than this."""
+
+
+class Batch(NamedTuple):
+    """Images x (B, C, H, W) float32 in [0, 1], labels y (B,) int64, attributes a (B, A) float32 in {0, 1} or None."""
+
+    x: Tensor
+    y: Tensor
+    a: Tensor | None
+
+
+class Images(Dataset[Batch]):
+    """One split, held as uint8 and turned into float a batch at a time: x = images[index] / 255.
+
+    Args:
+        images: uint8 (N, C, H, W), in memory or backed by a memory map.
+        labels: int64 (N,).
+        attributes: uint8 (N, A) in {0, 1}, or None.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, attributes: Tensor | None = None) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise ValueError(f"images must be uint8 (N, C, H, W), found {images.dtype} {tuple(images.shape)}")
+        lengths = [len(rows) for rows in (images, labels, attributes) if rows is not None]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"images, labels and attributes differ in length: {lengths}")
+        self.images = images
+        self.labels = labels.to(torch.int64)
+        self.attributes = attributes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
+        """The rows asked for in one vectorised go; a single int gives one image without a batch dimension."""
+        rows = index if isinstance(index, int | slice | Tensor) else torch.as_tensor(index)
+        attributes = None if self.attributes is None else self.attributes[rows].to(torch.float32)
+        return Batch(self.images[rows].to(torch.float32).div_(255), self.labels[rows], attributes)
+
+    def take(self, rows: Tensor | slice) -> Images:
+        """The split that holds these rows alone; a slice shares memory, an index copies."""
+        return Images(self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows])
+
+
+class EpochSampler(Sampler[list[int]]):
+    """Index lists, a batch each, whose order is a function of (seed, epoch) alone, so that a resumed run sees the same batches.
+
+    Args:
+        length: number of rows.
+        batch_size: rows a batch.
+        seed: of the order; not used without `shuffle`.
+        shuffle: a new order each epoch, else rows in order.
+        drop_last: leave out the last batch where it is short, unless it is the only one.
+    """
+
+    def __init__(self, length: int, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = False) -> None:
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.drop_last = drop_last and length > batch_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next; Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.batch_size if self.drop_last else -(-self.length // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.length, generator=generator)
+        else:
+            order = torch.arange(self.length)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield order[start : start + self.batch_size].tolist()
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a data set loads: its splits and their names. Without `val`, one is held out of `train`."""
+
+    train: Images
+    test: Images
+    class_names: tuple[str, ...]
+    val: Images | None = None
+    attribute_names: tuple[str, ...] = ()
+
+
+class ImageData(LightningDataModule, ABC):
+    """A data set in three splits; a new one writes `load` and, where it has options that change the content, `options`.
+
+    The splits are loaded when first asked for, by `setup` or by reading any property below `identity`.
+
+    Args:
+        name: what the set is called in hashes, messages and reports; None: the class's own name for it.
+        batch_size: rows a batch, for all three loaders.
+        seed: of the validation split and of the order of training batches.
+        limit: keep this many images of each split, classes in proportion; None: all.
+        attribute: make the labels this attribute's 0/1; None: the data's own classes.
+        val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no split of its own.
+
+    Raises:
+        UserError: an option out of range, an attribute that the data lack or that is the same in every training image.
+    """
+
+    name: str = "images"
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        batch_size: int = 128,
+        seed: int = 0,
+        limit: int | None = None,
+        attribute: str | None = None,
+        val_fraction: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.name = name or self.name
+        if batch_size < 1:
+            raise UserError(f"data.batch_size={batch_size}: expected at least 1")
+        if limit is not None and limit < 1:
+            raise UserError(f"data.limit={limit}: expected at least 1, or null for all images")
+        if not 0 < val_fraction < 1:
+            raise UserError(f"data.val_fraction={val_fraction}: expected a number between 0 and 1")
+        self.batch_size = batch_size
+        self.seed = seed
+        self.limit = limit
+        self.attribute = attribute
+        self.val_fraction = val_fraction
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Read the data; called once."""
+
+    def options(self) -> dict[str, Any]:
+        """Options of the subclass that change the content."""
+        return {}
+
+    @property
+    def images_identity(self) -> dict[str, Any]:
+        """What makes the images what they are, whatever is asked about them; nothing is loaded."""
+        return {"name": self.name, "seed": self.seed, "limit": self.limit, "val_fraction": self.val_fraction, **self.options()}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes images and labels what they are; nothing is loaded."""
+        return {**self.images_identity, "attribute": self.attribute}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load all splits; a second call does nothing."""
+        _ = self._splits
+
+    @property
+    def train(self) -> Images:
+        """The training split."""
+        return self._splits.train
+
+    @property
+    def val(self) -> Images:
+        """The validation split."""
+        assert self._splits.val is not None
+        return self._splits.val
+
+    @property
+    def test(self) -> Images:
+        """The test split."""
+        return self._splits.test
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each label."""
+        return self._splits.class_names
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """A name for each column of `attributes`; empty where there are none."""
+        return self._splits.attribute_names
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.train.images.shape[1]
+
+    @property
+    def size(self) -> int:
+        """H, which equals W."""
+        return self.train.images.shape[-1]
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches, another order each epoch, the short last one left out."""
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation batches in order."""
+        return self._loader(self.val, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test batches in order."""
+        return self._loader(self.test, shuffle=False)
+
+    def _loader(self, images: Images, *, shuffle: bool) -> DataLoader[Batch]:
+        sampler = EpochSampler(len(images), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle)
+        return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0)
+
+    @cached_property
+    def _splits(self) -> Splits:
+        splits = self.load()
+        if splits.val is None:
+            splits = hold_out(splits, self.val_fraction, self.seed)
+        assert splits.val is not None
+        if self.limit is not None:
+            first = (_first(part, self.limit) for part in (splits.train, splits.val, splits.test))
+            splits = replace(splits, **dict(zip(("train", "val", "test"), first, strict=True)))
+        return splits if self.attribute is None else bind(splits, self.attribute, self.name)
+
+
+def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:
+    """Ascending indices (n,) with the classes in proportion, every class at least once where n >= K.
+
+    Rows are taken in order of (rank within the class) / (size of the class).
+
+    Args:
+        labels: int64 (N,).
+        n: how many; more than N gives all.
+        seed: draw the rows of each class; None takes the first ones.
+    """
+    if seed is None:
+        order = torch.arange(len(labels))
+    else:
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    shuffled = labels[order]
+    by_class = shuffled.argsort(stable=True)
+    counts = shuffled.bincount()
+    starts = counts.cumsum(0) - counts
+    rank = torch.empty_like(by_class)
+    rank[by_class] = torch.arange(len(labels)) - starts[shuffled[by_class]]
+    chosen = (rank.double() / counts[shuffled]).argsort(stable=True)[:n]
+    return order[chosen].sort().values
+
+
+def hold_out(splits: Splits, fraction: float, seed: int) -> Splits:
+    """Split the training images into train and val, stratified; every class keeps at least one training image."""
+    total = len(splits.train)
+    size = max(1, min(round(fraction * total), MAX_VAL))
+    kept = stratified(splits.train.labels, total - size, seed)
+    held = torch.ones(total, dtype=torch.bool)
+    held[kept] = False
+    return replace(splits, train=splits.train.take(kept), val=splits.train.take(held.nonzero()[:, 0]))
+
+
+def bind(splits: Splits, attribute: str, name: str) -> Splits:
+    """Make the labels an attribute's 0/1, with the classes ("not A", "A")."""
+    if attribute not in splits.attribute_names:
+        known = ", ".join(splits.attribute_names) or "none"
+        raise UserError(f"attribute={attribute} is not in data={name}; known attributes: {known}")
+    column = splits.attribute_names.index(attribute)
+    parts = {part: _relabelled(getattr(splits, part), column) for part in ("train", "val", "test")}
+    values = parts["train"].labels.unique().tolist()
+    if len(values) < 2:
+        raise UserError(
+            f"attribute={attribute} is {values[0]} in all {len(parts['train'])} training images of data={name}; choose an attribute that varies"
+            " (or a larger data.limit)"
+        )
+    return replace(splits, class_names=(f"not {attribute}", attribute), **parts)
+
+
+def _relabelled(images: Images, column: int) -> Images:
+    assert images.attributes is not None
+    return Images(images.images, images.attributes[:, column], images.attributes)
+
+
+def _first(images: Images, limit: int) -> Images:
+    return images if len(images) <= limit else images.take(stratified(images.labels, limit))
