@@ -236,8 +236,8 @@ class ImageData(LightningDataModule, ABC):
             splits = hold_out(splits, self.val_fraction, self.seed)
         assert splits.val is not None
         if self.limit is not None:
-            first = (_first(part, self.limit) for part in (splits.train, splits.val, splits.test))
-            splits = replace(splits, **dict(zip(("train", "val", "test"), first, strict=True)))
+            train, val, test = (_first(part, self.limit) for part in (splits.train, splits.val, splits.test))
+            splits = replace(splits, train=train, val=val, test=test)
         return splits if self.attribute is None else bind(splits, self.attribute, self.name)
 
 
@@ -251,10 +251,7 @@ def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:
         n: how many; more than N gives all.
         seed: draw the rows of each class; None takes the first ones.
     """
-    if seed is None:
-        order = torch.arange(len(labels))
-    else:
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.arange(len(labels)) if seed is None else torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     shuffled = labels[order]
     by_class = shuffled.argsort(stable=True)
     counts = shuffled.bincount()
@@ -281,14 +278,14 @@ def bind(splits: Splits, attribute: str, name: str) -> Splits:
         known = ", ".join(splits.attribute_names) or "none"
         raise UserError(f"attribute={attribute} is not in data={name}; known attributes: {known}")
     column = splits.attribute_names.index(attribute)
-    parts = {part: _relabelled(getattr(splits, part), column) for part in ("train", "val", "test")}
-    values = parts["train"].labels.unique().tolist()
-    if len(values) < 2:
+    train, test = _relabelled(splits.train, column), _relabelled(splits.test, column)
+    val = None if splits.val is None else _relabelled(splits.val, column)
+    if train.labels.min() == train.labels.max():
         raise UserError(
-            f"attribute={attribute} is {values[0]} in all {len(parts['train'])} training images of data={name}; choose an attribute that varies"
-            " (or a larger data.limit)"
+            f"attribute={attribute} is {int(train.labels[0])} in all {len(train)} training images of data={name}; "
+            "choose an attribute that varies, or a larger data.limit"
         )
-    return replace(splits, class_names=(f"not {attribute}", attribute), **parts)
+    return replace(splits, train=train, val=val, test=test, class_names=(f"not {attribute}", attribute))
 
 
 def _relabelled(images: Images, column: int) -> Images:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,8 +26,13 @@ def cache_root(option: str | Path | None) -> Path:
 
 
 def digest(recipe: Any) -> str:
-    """Twelve hex digits that stand for a JSON-like recipe."""
+    """Twelve hex digits that stand for a recipe of dicts, lists, numbers, strings and paths."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def progress() -> Progress:
@@ -29,3 +42,46 @@ def progress() -> Progress:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
+
+
+def read_images(path: Path, shape: tuple[int, ...]) -> Tensor | None:
+    """A file written by `write_images` as a tensor on a private memory map; None where it is missing or not whole."""
+    try:
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return torch.from_numpy(images) if images.dtype == np.uint8 and images.shape == shape else None
+
+
+def write_images(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]], doing: str) -> Tensor:
+    """Write chunks of images one after another to an .npy file, with a progress bar, and open it.
+
+    The file is written front to back, not through a memory map: a full disk is then an error and not a bus error.
+
+    Args:
+        path: the file; whole or absent, also after an error.
+        shape: (N, C, H, W) of all chunks together.
+        chunks: uint8 (n, C, H, W) each; UserErrors raised while making them pass through.
+        doing: what the progress bar says.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file, progress() as bar:
+            np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            task = bar.add_task(doing, total=shape[0])
+            for chunk in chunks:
+                file.write(np.ascontiguousarray(chunk).data)
+                bar.advance(task, len(chunk))
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    images = read_images(path, shape)
+    if images is None:
+        raise UserError(f"{path} does not hold the images of shape {shape} just written; delete it and start again")
+    return images

@@ -1,0 +1,155 @@
+"""The frozen set of questions that all methods of a benchmark answer."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData, Images
+from counterfoil.data.folder import read_images
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Rows to answer; several rows may ask of the same image.
+
+    Attributes:
+        images: uint8 (n, C, H, W), one a query.
+        names: of the images: their index in the test split, or their file name.
+        query: (rows,) int64, which image a row asks of.
+        target: (rows,) int64.
+    """
+
+    images: Tensor
+    names: tuple[int | str, ...]
+    query: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Inputs (B, C, H, W) in [0, 1], targets (B,) and query indices (B,), in order."""
+        for rows in torch.arange(len(self)).split(size):
+            yield self.images[self.query[rows]].float() / 255, self.target[rows], self.query[rows]
+
+    def save(self, path: Path) -> None:
+        """Write image,target rows under a temporary name, then rename."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            with partial.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["index", "target"])
+                writer.writerows([self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
+    """Draw n test images, classes in turn, and give each its target: runner_up, all others, or one class by name.
+
+    Images that the classifier already puts in a class asked for by name are left out.
+
+    Raises:
+        UserError: where n is not positive, the target is unknown, or fewer than one image is left.
+    """
+    from counterfoil.explainer.base import class_index, resolve_targets
+
+    if n < 1:
+        raise UserError(f"n={n}: expected at least one query")
+    names = tuple(getattr(classifier, "class_names", None) or data.class_names)
+    wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
+    order = [i for i in stratified_order(data.test, seed)] if wanted is None else _not_of(data.test, classifier, wanted, stratified_order(data.test, seed), n)
+    index = order[:n]
+    if not index:
+        raise UserError(f"target={target}: the classifier already puts every test image in it; choose another target")
+    logits = _logits(classifier, data.test, index)
+    targets, query = resolve_targets(logits, target if wanted is None else wanted, names)
+    return QuerySet(data.test.images[torch.tensor(index)], tuple(index), query.cpu(), targets.cpu())
+
+
+def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySet:
+    """Questions from a CSV with columns index,target: a test image's index and a class by name or number."""
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"queries={path} cannot be read ({error}); expected a CSV with columns index,target") from error
+    if not rows or not {"index", "target"} <= set(rows[0]):
+        raise UserError(f"queries={path}: expected columns index,target and at least one row, found {sorted(rows[0]) if rows else 'no rows'}")
+    index, targets = [], []
+    for line, row in enumerate(rows, start=2):
+        index.append(_row_index(row["index"], len(data.test), f"queries={path}, line {line}"))
+        targets.append(_class(row["target"], class_names, f"queries={path}, line {line}"))
+    unique = list(dict.fromkeys(index))
+    place = {image: i for i, image in enumerate(unique)}
+    return QuerySet(data.test.images[torch.tensor(unique)], tuple(unique), torch.tensor([place[i] for i in index]), torch.tensor(targets))
+
+
+def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
+    """Questions of the image files in a folder, which must have the data's size."""
+    from counterfoil.explainer.base import class_index, resolve_targets
+
+    images, names = read_images(folder, data.size, data.channels)
+    class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
+    device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        logits = torch.cat([classifier(part.to(device).float() / 255) for part in images.split(256)])
+    wanted = target if target in ("runner_up", "all") else class_index(_number(target), class_names, len(class_names))
+    targets, query = resolve_targets(logits, wanted, class_names)
+    return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
+
+
+def stratified_order(images: Images, seed: int) -> list[int]:
+    """A random order of a split that takes the classes in turn as long as they last."""
+    generator = torch.Generator().manual_seed(seed)
+    queues = []
+    for label in images.labels.unique().tolist():
+        rows = (images.labels == label).nonzero()[:, 0]
+        queues.append(rows[torch.randperm(len(rows), generator=generator)].tolist())
+    longest = max(map(len, queues))
+    return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
+
+
+def _not_of(images: Images, classifier: nn.Module, wanted: int, order: list[int], n: int) -> list[int]:
+    chosen: list[int] = []
+    for start in range(0, len(order), 512):
+        part = order[start : start + 512]
+        decided = _logits(classifier, images, part).argmax(1).tolist()
+        chosen += [i for i, label in zip(part, decided, strict=True) if label != wanted]
+        if len(chosen) >= n:
+            break
+    return chosen
+
+
+def _logits(classifier: nn.Module, images: Images, index: list[int]) -> Tensor:
+    reference = next((p for p in classifier.parameters()), torch.zeros(1))
+    with torch.no_grad():
+        parts = [classifier(images[index[i : i + 256]].x.to(reference)) for i in range(0, len(index), 256)]
+    return torch.cat(parts)
+
+
+def _number(target: str) -> str | int:
+    return int(target) if str(target).isdigit() else target
+
+
+def _class(value: str, names: Sequence[str], where: str) -> int:
+    if value in names:
+        return list(names).index(value)
+    if value.isdigit() and int(value) < len(names):
+        return int(value)
+    raise UserError(f"{where}: target {value!r} is not a class; choose one of: {', '.join(names)}")
+
+
+def _row_index(value: str, rows: int, where: str) -> int:
+    if not value.strip().isdigit() or int(value) >= rows:
+        raise UserError(f"{where}: index {value!r} is not a row of the test split, expected 0..{rows - 1}")
+    return int(value)
