@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.query import probability_of
 
 FORMAT = "counterfoil.counterfactuals"
 _COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
@@ -92,7 +93,7 @@ class Counterfactuals:
     @property
     def target_probability(self) -> Tensor:
         """The classifier's probability of the target on the counterfactual: (B,)."""
-        return self.counterfactual_logits.softmax(1).gather(1, self.target[:, None])[:, 0]
+        return probability_of(self.counterfactual_logits, self.target)
 
     def to(self, device: torch.device | str) -> Counterfactuals:
         """The same answers on another device."""

@@ -38,6 +38,15 @@ class Classes(Decision):
         return outputs
 
 
+class Probabilities(Decision):
+    """Class probabilities (B, K) as logits: log p, which a softmax turns back into p."""
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        if outputs.ndim != 2 or outputs.shape[1] < 2:
+            raise UserError(f"decision Probabilities() expects shape (B, K) with K >= 2, found {tuple(outputs.shape)}")
+        return outputs.clamp(min=torch.finfo(outputs.dtype).tiny).log()
+
+
 class Attribute(Decision):
     """One column of a multi-label network as two classes: s -> (-s/2, s/2), so that softmax equals sigmoid(s).
 

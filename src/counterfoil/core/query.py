@@ -66,8 +66,7 @@ class Query:
 
     def reached(self, logits: Tensor) -> Tensor:
         """Whether logits (B, K) say the target with at least the asked confidence: bool (B,)."""
-        probability = logits.softmax(1).gather(1, self.target[:, None])[:, 0]
-        return (logits.argmax(1) == self.target) & (probability >= self.confidence)
+        return reaches(logits, self.target, self.confidence)
 
     def keep(self, x: Tensor) -> Tensor:
         """Put the factual's values back where the mask forbids a change."""
@@ -96,3 +95,13 @@ class Query:
             draw(shape, generator=torch.Generator().manual_seed(seed * 65_537 + stream), dtype=torch.float32) for seed in self.seeds
         ]
         return torch.stack(rows).to(self.factual)
+
+
+def probability_of(logits: Tensor, target: Tensor) -> Tensor:
+    """The probability (B,) that logits (B, K) give each row's target (B,)."""
+    return logits.softmax(1).gather(1, target[:, None])[:, 0]
+
+
+def reaches(logits: Tensor, target: Tensor, confidence: float) -> Tensor:
+    """Whether logits (B, K) decide for the target (B,) with at least `confidence`: bool (B,)."""
+    return (logits.argmax(1) == target) & (probability_of(logits, target) >= confidence)

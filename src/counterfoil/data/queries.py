@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.target import class_index, resolve_targets
 from counterfoil.data.base import ImageData, Images
 from counterfoil.data.folder import read_images
 
@@ -61,14 +62,12 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.
     """
-    from counterfoil.explainer.base import class_index, resolve_targets
-
     if n < 1:
         raise UserError(f"n={n}: expected at least one query")
     names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
-    order = [i for i in stratified_order(data.test, seed)] if wanted is None else _not_of(data.test, classifier, wanted, stratified_order(data.test, seed), n)
-    index = order[:n]
+    order = stratified_order(data.test, seed)
+    index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]
     if not index:
         raise UserError(f"target={target}: the classifier already puts every test image in it; choose another target")
     logits = _logits(classifier, data.test, index)
@@ -96,8 +95,6 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
 
 def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
     """Questions of the image files in a folder, which must have the data's size."""
-    from counterfoil.explainer.base import class_index, resolve_targets
-
     images, names = read_images(folder, data.size, data.channels)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     device = next((p.device for p in classifier.parameters()), torch.device("cpu"))

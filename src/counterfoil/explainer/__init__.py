@@ -1,0 +1,1 @@
+"""Counterfactual methods, one file each."""

@@ -1,0 +1,91 @@
+"""The model explained: a frozen network with its normalisation, its decision rule and its named layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.decision import Classes, Decision
+from counterfoil.core.errors import UserError
+
+
+class Classifier(nn.Module):
+    """A network as every method sees it: inputs in [0, 1], K-way logits out, weights frozen, always in eval mode.
+
+    f(x) = decision(net((x - mean) / std))
+
+    Args:
+        net: maps normalised inputs (B, C, H, W) to raw outputs.
+        mean, std: per-channel normalisation, a number or C numbers.
+        decision: reads class logits off the raw outputs.
+        layers: names of sub-modules of `net` whose activations `features` returns; the last one serves `embed`.
+        class_names: K names; default "0", "1", ... or those of the decision.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        decision: Decision | None = None,
+        layers: Sequence[str] = (),
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.decision = decision or Classes()
+        self.layers = tuple(layers)
+        self.class_names = tuple(class_names) if class_names is not None else self.decision.class_names
+        self.register_buffer("mean", per_channel(mean), persistent=False)
+        self.register_buffer("std", per_channel(std), persistent=False)
+        _check_layers(net, self.layers)
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Stay in eval mode whatever is asked: an explained model that changes while it is explained is another model."""
+        super().train(False)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K) of inputs (B, C, H, W) in [0, 1]."""
+        return self.decision(self.net((x - self.mean) / self.std))
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        """Activations (B, ...) of each of `layers`, by name, for inputs (B, C, H, W) in [0, 1]."""
+        found: dict[str, Tensor] = {}
+        modules = dict(self.net.named_modules())
+        hooks = [
+            modules[name].register_forward_hook(lambda _module, _inputs, output, name=name: found.__setitem__(name, output))
+            for name in self.layers
+        ]
+        try:
+            self.net((x - self.mean) / self.std)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The last of `layers` as one vector an input: (B, D), averaged over positions where it has any."""
+        if not self.layers:
+            raise UserError("this classifier names no layers; set classifier.layers=[NAME, ...] to use its features")
+        activation = self.features(x)[self.layers[-1]]
+        return activation.flatten(2).mean(2) if activation.ndim > 2 else activation
+
+
+def per_channel(value: float | Sequence[float]) -> Tensor:
+    """A number or C numbers as a tensor (C, 1, 1) that broadcasts over images."""
+    return torch.as_tensor(value, dtype=torch.get_default_dtype()).reshape(-1, 1, 1)
+
+
+def _check_layers(net: nn.Module, layers: Sequence[str]) -> None:
+    known = [name for name, _ in net.named_modules() if name]
+    for layer in layers:
+        if layer not in known:
+            raise UserError(f"classifier.layers: no layer {layer!r} in {type(net).__name__}; its layers: {', '.join(known[:40])}")

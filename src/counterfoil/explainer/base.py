@@ -1,0 +1,198 @@
+"""What every method shares: it is asked, it answers, and the classifier grades the answer."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.counterfactuals import Counterfactuals, Found
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.core.target import Target, resolve_targets
+
+
+class Explainer(nn.Module, ABC):
+    """A counterfactual method over a frozen classifier; subclasses write `explain` and nothing else of this.
+
+    Args:
+        classifier: maps inputs in [0, 1] to logits (B, K); frozen here.
+        generator: a generative model, or None; frozen here.
+        confidence: probability of the target that an answer shall reach, in (0, 1].
+        count: answers to each question, >= 1.
+    """
+
+    def __init__(self, classifier: nn.Module, generator: nn.Module | None = None, *, confidence: float = 0.5, count: int = 1) -> None:
+        super().__init__()
+        if not 0 < confidence <= 1:
+            raise UserError(f"confidence={confidence:g} is not a probability to reach; choose a value in (0, 1], such as 0.9")
+        if count < 1:
+            raise UserError(f"count={count} answers a query are not possible; choose 1 or more")
+        self.classifier = classifier.eval().requires_grad_(False)
+        self.generator = generator.eval().requires_grad_(False) if generator is not None else None
+        self.confidence = confidence
+        self.count = count
+
+    @abstractmethod
+    def explain(self, query: Query) -> Found:
+        """Answer a batch of open questions, raw and ungraded; gradients are on, networks frozen."""
+
+    def fit(self, data: Any) -> None:
+        """Prepare what needs training data (an `ImageData`); nothing by default."""
+        return
+
+    def train(self, mode: bool = True) -> Explainer:
+        """Stay in eval mode: the networks inside are frozen."""
+        super().train(False)
+        return self
+
+    @final
+    def forward(self, x: Tensor, target: Target = None, *, mask: Tensor | None = None) -> Counterfactuals:
+        """Ask for counterfactuals and have the classifier grade exactly the images returned.
+
+        Args:
+            x: (B, C, H, W) floats in [0, 1].
+            target: (B,) int64; or one class by index or name; or "all" (every class but the decision, one row each);
+                or None, "runner_up" (the second most probable class).
+            mask: bool, broadcastable to (B, 1, H, W), True where the input must not change.
+
+        Returns:
+            rows ordered by query, then target, then answer. A query whose factual already reaches the target is returned as it
+            is, in 0 steps. Each row's `classifier_calls` hold the two of asking and grading beside the method's own.
+
+        Raises:
+            UserError: for inputs of the wrong shape, type or range, and for unknown targets.
+        """
+        check_inputs(x)
+        with torch.inference_mode(False), torch.enable_grad():
+            started = _Meter(x.device)
+            query, index = self._ask(x.detach().clone(), target, mask)
+            todo = ~query.reached(query.logits)
+            found = self._answer(query, todo)
+            answer = query.keep(found.counterfactual.detach().clamp(0, 1))
+            with torch.no_grad():
+                logits = self.classifier(answer)
+            seconds, memory = started.read()
+            like = logits.new_ones(len(query), dtype=torch.float64)
+            return Counterfactuals(
+                factual=query.factual,
+                counterfactual=answer,
+                target=query.target,
+                factual_logits=query.logits,
+                counterfactual_logits=logits,
+                query=index,
+                steps=found.steps.to(like),
+                seconds=like * seconds / max(len(query), 1),
+                classifier_calls=found.classifier_calls.to(like) + 2,
+                peak_memory_mb=like * memory,
+                path=None if found.path is None else found.path.detach().clamp(0, 1),
+                extra={name: value.detach() for name, value in found.extra.items()},
+            )
+
+    def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
+        """One row for each query, target and answer; and the query index of each row."""
+        with torch.no_grad():
+            logits = self.classifier(x)
+        _check_logits(logits)
+        targets, index = resolve_targets(logits, target, getattr(self.classifier, "class_names", None))
+        index = index.repeat_interleave(self.count)
+        query = Query(
+            factual=x[index],
+            target=targets.repeat_interleave(self.count),
+            classifier=self.classifier,
+            confidence=self.confidence,
+            generator=self.generator,
+            mask=None if mask is None else _broadcast_mask(mask, x)[index],
+            answer=torch.arange(self.count, device=x.device).repeat(len(targets)),
+        )
+        query.__dict__["logits"] = logits[index]
+        return query, index
+
+    def _answer(self, query: Query, todo: Tensor) -> Found:
+        """Explain the open rows and put the others, which need no change, beside them."""
+        if bool(todo.all()) and len(query):
+            return self.explain(query)
+        zeros = query.target.new_zeros(len(query))
+        if not bool(todo.any()):
+            return Found(query.factual, zeros, zeros)
+        part = self.explain(query[todo])
+        return Found(
+            _spread(part.counterfactual.detach(), todo, query.factual),
+            _spread(part.steps, todo, zeros),
+            _spread(part.classifier_calls, todo, zeros),
+            None if part.path is None else _spread(part.path.detach(), todo, query.factual[:, None].expand(-1, part.path.shape[1], -1, -1, -1)),
+            {name: _spread(value.detach(), todo, value.new_full((len(query), *value.shape[1:]), torch.nan)) for name, value in part.extra.items()},
+        )
+
+
+def check_inputs(x: Tensor) -> None:
+    """Refuse anything but floats (B, C, H, W) in [0, 1], and say what was found."""
+    if x.ndim != 4 or not x.is_floating_point():
+        raise UserError(f"inputs: expected floats of shape (B, C, H, W), found shape {tuple(x.shape)} of {x.dtype}")
+    if x.numel() and not bool(torch.isfinite(x).all()):
+        raise UserError("inputs: found NaN or infinite values, expected numbers in [0, 1]")
+    if x.numel() and (float(x.min()) < 0 or float(x.max()) > 1):
+        raise UserError(f"inputs: expected values in [0, 1], found [{float(x.min()):.3g}, {float(x.max()):.3g}]; divide 8-bit images by 255")
+
+
+def _check_logits(logits: Tensor) -> None:
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise UserError(f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; set its decision")
+    if not bool(torch.isfinite(logits).all()):
+        raise UserError("classifier: its logits hold NaN or infinite values; check its weights and normalisation")
+
+
+def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
+    if mask.dtype != torch.bool:
+        raise UserError(f"mask: expected bool, True where the input must not change, found {mask.dtype}")
+    try:
+        return mask.to(x.device).expand(len(x), 1, *x.shape[-2:])
+    except RuntimeError as error:
+        raise UserError(f"mask: expected a shape that fits {(len(x), 1, *x.shape[-2:])}, found {tuple(mask.shape)}") from error
+
+
+def _spread(part: Tensor, rows: Tensor, filler: Tensor) -> Tensor:
+    whole = filler.clone().to(part.dtype)
+    whole[rows] = part
+    return whole
+
+
+class _Meter:
+    """Wall seconds and peak memory (MB) since its creation."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_peak()
+        self.started = time.perf_counter()
+
+    def read(self) -> tuple[float, float]:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            return time.perf_counter() - self.started, torch.cuda.max_memory_allocated(self.device) / 2**20
+        return time.perf_counter() - self.started, _peak()
+
+
+def _reset_peak() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak() -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    except (OSError, IndexError):
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,90 @@
+"""The nearest real example of the target class: no search, never off the data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.counterfactuals import Found
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.explainer.base import Explainer
+
+
+class Nearest(Explainer):
+    """Nearest training example that the classifier gives the target with the asked confidence.
+
+    x' = argmin_{x_i in train, f_t(x_i) >= confidence, argmax f(x_i) = t} d(x, x_i)
+
+    Args:
+        distance: "l1" or "l2" between pixels.
+        pool: largest number of training examples considered, the first ones; null takes all.
+        confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the target class will do.
+        count: the k-th answer is the k-th nearest example.
+
+    Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible world that exists.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        distance: Literal["l1", "l2"] = "l1",
+        pool: int | None = 20_000,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        super().__init__(classifier, confidence=confidence, count=count)
+        self.distance = distance
+        self.pool = pool
+        self._examples: Any = None
+        self._decision = torch.zeros(0, dtype=torch.int64)
+        self._probability = torch.zeros(0)
+
+    def fit(self, data: Any) -> None:
+        """Have the classifier grade the training examples once."""
+        self._examples = data.train
+        device = next((p.device for p in self.classifier.parameters()), torch.device("cpu"))
+        number = len(data.train) if self.pool is None else min(self.pool, len(data.train))
+        decisions, probabilities = [], []
+        with torch.no_grad():
+            for start in range(0, number, 512):
+                logits = self.classifier(data.train[range(start, min(start + 512, number))].x.to(device)).float().cpu()
+                top = logits.softmax(1).max(1)
+                decisions.append(top.indices)
+                probabilities.append(top.values)
+        self._decision, self._probability = torch.cat(decisions), torch.cat(probabilities)
+
+    def explain(self, query: Query) -> Found:
+        """Look up each target class once for all queries that ask for it."""
+        if self._examples is None:
+            raise UserError("explainer nearest has no examples; call fit(data) with an ImageData first")
+        answer = query.factual.clone()
+        for target in query.target.unique().tolist():
+            rows = (query.target == target).nonzero()[:, 0]
+            examples = self._candidates(target, query.confidence)
+            if len(examples):
+                answer[rows] = self._nearest(query[rows], examples)
+        zeros = torch.zeros_like(query.target)
+        return Found(answer, zeros, zeros)
+
+    def _candidates(self, target: int, confidence: float) -> Tensor:
+        mine = self._decision == target
+        sure = mine & (self._probability >= confidence)
+        return (sure if bool(sure.any()) else mine).nonzero()[:, 0]
+
+    def _nearest(self, query: Query, examples: Tensor) -> Tensor:
+        """The (answer + 1)-th nearest example of each row; distances in chunks of examples."""
+        rank = torch.zeros_like(query.target) if query.answer is None else query.answer
+        distances = torch.cat([self._distances(query, part) for part in examples.split(512)], dim=1)
+        order = distances.argsort(dim=1, stable=True)
+        chosen = order.gather(1, rank.clamp(max=len(examples) - 1)[:, None])[:, 0]
+        image: Tensor = self._examples[examples[chosen.cpu()]].x.to(query.factual)
+        return image
+
+    def _distances(self, query: Query, examples: Tensor) -> Tensor:
+        x = query.factual.flatten(1)
+        other = self._examples[examples].x.to(query.factual).flatten(1)
+        return torch.cdist(x, other, p=1.0 if self.distance == "l1" else 2.0)

@@ -1,0 +1,55 @@
+"""Counterfactuals by gradient descent in the code of a generative model."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+from torch.optim import Adam
+
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.generative.base import Decodes, Encodes, require
+from counterfoil.search import L1, CrossEntropy, Latent, Objective, Search, Stop, Tradeoff
+
+
+class Revise(OptimisedExplainer):
+    """REVISE: gradient search in the latent space of a generative model.
+
+    min_z  CE(f(G(z)), t) + lambda * mean |x - G(z)|,   z_0 = E(x)
+
+    Args:
+        generator: encodes and decodes; a class-conditional one decodes under the target.
+        lambda_: weight of the distance, a mean over pixels and channels.
+        steps, lr: of Adam, each round.
+        rounds: a query without an answer tries again with the flip weighed 10 times more.
+        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        confidence, count: see `Explainer`.
+
+    Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for queries that fail.
+    Source: Towards Realistic Individual Recourse and Actionable Explanations in Black-Box Decision Making Systems
+    (Joshi et al., 2019), arXiv 1907.09615.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        generator: nn.Module | None,
+        *,
+        lambda_: float = 8.0,
+        steps: int = 200,
+        lr: float = 0.05,
+        rounds: int = 2,
+        patience: int | None = 0,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        require(generator, Encodes, Decodes, method="revise")
+        super().__init__(
+            classifier,
+            generator,
+            space=Latent(),
+            objective=Objective(CrossEntropy(), distance=L1(lambda_)),
+            search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(rounds=rounds)),
+            confidence=confidence,
+            count=count,
+        )

@@ -1,0 +1,48 @@
+"""What a generative model can do, as protocols; a method names those it needs."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Maps images to a latent code."""
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Codes (B, Z) of images (B, C, H, W) in [0, 1], given conditions (B, A) where the model is conditional."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Maps a latent code to images."""
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] of codes (B, Z), given conditions (B, A) where the model is conditional."""
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """Is conditioned on the class: `encode` and `decode` want a one-hot condition (B, classes)."""
+
+    classes: int
+
+
+_PROVIDERS = {"Encodes": "vae, cvae", "Decodes": "vae, cvae", "Conditional": "cvae"}
+
+
+def require(generator: Any, *abilities: type, method: str) -> None:
+    """Refuse a generator that lacks an ability, naming the config groups that have it."""
+    for ability in abilities:
+        if not isinstance(generator, ability):
+            found = "none" if generator is None else type(generator).__name__
+            raise UserError(
+                f"explainer {method} needs a generator that can do {ability.__name__}, found {found}; "
+                f"choose generative={_PROVIDERS[ability.__name__].replace(', ', ' or generative=')}"
+            )

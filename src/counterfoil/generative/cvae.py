@@ -1,0 +1,22 @@
+"""Class-conditional variational auto-encoder: the class is an input, the code holds what is left."""
+
+from __future__ import annotations
+
+from counterfoil.generative.vae import VAE
+
+
+class CVAE(VAE):
+    """A VAE whose encoder and decoder see the class; editing the class while holding the code edits the image.
+
+    loss = sum_pixels BCE(G(z, y), x) + beta * KL(q(z | x, y) || N(0, 1))
+
+    Args:
+        classes: K, length of the one-hot condition; others as for `VAE`.
+
+    Source: Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., NeurIPS 2015).
+    """
+
+    def __init__(
+        self, channels: int = 1, size: int = 28, classes: int = 10, latent: int = 16, width: int = 32, beta: float = 1.0
+    ) -> None:
+        super().__init__(channels, size, latent, width, beta, classes)

@@ -1,0 +1,92 @@
+"""Variational auto-encoder for images of 16 to 128 px, with or without a class condition."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class VAE(nn.Module):
+    """Gaussian code, convolutional encoder and mirrored decoder.
+
+    loss = sum_pixels BCE(G(z), x) + beta * KL(q(z | x) || N(0, 1)),  z ~ q(z | x), averaged over the batch
+
+    Args:
+        channels, size: of the images; `size` is halved while it is even and above 8.
+        latent: Z, length of the code.
+        width: channels of the first stage, doubled at each halving up to four times.
+        beta: weight of the KL term.
+        classes: 0, or the number of classes the model is conditioned on.
+
+    Source: Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; beta after beta-VAE (Higgins et al., 2017).
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, classes: int = 0) -> None:
+        super().__init__()
+        halvings = _halvings(size)
+        widths = [width * min(2**i, 4) for i in range(halvings)]
+        small = size // 2**halvings
+        self.latent = latent
+        self.beta = beta
+        self.classes = classes
+        self.shape = (widths[-1], small, small)
+        self.encoder = nn.Sequential(*_down([channels, *widths]), nn.Flatten())
+        self.to_code = nn.Linear(math.prod(self.shape) + classes, 2 * latent)
+        self.from_code = nn.Sequential(nn.Linear(latent + classes, math.prod(self.shape)), nn.ReLU())
+        self.decoder = nn.Sequential(*_up([*reversed(widths)]), nn.Conv2d(widths[0], channels, 3, padding=1))
+
+    def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, Z) of q(z | x) for images in [0, 1]."""
+        mean, log_variance = self.to_code(self._join(self.encoder(2 * x - 1), condition)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-10, 10)
+
+    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The posterior mean (B, Z)."""
+        return self.posterior(x, condition)[0]
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in (0, 1)."""
+        return self._logits(z, condition).sigmoid()
+
+    def loss(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Terms of the objective, in nats per image; `loss` is their sum. The code is drawn from the global generator."""
+        mean, log_variance = self.posterior(x, condition)
+        logits = self._logits(mean + torch.randn_like(mean) * (0.5 * log_variance).exp(), condition)
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / len(x)
+        return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
+
+    def _logits(self, z: Tensor, condition: Tensor | None) -> Tensor:
+        logits: Tensor = self.decoder(self.from_code(self._join(z, condition)).unflatten(1, self.shape))
+        return logits
+
+    def _join(self, h: Tensor, condition: Tensor | None) -> Tensor:
+        if not self.classes:
+            return h
+        if condition is None:
+            raise ValueError("a conditional VAE needs a condition (B, classes)")
+        return torch.cat((h, condition.to(h)), dim=1)
+
+
+def _halvings(size: int) -> int:
+    count = 0
+    while size % 2 == 0 and size > 8:
+        size, count = size // 2, count + 1
+    return max(count, 0)
+
+
+def _down(widths: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for a, b in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+    return layers
+
+
+def _up(widths: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for a, b in zip(widths, [*widths[1:], widths[-1]], strict=True):
+        layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+    return layers

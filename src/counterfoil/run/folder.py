@@ -1,0 +1,60 @@
+"""A run folder: one run at a time, resumed only by the same command, never overwritten unasked."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from counterfoil.core.errors import UserError
+from counterfoil.run.record import write_json
+
+OURS = ("run.json", "counterfactuals", "metrics.json", "queries.csv", "report.html", "config.yaml", "questions.csv", "csv", "wandb", "tensorboard")
+
+
+@contextmanager
+def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
+    """Lock a run folder for a run with this fingerprint; raises UserError where it belongs to another.
+
+    A folder whose run of the same fingerprint was cut off is taken up again; a finished one only with `overwrite`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"run_dir={folder} is in use by another run; wait for it or choose another run_dir=") from error
+        try:
+            if overwrite:
+                _clear(folder)
+            _refuse_foreign(folder, fingerprint)
+            write_json(folder / "run.json", {"fingerprint": fingerprint})
+            yield folder
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    for name in OURS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _refuse_foreign(folder: Path, fingerprint: str) -> None:
+    note = folder / "run.json"
+    if not note.is_file():
+        strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        if strangers:
+            raise UserError(f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir=")
+        return
+    if json.loads(note.read_text()).get("fingerprint") != fingerprint:
+        raise UserError(f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it")
+    if (folder / "metrics.json").is_file():
+        raise UserError(f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again")

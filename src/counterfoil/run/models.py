@@ -1,0 +1,100 @@
+"""Makes networks from model nodes and loads trained ones, one object an address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from counterfoil.classifier.base import Classifier
+from counterfoil.core.decision import Attribute, Decision
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData
+from counterfoil.run.store import Store, digest, file_digest
+from counterfoil.util.build import Node, accepted, build
+from counterfoil.util.checkpoint import load_program, load_weights
+
+
+class Models:
+    """Everything a config's nodes stand for: the data, and each trained network once.
+
+    Args:
+        store: where trained models live.
+        data_node: the config's data.
+        device: where loaded networks go.
+        dtype: of loaded networks.
+    """
+
+    def __init__(self, store: Store, data_node: Node, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.store = store
+        self.data: ImageData = build({key: value for key, value in data_node.items() if key != "role"}, where="data")
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._loaded: dict[str, nn.Module] = {}
+
+    def share(self, node: Node) -> Any:
+        """The one object that a role node stands for."""
+        if node["role"] == "data":
+            return self.data
+        key = digest(node)
+        if key not in self._loaded:
+            self._loaded[key] = self.load(node).to(self.device, self.dtype)
+        return self._loaded[key]
+
+    def network(self, node: Node) -> nn.Module:
+        """The node's untrained network; arguments named channels, size and classes come from the data."""
+        where = f"{node['role']}.net"
+        if node.get("checkpoint") and "_target_" not in node["net"]:
+            raise UserError(f"{where}._target_ is not set and {node['checkpoint']} is no TorchScript or torch.export file; name the network's class")
+        offered = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node)}
+        target = node["net"]["_target_"]
+        network: nn.Module = build(node["net"], self.share, where, **accepted(target, offered, where))
+        return network
+
+    def load(self, node: Node) -> nn.Module:
+        """The node's trained network, frozen; a classifier in its wrapper."""
+        path = self.store.weights(node, self.data)
+        if not path.is_file():
+            raise UserError(f"{node['role']} {node['name']}: no weights at {path}; train it with train.py, or set its checkpoint")
+        net = load_program(path) if node.get("checkpoint") else None
+        if net is None:
+            net = self.network(node)
+            load_weights(net, path)
+        if node["role"] == "classifier":
+            return self._classifier(net, node)
+        return net.eval().requires_grad_(False)
+
+    def fingerprint(self, node: Node) -> str:
+        """Hash of the weights that the node stands for."""
+        return file_digest(self.store.weights(node, self.data))
+
+    def _classifier(self, net: nn.Module, node: Node) -> Classifier:
+        decision: Decision = build(node["decision"], where=f"{node['role']}.decision")
+        multilabel = bool(node["training"].get("multilabel")) or isinstance(decision, Attribute)
+        decision = decision.bind(self.data.attribute_names) if multilabel else decision
+        names = decision.class_names or self.data.class_names
+        return Classifier(net, node["mean"], node["std"], decision, node["layers"], names)
+
+    def _outputs(self, node: Node) -> int:
+        if node["training"].get("multilabel"):
+            return len(self.data.attribute_names)
+        return len(self.data.class_names)
+
+
+def resolve_device(name: str) -> torch.device:
+    """A device by name; auto takes CUDA where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device={name}: this machine has no usable CUDA device; choose device=cpu or device=auto")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device={name} is not a device; choose auto, cpu or cuda") from error
+
+
+def path_of(value: str | None) -> Path | None:
+    """A path with ~ expanded."""
+    return None if value is None else Path(value).expanduser()

@@ -1,0 +1,48 @@
+"""Which models a config needs, and the command that trains one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from counterfoil.run.models import Models
+from counterfoil.util.build import Node, model_nodes
+
+GROUPS = {"classifier": "classifier", "judge": "classifier@judge", "generative": "generative", "autoencoder": "generative@autoencoder"}
+"""Keys of a config that hold a model, and the config group that fills each."""
+SHARED = ("data", "seed", "attribute", "store", "experiment")
+"""Options that change the address of a model, or the whole config."""
+
+
+def for_training(config: Node) -> list[tuple[str, Node]]:
+    """Every model that the config names, dependencies first."""
+    named = {key: config[key] for key in (*GROUPS, "explainer", "metric") if config.get(key)}
+    return _distinct(list(model_nodes(named)))
+
+
+def for_evaluation(config: Node) -> list[tuple[str, Node]]:
+    """The models that explaining and scoring use: classifier and judge, and what the methods and metrics refer to."""
+    used = {key: config[key] for key in ("classifier", "judge", "explainer", "metric") if config.get(key)}
+    return _distinct(list(model_nodes(used)))
+
+
+def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str, Node]]:
+    """Those of the models that are not trained yet."""
+    return [(path, node) for path, node in nodes if not models.store.has(node, models.data)]
+
+
+def command(path: str, node: Node, config: Node, choices: Mapping[str, str], overrides: Sequence[str]) -> str:
+    """The train.py command that makes the model at `path`, from this run's choices and overrides."""
+    key = next((name for name in GROUPS if config.get(name) == node), path)
+    if key not in GROUPS:
+        return f"python evaluate.py {' '.join([*overrides, 'train_missing=true'])}"
+    shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
+    own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{key}.")]
+    return " ".join(["python train.py", *shared, f"{GROUPS[key]}={choices.get(GROUPS[key], node['name'])}", *own])
+
+
+def _distinct(nodes: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    kept: list[tuple[str, Node]] = []
+    for path, node in nodes:
+        if all(node != other for _, other in kept):
+            kept.append((path, node))
+    return kept

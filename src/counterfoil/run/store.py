@@ -1,0 +1,76 @@
+"""Where trained models live: addressed by data, name and the hash of everything that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData
+from counterfoil.util.build import Node
+
+READING = ("checkpoint", "layers", "decision")
+"""Keys of a model node that say how a model is read, not how it is made."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of models: <root>/<data>/<role>-<name>-<hash>/model.safetensors with its manifest model.json."""
+
+    root: Path
+
+    def folder(self, node: Node, data: ImageData) -> Path:
+        """The address of the model that this node trains on these data."""
+        return self.root / data.name / f"{node['role']}-{node['name']}-{recipe_hash(node, data)}"
+
+    def weights(self, node: Node, data: ImageData) -> Path:
+        """The file of weights: given by `checkpoint`, else at the address."""
+        return Path(node["checkpoint"]) if node.get("checkpoint") else self.folder(node, data) / "model.safetensors"
+
+    def has(self, node: Node, data: ImageData) -> bool:
+        """Whether the model is there, or its weights are the user's affair."""
+        return bool(node.get("checkpoint")) or self.weights(node, data).is_file()
+
+    def manifest(self, node: Node, data: ImageData) -> dict[str, Any]:
+        """What was noted at training; empty for weights from elsewhere."""
+        path = self.folder(node, data) / "model.json"
+        if node.get("checkpoint") or not path.is_file():
+            return {}
+        noted: dict[str, Any] = json.loads(path.read_text())
+        return noted
+
+
+def recipe_hash(node: Node, data: ImageData) -> str:
+    """Ten hex digits over all that makes a model: its node, and the data it sees."""
+    seen = data.identity if node.get("labels", True) else data.images_identity
+    return digest({"node": _made_by(node), "data": seen})
+
+
+def digest(value: Any, digits: int = 10) -> str:
+    """The first hex digits of the SHA-256 of a value as canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:digits]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} does not exist; check the path, or leave the option out and train the model with train.py")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow_digest(path)
+
+
+def _slow_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _made_by(node: Node) -> Any:
+    """The node without what only concerns reading; models it depends on are reduced likewise."""
+    if isinstance(node, dict):
+        drop = READING if "role" in node and not node.get("checkpoint") else ("layers", "decision") if "role" in node else ()
+        return {key: _made_by(value) for key, value in node.items() if key not in drop}
+    if isinstance(node, list):
+        return [_made_by(value) for value in node]
+    return node

@@ -1,0 +1,98 @@
+"""Reads answers that are already there: an earlier run's, or those another tool made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from counterfoil.core.counterfactuals import Counterfactuals, unknown_costs
+from counterfoil.core.errors import UserError
+
+NEEDED = ("factual", "counterfactual", "target")
+
+
+def read_answers(path: Path, classifier: nn.Module, size: tuple[int, int, int]) -> dict[str, Counterfactuals]:
+    """Answers by method, graded afresh by this classifier.
+
+    Args:
+        path: a run folder, a folder of *.safetensors of one method, or one npz or safetensors file.
+        classifier: maps images in [0, 1] to logits.
+        size: (C, H, W) of the data.
+
+    Raises:
+        UserError: for a missing, damaged or incomplete file, a wrong shape, or values outside [0, 1].
+    """
+    if not path.exists():
+        raise UserError(f"counterfactuals={path} does not exist; give a run folder, or an npz or safetensors file")
+    if path.is_file():
+        return {path.stem: _graded(_read_file(path), classifier, size, path)}
+    folders = sorted(p for p in (path / "counterfactuals").glob("*") if p.is_dir()) or [path]
+    methods = {folder.name: sorted(folder.glob("*.safetensors")) for folder in folders}
+    if not any(methods.values()):
+        raise UserError(f"counterfactuals={path} holds no *.safetensors; expected a run folder of evaluate.py or a file")
+    return {
+        name: _graded(Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path)
+        for name, files in methods.items()
+        if files
+    }
+
+
+def _read_file(path: Path) -> Counterfactuals:
+    tensors = _read_tensors(path)
+    missing = [name for name in NEEDED if name not in tensors]
+    if missing:
+        raise UserError(f"counterfactuals={path} lacks {', '.join(missing)}; expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}")
+    factual, counterfactual = (_images(tensors[name], name, path) for name in NEEDED[:2])
+    target = tensors["target"].long().flatten()
+    if factual.shape != counterfactual.shape or len(target) != len(factual):
+        raise UserError(f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}")
+    costs = {name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()}
+    query = tensors["query"].long() if "query" in tensors else torch.arange(len(target))
+    nothing = factual.new_zeros(len(target), 2)
+    return Counterfactuals(factual, counterfactual, target, nothing, nothing, query, **costs)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(str(path))
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
+    except (SafetensorError, OSError, ValueError, EOFError) as error:
+        raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {str(error).splitlines()[0]}") from error
+    raise UserError(f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}")
+
+
+def _images(values: Tensor, name: str, path: Path) -> Tensor:
+    values = values[:, None] if values.ndim == 3 else values
+    low, high = float(values.min()), float(values.max())
+    if not (values.is_floating_point() and 0 <= low and high <= 1):
+        raise UserError(
+            f"counterfactuals={path}: {name} holds {values.dtype} in [{low:g}, {high:g}], expected floats in [0, 1]; "
+            "divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"
+        )
+    return values.float()
+
+
+def _graded(cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path) -> Counterfactuals:
+    if tuple(cf.factual.shape[1:]) != size:
+        raise UserError(f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), the data are {size}")
+    factual_logits, counterfactual_logits = (_logits(classifier, images) for images in (cf.factual, cf.counterfactual))
+    classes = factual_logits.shape[1]
+    if int(cf.target.min()) < 0 or int(cf.target.max()) >= classes:
+        raise UserError(f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}")
+    named: dict[str, Any] = {name: getattr(cf, name) for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))}
+    return Counterfactuals(**named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits)
+
+
+def _logits(classifier: nn.Module, images: Tensor) -> Tensor:
+    reference = next((p for p in classifier.parameters()), torch.zeros(1))
+    with torch.no_grad():
+        return torch.cat([classifier(part.to(reference)).cpu() for part in images.split(256)])

@@ -1,0 +1,115 @@
+"""Trains the models of a config, skipping those that are there; resumes what was interrupted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData
+from counterfoil.run.models import Models
+from counterfoil.run.record import versions
+from counterfoil.run.store import file_digest
+from counterfoil.util.build import Node, accepted, build, locate
+from counterfoil.util.seed import seed_all
+
+
+def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, logger: Any, *, overwrite: bool = False, command: str = "") -> list[Path]:
+    """Train each model node that has no weights yet, in order; returns the folders of all."""
+    from rich import print
+
+    folders = {}
+    for path, node in nodes:
+        folder = models.store.folder(node, models.data)
+        if node.get("checkpoint") or folder in folders.values():
+            continue
+        folders[path] = folder
+        if models.store.has(node, models.data) and not overwrite:
+            print(f"[dim]{path}: already trained, {folder} (train.py ... overwrite=true trains it again)[/dim]")
+            continue
+        manifest = train_one(node, folder, models, trainer, logger, overwrite=overwrite, command=command)
+        print(f"[bold]{path}[/bold]: {folder}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
+    return list(folders.values())
+
+
+def train_one(node: Node, folder: Path, models: Models, trainer_node: Node, logger: Any, *, overwrite: bool, command: str) -> dict[str, Any]:
+    """Train one model and write its weights and manifest; a training that was cut off goes on from its last epoch."""
+    work = folder.with_name(folder.name + ".partial")
+    if overwrite:
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    seed_all(node["seed"], node["role"], node["name"])
+    module = _module(node, models)
+    trainer = _trainer(trainer_node, module.epochs, work, logger)
+    models.data.batch_size = module.batch_size
+    last = work / "last.ckpt"
+    started = time.perf_counter()
+    trainer.fit(module, datamodule=models.data, ckpt_path=str(last) if last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    seconds = time.perf_counter() - started
+    tested = trainer.test(module, datamodule=models.data, verbose=False)
+    measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
+    _refuse_nan(module.net, node)
+    return _keep(module.net, node, folder, work, {"test": measured, "seconds": seconds, "command": command, "data": models.data.identity})
+
+
+def _module(node: Node, models: Models) -> Any:
+    offered = {"mean": node.get("mean"), "std": node.get("std"), "name": node["name"]}
+    where = f"{node['role']}.training"
+    target = node["training"]["_target_"]
+    named = accepted(target, offered, where)
+    if "name" not in named and any(p.kind is p.VAR_KEYWORD for p in _parameters(target, where)):
+        named["name"] = node["name"]
+    return build(node["training"], models.share, where, net=models.network(node), **named)
+
+
+def _parameters(target: str, where: str) -> Sequence[Any]:
+    import inspect
+
+    return list(inspect.signature(locate(target, where)).parameters.values())
+
+
+def _trainer(node: Node, epochs: int, work: Path, logger: Any) -> Any:
+    from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+
+    if node.get("max_epochs") is not None:
+        raise UserError("trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs=")
+    callbacks = [ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False), RichProgressBar()]
+    given = {key: value for key, value in node.items() if value is not None}
+    return build(given, where="trainer", max_epochs=epochs, callbacks=callbacks, logger=logger, default_root_dir=str(work), enable_checkpointing=True)
+
+
+def _refuse_nan(net: nn.Module, node: Node) -> None:
+    broken = [name for name, value in net.state_dict().items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    if broken:
+        raise UserError(f"{node['role']} {node['name']}: training diverged (NaN in {broken[0]}); lower {node['role']}.training.lr")
+
+
+def _keep(net: nn.Module, node: Node, folder: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights and manifest into the work folder, then rename it: the model is there whole or not at all."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    save_file(weights, str(work / "model.safetensors"))
+    manifest = {"node": node, **noted, "sha256": file_digest(work / "model.safetensors"), "versions": versions()}
+    (work / "model.json").write_text(json.dumps(manifest, indent=1, default=str))
+    (work / "last.ckpt").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    work.replace(folder)
+    return manifest
+
+
+def _summary(measured: Mapping[str, float]) -> str:
+    return "  ".join(f"{key} {value:.4g}" for key, value in measured.items())
+
+
+def limit_data(data: ImageData) -> str:
+    """A word for the head of a report: name and number of images of each split."""
+    return f"{data.name} ({len(data.train):,} training, {len(data.val):,} validation, {len(data.test):,} test images)"

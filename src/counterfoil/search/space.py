@@ -1,0 +1,91 @@
+"""Where to search: the variables of a search and what input they stand for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from counterfoil.core.query import Query
+from counterfoil.search.candidate import Variables
+
+
+class Space(ABC):
+    """A stateless recipe: hyperparameters only; the query brings data and networks.
+
+    Args:
+        spread: scale of the random start of every further answer (`count` > 1); the first answer starts undisturbed.
+    """
+
+    kept: tuple[str, ...] = ()
+    """Names of the variables worth returning beside the counterfactual."""
+
+    def __init__(self, spread: float = 0.0) -> None:
+        self.spread = spread
+
+    @abstractmethod
+    def start(self, query: Query) -> Variables:
+        """Starting point, each tensor with a leading B."""
+
+    @abstractmethod
+    def decode(self, query: Query, variables: Variables) -> Tensor:
+        """Inputs (B, C, H, W) that the variables stand for, differentiable in them."""
+
+    def project_(self, query: Query, variables: Variables) -> None:
+        """Move the variables back into their domain, in place; nothing to do by default."""
+        return
+
+    def _disturb(self, query: Query, value: Tensor) -> Tensor:
+        if query.answer is None or not self.spread or not bool(query.answer.any()):
+            return value
+        noise = self.spread * query.randn(*value.shape[1:], stream=1)
+        return torch.where((query.answer > 0).view(-1, *[1] * (value.ndim - 1)), value + noise, value)
+
+
+class Pixels(Space):
+    """The input itself, kept in [0, 1]."""
+
+    def __init__(self, spread: float = 0.05) -> None:
+        super().__init__(spread)
+
+    def start(self, query: Query) -> Variables:
+        """The factual."""
+        return {"x": self._disturb(query, query.factual).clamp(0, 1)}
+
+    def decode(self, query: Query, variables: Variables) -> Tensor:
+        """The variables are the input."""
+        return variables["x"]
+
+    def project_(self, query: Query, variables: Variables) -> None:
+        """Clamp to [0, 1]."""
+        variables["x"].clamp_(0, 1)
+
+
+class Latent(Space):
+    """The code of a generative model: z_0 = E(x), decoded by G(z).
+
+    A class-conditional model encodes under the classifier's own decision and decodes under the target.
+    """
+
+    kept = ("z",)
+
+    def __init__(self, spread: float = 0.5) -> None:
+        super().__init__(spread)
+
+    def start(self, query: Query) -> Variables:
+        """The factual's code (B, Z)."""
+        with torch.no_grad():
+            code = query.generator.encode(query.factual, _condition(query, query.source))
+        return {"z": self._disturb(query, code)}
+
+    def decode(self, query: Query, variables: Variables) -> Tensor:
+        """G(z), or G(z, target) where the model is conditional."""
+        image: Tensor = query.generator.decode(variables["z"], _condition(query, query.target))
+        return image
+
+
+def _condition(query: Query, labels: Tensor) -> Tensor | None:
+    classes = int(getattr(query.generator, "classes", 0))
+    return F.one_hot(labels, classes).to(query.factual) if classes else None

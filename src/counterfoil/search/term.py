@@ -1,0 +1,108 @@
+"""What to want: terms of an objective, each one value a query."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from counterfoil.core.query import Query
+from counterfoil.search.candidate import Candidate
+
+Schedule = Callable[[float], float]
+"""A weight as a function of the search's progress in [0, 1]."""
+
+
+class Term(ABC):
+    """A stateless quantity to make small.
+
+    Args:
+        weight: factor in the objective, a number or a function of the search's progress in [0, 1].
+    """
+
+    def __init__(self, weight: float | Schedule = 1.0) -> None:
+        self.weight = weight
+
+    @abstractmethod
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """The unweighted value of each query: (B,)."""
+
+    def weight_at(self, progress: float) -> float:
+        """The weight at `progress` in [0, 1]."""
+        return self.weight(progress) if callable(self.weight) else self.weight
+
+
+class CrossEntropy(Term):
+    """-log p_t(x')."""
+
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """Cross-entropy to the target in nats."""
+        return F.cross_entropy(candidate.logits, query.target, reduction="none")
+
+
+class SquaredError(Term):
+    """(p_t(x') - 1)^2; its gradient vanishes where the classifier is sure of another class."""
+
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """Squared distance of the target probability from 1."""
+        return (1 - candidate.logits.softmax(1).gather(1, query.target[:, None])[:, 0]).square()
+
+
+class Hinge(Term):
+    """max(0, max_{k != t} s_k - s_t + margin) on logits s; zero once the target leads by the margin.
+
+    Source: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017), arXiv 1608.04644.
+    """
+
+    def __init__(self, weight: float | Schedule = 1.0, margin: float = 0.0) -> None:
+        super().__init__(weight)
+        self.margin = margin
+
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """How far the target's logit is from leading by the margin."""
+        wanted = F.one_hot(query.target, candidate.logits.shape[1]).bool()
+        best_other = candidate.logits.masked_fill(wanted, -torch.inf).amax(1)
+        return (best_other - candidate.logits.gather(1, query.target[:, None])[:, 0] + self.margin).clamp(min=0)
+
+
+class L1(Term):
+    """mean |x' - x| over pixels and channels."""
+
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """Mean absolute difference, in [0, 1]."""
+        return (candidate.decoded - query.factual).abs().flatten(1).mean(1)
+
+
+class L2(Term):
+    """mean (x' - x)^2 over pixels and channels."""
+
+    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
+        """Mean squared difference, in [0, 1]."""
+        return (candidate.decoded - query.factual).square().flatten(1).mean(1)
+
+
+class Objective:
+    """tradeoff_b * flip + sum_i weight_i * term_i, one value a query.
+
+    Args:
+        flip: the term that asks for the target; carries the per-query trade-off.
+        distance: the term that asks to stay near; also ranks valid answers.
+        terms: further terms by name.
+    """
+
+    def __init__(self, flip: Term, distance: Term, **terms: Term) -> None:
+        self.flip = flip
+        self.distance = distance
+        self.terms = terms
+
+    def __call__(self, query: Query, candidate: Candidate, tradeoff: Tensor, distance: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total (B,) under trade-offs (B,), given the distance term's value (B,); and each term unweighted, for logs."""
+        parts = {"flip": self.flip(query, candidate), "distance": distance}
+        parts.update({name: term(query, candidate) for name, term in self.terms.items()})
+        total = tradeoff * self.flip.weight_at(candidate.progress) * parts["flip"]
+        for name, term in {"distance": self.distance, **self.terms}.items():
+            total = total + term.weight_at(candidate.progress) * parts[name]
+        return total, parts

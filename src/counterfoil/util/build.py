@@ -1,0 +1,94 @@
+"""Builds the objects of a config; a node that stands for a model or for the data is built once and shared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from counterfoil.core.errors import UserError
+
+Node = dict[str, Any]
+Share = Callable[[Node], Any]
+MODEL_ROLES = ("classifier", "generative", "autoencoder")
+
+
+def plain(config: Any) -> Any:
+    """A config as resolved dicts and lists; names the option that has no value."""
+    if not isinstance(config, DictConfig | ListConfig):
+        return config
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def build(node: Any, share: Share | None = None, where: str = "config", **extra: Any) -> Any:
+    """Instantiate `_target_` nodes, innermost first; a node with a `role` is what `share` makes of it.
+
+    Args:
+        node: plain dicts, lists and values.
+        share: turns a role node into the one object that stands for it.
+        where: the node's place in the config, for messages.
+        extra: arguments for the outermost target; those it already has in the config are kept.
+    """
+    if isinstance(node, Mapping):
+        if "role" in node and share is not None:
+            return share(dict(node))
+        values = {key: build(value, share, f"{where}.{key}") for key, value in node.items()}
+        return _call(values, where, extra) if "_target_" in values else values
+    if isinstance(node, list):
+        return [build(value, share, f"{where}[{i}]") for i, value in enumerate(node)]
+    return node
+
+
+def accepted(target: str, offered: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Those of the offered arguments that the target's signature names."""
+    parameters = inspect.signature(locate(target, where)).parameters
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+def locate(target: str, where: str) -> Callable[..., Any]:
+    """The object at a dotted path; one clear line where there is none."""
+    try:
+        found: Callable[..., Any] = get_object(target)
+    except Exception as error:
+        raise UserError(f"{where}._target_={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?") from error
+    return found
+
+
+def model_nodes(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
+    """Every model node below a plain config with its dotted path; what a model depends on comes before it."""
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from model_nodes(child, f"{path}.{key}" if path else str(key))
+    if isinstance(node, Mapping) and node.get("role") in MODEL_ROLES and "net" in node:
+        yield path, dict(node)
+
+
+def _call(values: dict[str, Any], where: str, extra: Mapping[str, Any]) -> Any:
+    target = locate(values.pop("_target_"), where)
+    arguments = list(values.pop("_args_", ()))
+    defer = values.pop("_partial_", False)
+    values = {**extra, **values}
+    _check_arguments(target, arguments, values, where)
+    return partial(target, *arguments, **values) if defer else target(*arguments, **values)
+
+
+def _check_arguments(target: Callable[..., Any], arguments: list[Any], values: Mapping[str, Any], where: str) -> None:
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind_partial(*arguments, **values)
+    except TypeError as error:
+        known = ", ".join(name for name in signature.parameters if name != "self")
+        raise UserError(f"{where}: {getattr(target, '__name__', target)} {error}; it takes: {known}") from error
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).splitlines()[0]

@@ -1,0 +1,108 @@
+"""What both scripts do around Hydra, without importing torch: `explainer=all`, and errors a person can read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from counterfoil.core.errors import UserError
+
+NOT_ALL = ("composed", "all")
+"""Explainer configs that `explainer=all` leaves out."""
+
+OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=True)
+
+
+def run(main: Callable[[], None], conf: Path) -> None:
+    """Call a Hydra main; a mistake of the user's ends in one line and exit code 1, a defect of ours in a traceback."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.path.append(os.getcwd())
+    sys.argv = expand_all(sys.argv, conf)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        line = explain_error(error)
+        if line is None:
+            raise
+        remove_empty_run_dir()
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+
+
+def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
+    """Turn explainer=all into the list of every explainer yaml in conf/ and in a --config-dir."""
+    folders = [conf, *_config_dirs(arguments)]
+    names = sorted({file.stem for folder in folders for file in (folder / "explainer").glob("*.yaml")} - set(NOT_ALL))
+    return [f"explainer=[{','.join(names)}]" if part == "explainer=all" else part for part in arguments]
+
+
+def explain_error(error: BaseException) -> str | None:
+    """One line for errors that the user can cure, None for any other."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, UserError):
+            return str(link)
+        if isinstance(link, OSError) and link.errno == 28:
+            return f"no space left on the disk for {link.filename or 'the run folder'}; free some, or choose another run_dir= or store="
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _config_error(error)
+    return None
+
+
+def remove_empty_run_dir() -> None:
+    """Hydra makes the run folder before our code can refuse; leave none behind that holds nothing."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if HydraConfig.initialized():
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A closing half-sentence naming the nearest known word, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _config_error(error: Exception) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    missing = re.search(r"Could not find '([^']+)'", text)
+    if missing and "Available options" in text:
+        group, _, name = missing.group(1).rpartition("/")
+        options = [line for line in lines[lines.index(next(x for x in lines if x.startswith("Available"))) + 1 :] if re.fullmatch(r"[\w-]+", line)]
+        return f"{group}={name} does not exist; choose one of: {', '.join(options)}{suggest(name, options)}"
+    key = re.search(r"Key '([^']+)' is not in struct", text) or re.search(r"Could not override '([^']+)'", text)
+    if key:
+        path = re.search(r"full_key: (\S+)", text)
+        name = path.group(1) if path else key.group(1)
+        return f"option {name} does not exist; see --help or --cfg job for all of them, or prefix it with + to add one"
+    return " ".join(line for line in lines if not line.startswith(("object_type", "Set the environment")))
+
+
+def _chain(error: BaseException | None) -> Iterable[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _config_dirs(arguments: Sequence[str]) -> list[Path]:
+    found = []
+    for i, part in enumerate(arguments):
+        if part in ("--config-dir", "-cd") and i + 1 < len(arguments):
+            found.append(Path(arguments[i + 1]))
+        elif part.startswith("--config-dir="):
+            found.append(Path(part.split("=", 1)[1]))
+    return found

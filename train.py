@@ -1,0 +1,22 @@
+"""Trains the models that a config names:  python train.py classifier=cnn   (see --help and conf/train.yaml)."""
+
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from counterfoil.util import cli
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> None:
+    """Hydra's entry; what is slow to import comes after the config is known to be good."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from counterfoil.run.train import train
+
+    train(config, Path(HydraConfig.get().runtime.output_dir))
+
+
+if __name__ == "__main__":
+    cli.run(main, Path(__file__).parent / "conf")
