@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.cache import cache_root, cores, digest, read_images, write_images
+from counterfoil.data.cache import cache_root, cores, digest, open_cached, write_cached
 from counterfoil.data.face import ATTRIBUTES, DRAWING, EXCLUSIVE, SIZE, draw_many
 
 _CHUNK = 100
@@ -122,10 +122,10 @@ class Avatars(ImageData):
         recipe = {**self.options(), "seed": self.seed}
         path = cache_root(self.cache_dir) / f"avatars-{digest(recipe)}" / "images.npy"
         shape = (self.n, 3, SIZE, SIZE)
-        images = read_images(path, shape)
+        images = open_cached(path, shape)
         if images is None:
             _require_packages()
-            images = write_images(path, shape, _draw(attributes, self.seed), "Drawing avatars")
+            images = write_cached(path, shape, _draw(attributes, self.seed), "Drawing avatars")
             path.with_name("recipe.json").write_text(json.dumps(recipe, indent=1))
         return images
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -58,6 +59,11 @@ class Images(Dataset[Batch]):
     def take(self, rows: Tensor | slice) -> Images:
         """The split that holds these rows alone; a slice shares memory, an index copies."""
         return Images(self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows])
+
+    def cut(self, sizes: Sequence[int]) -> list[Images]:
+        """Consecutive parts of these sizes, sharing memory."""
+        ends = [0, *accumulate(sizes)]
+        return [self.take(slice(start, end)) for start, end in pairwise(ends)]
 
 
 class EpochSampler(Sampler[list[int]]):

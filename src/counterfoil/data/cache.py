@@ -44,8 +44,8 @@ def progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def read_images(path: Path, shape: tuple[int, ...]) -> Tensor | None:
-    """A file written by `write_images` as a tensor on a private memory map; None where it is missing or not whole."""
+def open_cached(path: Path, shape: tuple[int, ...]) -> Tensor | None:
+    """A file written by `write_cached` as a tensor on a private memory map; None where it is missing or not whole."""
     try:
         images = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -53,7 +53,7 @@ def read_images(path: Path, shape: tuple[int, ...]) -> Tensor | None:
     return torch.from_numpy(images) if images.dtype == np.uint8 and images.shape == shape else None
 
 
-def write_images(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]], doing: str) -> Tensor:
+def write_cached(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]], doing: str) -> Tensor:
     """Write chunks of images one after another to an .npy file, with a progress bar, and open it.
 
     The file is written front to back, not through a memory map: a full disk is then an error and not a bus error.
@@ -81,7 +81,7 @@ def write_images(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np
         raise UserError(f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE") from error
     finally:
         partial.unlink(missing_ok=True)
-    images = read_images(path, shape)
+    images = open_cached(path, shape)
     if images is None:
         raise UserError(f"{path} does not hold the images of shape {shape} just written; delete it and start again")
     return images

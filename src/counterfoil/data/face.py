@@ -98,8 +98,8 @@ def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np
         return options[int(dials[dial] * len(options))]
 
     png = resvg_py.svg_to_bytes(svg_string=_svg(attributes, pick), background=pick("background", _BACKGROUND), skip_system_fonts=True)
-    pixels = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), dtype=np.uint8)
-    return pixels.transpose(2, 0, 1)
+    pixels: NDArray[np.uint8] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
+    return pixels
 
 
 def draw_many(attributes: NDArray[np.uint8], seed: int, start: int) -> NDArray[np.uint8]:

@@ -1,0 +1,217 @@
+"""A person's own images: a sub-folder a class, or a CSV of paths and labels."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData, Images, Splits
+from counterfoil.data.cache import digest
+from counterfoil.data.decode import Shape, decode_cached, decode_in_memory, image_files, open_image
+
+_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_ORDER = ("train", "val", "test")
+_CACHE_FROM_FILES, _CACHE_FROM_BYTES = 10_000, 1 << 28
+_YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "false": 0, "no": 0}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the set: where it lies, what it shows, and the split it is in."""
+
+    path: Path
+    label: str
+    part: str | None
+    attributes: tuple[int, ...] = ()
+
+
+class Folder(ImageData):
+    """Images in a folder, any size, 1 or 3 channels.
+
+    Layouts: `root/<class>/*.png`; `root/<train|val|test>/<class>/*.png`; or a CSV with the columns path, label, perhaps split
+    (train, val, test), and one column of 0/1 for each attribute, its paths relative to `root`. Without splits, each image
+    goes where a hash of its path below `root` sends it: 80 % train, 10 % val, 10 % test, whatever other images there are.
+    Every image is cut to its middle square and scaled to `size`.
+
+    Args:
+        root: the folder; None: the folder of the CSV.
+        csv: the table of paths and labels; None: the sub-folders are the classes.
+        size: side of the images in pixels; None: the shorter side of the first image.
+        channels: 1 or 3; None: as the first image.
+        cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else ~/.cache/counterfoil.
+
+    Raises:
+        UserError: nothing to read, fewer than two classes, an unreadable image, a row of the CSV without a label, a split without images.
+    """
+
+    name = "folder"
+
+    def __init__(
+        self,
+        *,
+        root: str | Path | None = None,
+        csv: str | Path | None = None,
+        size: int | None = None,
+        channels: int | None = None,
+        cache_dir: str | Path | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if channels not in (None, 1, 3):
+            raise UserError(f"data.channels={channels}: expected 1, 3 or null (as the first image)")
+        if size is not None and size < 1:
+            raise UserError(f"data.size={size}: expected at least 1 pixel, or null (as the first image)")
+        self._root = root
+        self.csv = None if csv is None else Path(csv).expanduser().resolve()
+        self._shape = (channels, size)
+        self.cache_dir = cache_dir
+
+    @property
+    def root(self) -> Path:
+        """The folder, resolved; raises UserError where neither it nor a CSV was given."""
+        if self._root is None and self.csv is None:
+            raise UserError(f"data={self.name} needs data.root=FOLDER with one sub-folder a class, or data.csv=FILE")
+        return Path(self._root).expanduser().resolve() if self._root is not None else self.csv.parent  # type: ignore[union-attr]
+
+    def options(self) -> dict[str, Any]:
+        """The folder, the names, labels and sizes of its files, and what is made of them."""
+        files = [[str(row.path), row.label, row.part, row.attributes, _bytes(row.path)] for row in self._table[0]]
+        return {"root": str(self.root), "csv": self.csv and str(self.csv), "shape": self._shape, "files": digest(files)}
+
+    def load(self) -> Splits:
+        """Decode the images, or open the cache."""
+        rows, attribute_names = self._table
+        classes = _class_names(rows, self.csv or self.root)
+        shape = self._final_shape(rows[0].path)
+        files = [row.path for row in rows]
+        large = len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
+        images = decode_cached(files, shape, self.name, self.cache_dir) if large else decode_in_memory(files, shape)
+        labels = torch.tensor([classes.index(row.label) for row in rows])
+        attributes = torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
+        whole = Images(images, labels, attributes)
+        train, val, test = whole.cut([sum(row.part == part for row in rows) for part in _ORDER])
+        return Splits(train, test, classes, val if len(val) else None, attribute_names)
+
+    def _final_shape(self, first: Path) -> Shape:
+        picture = open_image(first)
+        channels, size = self._shape
+        return Shape(channels or (1 if picture.mode[0] in "1LIF" else 3), size or min(picture.size))
+
+    @cached_property
+    def _table(self) -> tuple[list[Row], tuple[str, ...]]:
+        """Rows in order of split and path, so that each split is one stretch, and the names of the attributes."""
+        if not self.root.is_dir():
+            raise UserError(f"data.root={self.root} is not a folder")
+        rows, attribute_names = _csv_rows(self.csv, self.root) if self.csv else (list(_folder_rows(self.root)), ())
+        if not rows:
+            raise UserError(f"{self.csv or self.root} holds no images; expected one sub-folder of image files a class")
+        if any(row.part is None for row in rows):
+            rows = [replace(row, part=_hashed_part(row.path, self.root)) for row in rows]
+        for part in ("train", "test"):
+            if not any(row.part == part for row in rows):
+                raise UserError(
+                    f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; give train and test splits"
+                )
+        return sorted(rows, key=lambda row: (_ORDER.index(row.part or ""), str(row.path))), attribute_names
+
+
+def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, list[str]]:
+    """Read all images of one folder, which must have the right size already: what a model is to be asked about.
+
+    Args:
+        folder: of the image files.
+        size: side in pixels that every image must have.
+        channels: 1 (colour is turned to grey) or 3.
+
+    Returns:
+        uint8 (N, C, H, W), and the file names.
+
+    Raises:
+        UserError: no folder, no images, or one that is unreadable or of another size.
+    """
+    folder = Path(folder).expanduser()
+    files = image_files(folder) if folder.is_dir() else []
+    if not files:
+        raise UserError(f"{folder} is not a folder of image files; expected images of {size} x {size} pixels")
+    pictures = [open_image(path) for path in files]
+    for path, picture in zip(files, pictures, strict=True):
+        if picture.size != (size, size):
+            raise UserError(f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; scale or cut it first")
+    pixels = np.stack([Shape(channels, size).of(picture) for picture in pictures])
+    return torch.from_numpy(pixels), [path.name for path in files]
+
+
+def _folder_rows(root: Path) -> Iterator[Row]:
+    pairs: list[tuple[Path, str | None]]
+    folders = _sub_folders(root)
+    parts = [folder for folder in folders if folder.name.lower() in _PARTS]
+    if any(folder.name.lower() == "train" for folder in parts):
+        pairs = [(label, _PARTS[part.name.lower()]) for part in parts for label in _sub_folders(part)]
+    else:
+        pairs = [(label, None) for label in folders]
+    for label, part in pairs:
+        yield from (Row(path, label.name, part) for path in image_files(label))
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _csv_rows(table: Path, root: Path) -> tuple[list[Row], tuple[str, ...]]:
+    if not table.is_file():
+        raise UserError(f"data.csv={table} is not a file")
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        if not {"path", "label"} <= set(columns):
+            raise UserError(f"{table} has the columns {', '.join(columns) or 'none'}; expected path, label and perhaps attributes")
+        attributes = tuple(column for column in columns if column not in ("path", "label", "split"))
+        return [_csv_row(cells, attributes, root, f"{table} line {reader.line_num}") for cells in reader], attributes
+
+
+def _csv_row(cells: dict[str, str | None], attributes: tuple[str, ...], root: Path, where: str) -> Row:
+    text = {column: (value or "").strip() for column, value in cells.items() if isinstance(value, str | None)}
+    for column in ("path", "label"):
+        if not text[column]:
+            raise UserError(f"{where} has no {column}")
+    values = []
+    for name in attributes:
+        if text[name].lower() not in _YES_NO:
+            raise UserError(f"{where}: {name} is {text[name]!r}, expected 0 or 1")
+        values.append(_YES_NO[text[name].lower()])
+    part = text.get("split")
+    if part is not None and part.lower() not in _PARTS:
+        raise UserError(f"{where}: split is {part!r}, expected train, val or test")
+    return Row(root / text["path"], text["label"], part and _PARTS[part.lower()], tuple(values))
+
+
+def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
+    """Names in order, numbers by value; every class must have a training image."""
+    names = {row.label for row in rows}
+    if len(names) < 2:
+        raise UserError(f"{where} has the one class {names.pop()!r}; expected at least two")
+    absent = sorted(names - {row.label for row in rows if row.part == "train"})
+    if absent:
+        raise UserError(f"{where}: no training image of the class {', '.join(absent)}; add images or give splits")
+    return tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
+
+
+def _hashed_part(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    tenth = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
+    return "test" if tenth == 9 else "val" if tenth == 8 else "train"
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
