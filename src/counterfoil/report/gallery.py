@@ -1,0 +1,191 @@
+"""Which answers the page shows, and what is written by each: chosen by rule, never by looks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.report.format import Methods, direction, label, number, unit
+from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, strip, symmetric_scale
+
+SHOWN = 8
+"""Answers in each grid and in each list of failures."""
+_LARGEST = 128
+"""Pixels; wider images are shrunk for the page."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One class's probability before and after."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """One answer: `row` is its place in the method's sheet of pictures; `judge` is None where no judge was asked."""
+
+    row: int
+    query: int
+    source: str
+    target: str
+    verdict: str
+    valid: bool
+    bars: tuple[Bar, ...]
+    judge: bool | None
+    judge_probability: float | None
+    note: str = ""
+
+    @property
+    def probability(self) -> float:
+        """The target's probability after."""
+        return self.bars[-1].after
+
+
+@dataclass
+class MethodView:
+    """All that the page shows of one method."""
+
+    name: str
+    colour: bool
+    scale: float
+    total: int
+    valid: int
+    confirmed: int | None
+    unconfirmed_count: int
+    cards: list[Card] = field(default_factory=list)
+    ranked: dict[str, list[Card]] = field(default_factory=dict)
+    failures: list[Card] = field(default_factory=list)
+    unconfirmed: list[Card] = field(default_factory=list)
+    strips: list[tuple[str, str]] = field(default_factory=list)
+    sheet: str = ""
+    by_query: dict[int, Card] = field(default_factory=dict)
+
+
+def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -> list[int]:
+    """The queries to show: those that every method answered, in turn the next of each source class, in the order they were asked."""
+    first = next(iter(methods.values()))
+    shared = set.intersection(*(set(answers.query.tolist()) for answers in methods.values())) or set(first.query.tolist())
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for query, source in zip(first.query.tolist(), first.source.tolist(), strict=True):
+        if query in shared and query not in by_class[source]:
+            by_class[source].append(query)
+    turns = [(turn, source, query) for source, queries in by_class.items() for turn, query in enumerate(queries)]
+    return [query for _, _, query in sorted(turns)[:count]]
+
+
+def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
+    """Rows of the best, median (the lower one of two) and worst finite value among `rows`, [] where fewer than three values differ."""
+    rows = rows[values[rows].isfinite()]
+    if len(set(values[rows].tolist())) < 3:
+        return []
+    order = rows[values[rows].argsort(descending=higher_is_better, stable=True)]
+    return [int(order[i]) for i in (0, (len(order) - 1) // 2, len(order) - 1)]
+
+
+class Gallery:
+    """Collects one method's answers for the page; every picture is stored once, in a sheet of three columns.
+
+    Args:
+        name: the method's name.
+        answers: its N answers.
+        table: metric -> (N,), NaN where it does not apply.
+        class_names: names of the K classes.
+        judge_probability: the judge's probability (N,) of the target on the counterfactual, or None.
+    """
+
+    def __init__(
+        self, name: str, answers: Counterfactuals, table: Mapping[str, Tensor], class_names: Sequence[str], judge_probability: Tensor | None
+    ) -> None:
+        self.name, self.answers, self.table, self.class_names = name, answers, table, class_names
+        self.judge_probability = judge_probability
+        self.judge = self._verdicts()
+        self.rows: dict[int, int] = {}
+
+    def view(self, methods: Methods, queries: Sequence[int]) -> MethodView:
+        """Choose, label and draw: the shared queries, best, median and worst by each metric, failures, strips."""
+        valid = self.answers.valid.cpu()
+        doubted = valid & (self.judge == 0) if self.judge is not None else torch.zeros_like(valid)
+        confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
+        colour, scale = self.answers.factual.shape[1] > 1, symmetric_scale(self.answers.delta)
+        view = MethodView(self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum()))
+        asked = self.answers.query.tolist()
+        firsts = [asked.index(query) for query in queries if query in asked]
+        view.cards = [self._card(row) for row in firsts]
+        view.by_query = {card.query: card for card in view.cards}
+        view.ranked = self._ranked(methods, valid)
+        view.failures = [self._card(row) for row in (~valid).nonzero()[:SHOWN, 0].tolist()]
+        view.unconfirmed = [self._card(row) for row in doubted.nonzero()[:SHOWN, 0].tolist()]
+        view.strips = self._strips(firsts[:4])
+        view.sheet = self._sheet(view.scale)
+        return view
+
+    def _verdicts(self) -> Tensor | None:
+        """Whether the judge also says the target (N,): 1, 0 or NaN; from its own metric, else from a probability above one half."""
+        if "judge_agreement" in self.table:
+            return self.table["judge_agreement"].detach().cpu().float()
+        return None if self.judge_probability is None else (self.judge_probability.detach().cpu() > 0.5).float()
+
+    def _card(self, row: int, note: str = "") -> Card:
+        answers = self.answers
+        source, target, verdict = (int(part[row]) for part in (answers.source, answers.target, answers.counterfactual_logits.argmax(1)))
+        before, after = (logits[row].float().softmax(0).tolist() for logits in (answers.factual_logits, answers.counterfactual_logits))
+        bars = tuple(Bar(self._class(k), before[k], after[k]) for k in dict.fromkeys((source, target)))
+        judged = None if self.judge is None or math.isnan(self.judge[row]) else bool(self.judge[row])
+        probability = None if self.judge_probability is None else float(self.judge_probability[row])
+        return Card(
+            self.rows.setdefault(row, len(self.rows)), int(answers.query[row]), self._class(source), self._class(target),
+            self._class(verdict), verdict == target, bars, judged, probability, note,
+        )  # fmt: skip
+
+    def _class(self, index: int) -> str:
+        return str(self.class_names[index]) if index < len(self.class_names) else str(index)
+
+    def _ranked(self, methods: Methods, valid: Tensor) -> dict[str, list[Card]]:
+        rows = (valid if valid.any() else ~valid).nonzero()[:, 0]
+        found = {}
+        for metric, values in self.table.items():
+            better, measure = direction(methods, metric), unit(metric)
+            values = values.detach().cpu().float()
+            chosen = [] if better is None else extremes(values, rows, better)
+            figures = (f"{label(metric)} {number(values[row].item(), metric)} {measure}".strip() for row in chosen)
+            notes = (f"{rank} · {figure}" for rank, figure in zip(("Best", "Median", "Worst"), figures, strict=False))
+            if chosen:
+                found[metric] = [self._card(row, note) for row, note in zip(chosen, notes, strict=True)]
+        return found
+
+    def _strips(self, rows: Sequence[int]) -> list[tuple[str, str]]:
+        if self.answers.path is None:
+            return []
+        paths = ((row, shrink(self.answers.path[row])) for row in rows)
+        captions = (f"Query {int(self.answers.query[row])}: towards {self._class(int(self.answers.target[row]))}" for row in rows)
+        return [(caption, data_uri(strip(path), path.shape[-1])) for caption, (_, path) in zip(captions, paths, strict=True)]
+
+    def _sheet(self, scale: float) -> str:
+        """All chosen rows below one another: factual, counterfactual, signed difference (see-through)."""
+        part = self.answers[torch.tensor(list(self.rows), dtype=torch.long)]
+        factual, counterfactual = shrink(part.factual), shrink(part.counterfactual)
+        layers = [torch.from_numpy(pixels(images)) for images in (factual, counterfactual)]
+        opaque = [torch.cat((layer, torch.full_like(layer[..., :1], 255)), -1) for layer in layers]
+        change = torch.from_numpy(difference_layer(counterfactual - factual, scale))
+        tiles = torch.stack((*opaque, change), 1).flatten(0, 1).numpy()
+        return data_uri(grid(tiles, columns=3, pad=0), factual.shape[-1])
+
+
+def shrink(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) no wider or higher than the page needs."""
+    height, width = images.shape[-2:]
+    factor = _LARGEST / max(height, width)
+    if factor >= 1:
+        return images
+    size = (round(height * factor), round(width * factor))
+    return interpolate(images.detach().float(), size=size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -1,0 +1,163 @@
+"""report.html: one self-contained page of what was asked, who answered best, and what the answers look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
+from counterfoil.report import format as fmt
+from counterfoil.report.gallery import Gallery, common_queries, shrink
+from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
+
+_FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
+_PLOTS = (("validity", "Validity against proximity"), ("judge_agreement", "Judge agreement against proximity"))
+
+
+def write_report(
+    path: Path | str,
+    summary: Mapping[str, Any],
+    methods: Mapping[str, Counterfactuals],
+    tables: Mapping[str, Mapping[str, Tensor]],
+    class_names: Sequence[str],
+    descriptions: Mapping[str, str],
+    title: str,
+    command: str,
+    judge_probabilities: Mapping[str, Tensor] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the page under a temporary name, then rename.
+
+    Args:
+        path: where report.html goes.
+        summary: the content of metrics.json; the plain values of `queries`, then of `config`, fill the page's head.
+        methods: the graded answers by method.
+        tables: method -> metric -> one value an answer (N,), NaN where it does not apply.
+        class_names: names of the K classes.
+        descriptions: metric -> one line with its formula, for the glossary.
+        title: the page's heading.
+        command: what reproduces the run.
+        judge_probabilities: method -> the judge's probability (N,) of the target on the counterfactual.
+        facts: what stands in the head instead of what is found in `summary`, in this order.
+
+    Returns:
+        The path written. Raises UserError where there is no answer to show.
+    """
+    answered = {name: answers for name, answers in methods.items() if len(answers)}
+    if not answered:
+        raise UserError("the report needs at least one method with answers, found none; run evaluate.py with an explainer first")
+    judged = judge_probabilities or {}
+    queries = common_queries(answered)
+    views = [
+        Gallery(name, answers, tables.get(name, {}), class_names, judged.get(name)).view(summary["methods"], queries)
+        for name, answers in answered.items()
+    ]
+    page = _template().render(
+        title=title,
+        command=command,
+        facts=facts or _facts(summary),
+        board=_board(summary["methods"], descriptions),
+        queries=[(query, next((view.by_query[query] for view in views if query in view.by_query), None)) for query in queries],
+        views=views,
+        pixels=_display(answered),
+        judged=any(view.confirmed is not None for view in views),
+        plots=_plots(summary["methods"]),
+        glossary=_glossary(summary["methods"], tables, descriptions),
+        versions=summary.get("versions") or {},
+        config=json.dumps(summary.get("config") or {}, indent=2, default=str, ensure_ascii=False),
+        series=(LIGHT_SERIES, DARK_SERIES),
+    )
+    return _write(Path(path), page)
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(label=fmt.label, number=fmt.number, probability=_probability)
+    return environment.get_template("template.html")
+
+
+def _probability(value: float | None) -> str:
+    """Two digits; the ends are kept for values that are truly there."""
+    if not fmt.finite(value):
+        return fmt.MISSING
+    return "<.01" if 0 < value < 0.005 else ">.99" if 0.995 <= value < 1 else f"{value:.2f}"  # type: ignore[operator]
+
+
+def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The head's figures: all plain values of `queries`, then the well-known ones of `config` that are missing."""
+    plain = (str, int, float)
+    asked = {name: value for name, value in (summary.get("queries") or {}).items() if isinstance(value, plain)}
+    config = summary.get("config") or {}
+    told = {name: config[name] for name in _FACTS if isinstance(config.get(name), plain) and name not in asked}
+    words = {"n": "queries"}
+    return {words.get(name, name).replace("_", " ").capitalize(): value for name, value in {**asked, **told}.items()}
+
+
+def _board(methods: fmt.Methods, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """The leaderboard: its columns, and a row of cells a method."""
+    metrics, main = fmt.columns(methods), set(fmt.columns(methods, main_only=True))
+    ranks = {metric: fmt.standing(methods, metric) for metric in metrics}
+    heads = [
+        {"metric": m, "label": fmt.label(m), "unit": fmt.unit(m), "arrow": fmt.arrow(fmt.direction(methods, m)), "main": m in main}
+        | {"higher": fmt.direction(methods, m), "about": descriptions.get(m, "")}
+        for m in metrics
+    ]
+    rows = [(name, [_cell(row.get(m), m, m in main, ranks[m].get(name, "")) for m in metrics]) for name, row in methods.items()]
+    return {"heads": heads, "rows": rows, "extra": len(metrics) - len(main)}
+
+
+def _cell(entry: fmt.Entry | None, metric: str, main: bool, rank: str) -> dict[str, Any]:
+    entry = entry or {}
+    value, count = entry.get("value"), entry.get("n")
+    text = {"value": fmt.number(value, metric), "interval": fmt.interval(entry, metric), "n": count if fmt.finite(count) else None}
+    return {"sort": repr(value) if fmt.finite(value) else "", "rank": rank, "main": main, **text}
+
+
+def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
+    """How wide a picture stands on the page: a whole multiple of its pixels, near 96 among others and near 120 side by side."""
+    height, width = shrink(next(iter(methods.values())).factual[:1]).shape[-2:]
+    return {"width": width * max(1, round(96 / width)), "large": width * max(1, round(120 / width)), "ratio": round(height / width, 4)}
+
+
+def _plots(methods: fmt.Methods) -> Iterator[tuple[str, str, Any]]:
+    from markupsafe import Markup
+
+    distance = next((metric for metric in ("l1_valid", "l1") if metric in fmt.columns(methods)), None)
+    for metric, heading in _PLOTS:
+        if distance and metric in fmt.columns(methods):
+            about = f"{fmt.label(metric)} against {fmt.label(distance)}, a point a method, lines are 95 % intervals"
+            yield heading, about, Markup(inline_svg(scatter(methods, distance, metric), metric))
+
+
+def _glossary(methods: fmt.Methods, tables: Mapping[str, Mapping[str, Tensor]], descriptions: Mapping[str, str]) -> list[dict[str, str]]:
+    """Every metric on the page once, with its direction and formula; `x_valid` is explained by x."""
+    names = dict.fromkeys([*fmt.columns(methods), *(metric for table in tables.values() for metric in table)])
+    return [
+        {"name": name, "label": fmt.label(name), "arrow": fmt.arrow(fmt.direction(methods, name)), "unit": fmt.unit(name)}
+        | {"about": descriptions.get(name) or _over_valid(name, descriptions)}
+        for name in names
+    ]
+
+
+def _over_valid(name: str, descriptions: Mapping[str, str]) -> str:
+    base = name.removesuffix("_valid")
+    return f"{fmt.label(base)} over the valid answers only." if base != name else descriptions.get(base, "")
+
+
+def _write(path: Path, page: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,159 @@
+"""Plots that look right on light and on dark: drawn in stand-in colours, which each theme replaces by its own."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.report.format import Methods, arrow, direction, finite, label, unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SERIES = 8
+"""Colours before they repeat; markers repeat with them."""
+_MARKERS = "os^Dv<>h"
+_INK, _MUTED, _LINE = "#010203", "#040506", "#070809"
+_PAGE = {_INK: "var(--ink)", _MUTED: "var(--muted)", _LINE: "var(--line)"}
+_LIGHT = {_INK: "#1b1f24", _MUTED: "#59616b", _LINE: "#dfe3e8"}
+_DARK = {_INK: "#e6e9ed", _MUTED: "#a2abb6", _LINE: "#333a43"}
+LIGHT_SERIES = ("#1f5fbf", "#b84e14", "#1a7f4b", "#8b3fb0", "#8a6100", "#c2255c", "#00727f", "#5a5f66")
+DARK_SERIES = ("#7fb2ff", "#ffab70", "#5fcf97", "#d69cf5", "#e3c04f", "#ff8fb1", "#4fd0e0", "#b4bac2")
+
+
+def scatter(methods: Methods, x: str, y: str) -> Figure:
+    """One metric against another, a labelled point a method with both 95 % intervals; methods without both figures are left out."""
+    figure, axes = _canvas(_axis(methods, x), _axis(methods, y))
+    points: dict[str, tuple[float, float]] = {}
+    for place, (name, row) in enumerate(methods.items()):
+        if not all(row.get(metric) and finite(row[metric].get("value")) for metric in (x, y)):
+            continue
+        (px, ex), (py, ey) = (_point(row[metric], metric) for metric in (x, y))
+        axes.errorbar(px, py, xerr=ex, yerr=ey, fmt=_MARKERS[place % SERIES], color=_series(place), ms=6, elinewidth=1.1, capsize=2.5)
+        points[name] = (px, py)
+    axes.margins(0.12)
+    _name_points(figure, axes, points)
+    return figure
+
+
+def curve(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str, metric: str = "") -> Figure:
+    """Curves with interval bands.
+
+    Args:
+        x: S positions.
+        series: name -> S entries (value, low, high); missing figures leave a gap.
+        xlabel, ylabel: axis titles.
+        metric: name whose unit the figures are written in.
+    """
+    figure, axes = _canvas(xlabel, ylabel)
+    for place, (name, entries) in enumerate(series.items()):
+        middle, low, high = ([_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high"))
+        axes.plot(x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name)
+        axes.fill_between(x, low, high, color=_series(place), alpha=0.15, lw=0)
+    legend = axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def inline_svg(figure: Figure, prefix: str) -> str:
+    """The figure as an `<svg>` element that takes its colours from the page's CSS (--ink, --muted, --line, --s0 ... --s7).
+
+    Args:
+        figure: made by `scatter` or `curve`.
+        prefix: put before each id, so that several figures can stand in one page.
+    """
+    series = [f"var(--s{i})" for i in range(SERIES)]
+    svg = _recoloured(figure, _PAGE, series)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    return re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"([^>]*?) (?:width|height)="[^"]*"', r"\1\2", svg, count=1)
+
+
+def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
+    """Write a figure as an SVG file with transparent ground for a light or a dark page; whole or absent."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(_recoloured(figure, _DARK if dark else _LIGHT, DARK_SERIES if dark else LIGHT_SERIES), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.grid(color=_LINE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_MUTED)
+    axes.tick_params(colors=_MUTED, labelsize=9, length=3)
+    for name, text in (("x", xlabel), ("y", ylabel)):
+        getattr(axes, f"set_{name}label")(text, color=_INK, fontsize=10, parse_math=False)
+    return figure, axes
+
+
+def _axis(methods: Methods, metric: str) -> str:
+    ends = {"↑": "(more is better)", "↓": "(less is better)", "": ""}
+    measure = f", {unit(metric)}" if unit(metric) else ""
+    return f"{label(metric)}{measure} {ends[arrow(direction(methods, metric))]}".strip()
+
+
+def _point(entry: Mapping[str, Any], metric: str) -> tuple[float, list[list[float]]]:
+    value, low, high = (_scaled(entry.get(key), metric) for key in ("value", "low", "high"))
+    return value, [[max(value - low, 0.0) if low == low else 0.0], [max(high - value, 0.0) if high == high else 0.0]]
+
+
+def _scaled(value: Any, metric: str) -> float:
+    return float(value) * (100 if unit(metric) == "%" else 1) if finite(value) else float("nan")
+
+
+def _series(place: int) -> str:
+    return f"#0a0b{place % SERIES:02x}"
+
+
+def _name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write each name by its point, at the first of several places where it meets no other name or point."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.transforms import Bbox
+
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # lays the figure out, so that positions are known
+    centres = [axes.transData.transform(point) for point in points.values()]
+    taken = [Bbox.from_bounds(cx - 6, cy - 6, 12, 12) for cx, cy in centres]
+    frame = axes.get_window_extent()
+    places = [(8, 5, "left"), (-8, 5, "right"), (8, -13, "left"), (-8, -13, "right"), (0, 14, "center"), (0, -22, "center")]
+    places += [(8, 5 + 12 * step, "left") for step in (1, -2, 2, -3, 3)]
+    for name, point in points.items():
+        for dx, dy, align in places:
+            text = axes.annotate(name, point, (dx, dy), textcoords="offset points", ha=align, fontsize=9.5, color=_INK, parse_math=False)
+            box = text.get_window_extent()
+            fits = frame.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and frame.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+            if (fits and not any(box.overlaps(other) for other in taken)) or (dx, dy, align) == places[-1]:
+                taken.append(box)
+                break
+            text.remove()
+
+
+def _recoloured(figure: Figure, theme: Mapping[str, str], series: Sequence[str]) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "counterfoil", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", buffer.getvalue())
+    for stand_in, colour in {**theme, **{_series(i): colour for i, colour in enumerate(series)}}.items():
+        svg = svg.replace(stand_in, colour)
+    return svg

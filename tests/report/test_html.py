@@ -1,0 +1,161 @@
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from counterfoil.core.errors import UserError
+from counterfoil.report.html import write_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr", "use", "path"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags nest, and collects ids, attributes that load, and the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.loads, self.words = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.ids += [named["id"]] if "id" in named else []
+        self.loads += [value for name, value in attrs if name in ("src", "href", "data", "action", "srcset", "poster")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def page(run, tmp_path):
+    return write_report(tmp_path / "new" / "report.html", **vars(run))
+
+
+def _outline(text):
+    outline = Outline()
+    outline.feed(text)
+    outline.close()
+    return outline
+
+
+def test_is_whole_valid_and_self_contained(page):
+    text = page.read_text(encoding="utf-8")
+    outline = _outline(text)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert all(load.startswith(("data:", "#")) for load in outline.loads)
+    assert {load[1:] for load in outline.loads if load.startswith("#")} <= set(outline.ids)
+    assert not re.search(r"https?://|@import|url\((?!data:|#)", text)
+    assert [path.name for path in page.parent.iterdir()] == ["report.html"]
+    assert page.stat().st_size < 300_000
+
+
+def test_every_method_and_metric_is_there(page, run):
+    text = page.read_text(encoding="utf-8")
+    words = " ".join(_outline(text).words)
+    for name, row in run.summary["methods"].items():
+        assert name in words
+        assert all(f'data-metric="{metric}"' in text and f'id="measure-{metric}"' in text for metric in row)
+    for said in (run.title, run.command, "mean |x' - x|", "runner_up", "2.13.0", "avatars"):
+        assert said in words
+
+
+def test_names_are_escaped(page):
+    text = page.read_text(encoding="utf-8")
+    assert "<b>own</b>" not in text
+    assert "<Smiling>" not in text
+    assert "<smiling>" not in text
+    assert "&lt;b&gt;own&lt;/b&gt;" in text
+    assert "{{ x }}" in text
+
+
+def test_missing_figures_are_dashes(page):
+    board = page.read_text(encoding="utf-8").split('id="board"')[1].split("</table>")[0]
+    assert not re.search(r">\s*(nan|None|inf)", board, re.IGNORECASE)
+    assert board.count('<span class="value">–</span>') == 4
+    assert 'data-value="nan"' not in board
+
+
+def test_best_is_marked_with_regard_to_intervals(page):
+    board = page.read_text(encoding="utf-8").split("<tbody>")[1].split("</tbody>")[0]
+    first = {name: row.split("<td")[1] for name, row in zip(("revise", "wachter", "own"), board.split("<tr>")[1:], strict=True)}
+    assert 'class="tied"' in first["revise"]
+    assert 'class="best"' in first["wachter"]
+    assert 'class=""' in first["own"]
+
+
+def test_bare_run(run, tmp_path):
+    answers = run.methods["wachter"][torch.tensor([0])]
+    page = write_report(tmp_path / "r.html", {"methods": {"wachter": {}}}, {"wachter": answers}, {}, (), {}, "t", "c")
+    assert "judge agrees" not in page.read_text(encoding="utf-8")
+    assert _outline(page.read_text(encoding="utf-8")).open == []
+
+
+def test_same_run_same_page(run, tmp_path):
+    pages = [write_report(tmp_path / name, **vars(run)).read_bytes() for name in ("a.html", "b.html")]
+    assert pages[0] == pages[1]
+
+
+def test_nothing_to_show(run, tmp_path):
+    with pytest.raises(UserError, match="found none"):
+        write_report(tmp_path / "r.html", **{**vars(run), "methods": {}})
+    assert list(tmp_path.iterdir()) == []
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+HOOK = """<script>
+const names = () => [...document.querySelectorAll("#board tbody th")].map((cell) => cell.dataset.value.slice(0, 6));
+const click = (metric) => document.querySelector(`#board th[data-metric="${metric}"] button`).click();
+const seen = {};
+click("validity"); seen.best = names();
+click("validity"); seen.worst = names();
+click("l1_valid"); seen.missing_last = names();
+click("l1_valid"); seen.missing_still_last = names();
+seen.sorted = [...document.querySelectorAll("[aria-sort]")].map((cell) => cell.dataset.metric + " " + cell.ariaSort);
+const groups = () => [...document.querySelectorAll("section.method .ranked:not([hidden])")].map((group) => group.dataset.metric);
+const select = document.querySelector("select.by");
+select.value = "im1"; select.dispatchEvent(new Event("change")); seen.ranked = groups();
+document.getElementById("more").click(); seen.extra = getComputedStyle(document.querySelector(".extra")).display;
+document.getElementById("theme").click(); document.getElementById("theme").click(); seen.theme = document.documentElement.dataset.theme;
+seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+document.body.innerHTML = `<pre id="seen"></pre>`;
+document.getElementById("seen").textContent = JSON.stringify(seen);
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_the_page_works_in_a_browser(page, tmp_path):
+    hooked = Path(tmp_path / "hooked.html")
+    hooked.write_text(page.read_text(encoding="utf-8").replace("</body>", HOOK + "</body>"), encoding="utf-8")
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--dump-dom", hooked.as_uri()]
+    document = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    seen = json.loads(html.unescape(document.split('id="seen">')[1].split("</pre>")[0]))
+    assert seen == {
+        "best": ["wachte", "revise", "<b>own"],
+        "worst": ["<b>own", "revise", "wachte"],
+        "missing_last": ["revise", "wachte", "<b>own"],
+        "missing_still_last": ["wachte", "revise", "<b>own"],
+        "sorted": ["l1_valid descending"],
+        "ranked": ["im1", "l1", "l1"],
+        "extra": "table-cell",
+        "theme": "dark",
+        "overflow": 0,
+    }

@@ -1,0 +1,47 @@
+import re
+from xml.etree import ElementTree
+
+from counterfoil.report.plot import curve, inline_svg, save_svg, scatter
+
+
+def test_scatter_leaves_out_methods_without_both_figures(run):
+    svg = inline_svg(scatter(run.summary["methods"], "l1_valid", "validity"), "a")
+    assert ">revise<" in svg
+    assert ">wachter<" in svg
+    assert "own" not in svg
+
+
+def test_points_and_intervals_are_where_the_figures_are(run):
+    axes = scatter(run.summary["methods"], "l1", "validity").axes[0]
+    middle = [container.lines[0].get_xydata()[0].tolist() for container in axes.containers]
+    assert middle == [[row["l1"]["value"], row["validity"]["value"] * 100] for row in run.summary["methods"].values()]
+    vertical = axes.containers[0].lines[2][1].get_segments()[0]
+    assert [round(y, 6) for _, y in vertical] == [45, 105]
+
+
+def test_inline_svg_is_wellformed_themed_and_deterministic(run):
+    svg = inline_svg(scatter(run.summary["methods"], "l1", "validity"), "p1")
+    assert svg == inline_svg(scatter(run.summary["methods"], "l1", "validity"), "p1")
+    ElementTree.fromstring(svg)
+    assert "var(--ink)" in svg
+    assert "var(--s2)" in svg
+    assert "http" not in svg
+    assert not re.search(r"#0[a0]0\d", svg)
+    ids = set(re.findall(r'\bid="([^"]*)"', svg))
+    assert all(name.startswith("p1-") for name in ids)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', svg)) <= ids
+
+
+def test_names_are_text_not_markup_or_mathematics(run):
+    root = ElementTree.fromstring(inline_svg(scatter(run.summary["methods"], "l1", "validity"), "a"))
+    assert "<b>own</b> & $co$ {{ x }}" in {(element.text or "").strip() for element in root.iter()}
+
+
+def test_curve_with_a_gap_and_both_themes(tmp_path):
+    entries = [{"value": 0.5, "low": 0.4, "high": 0.6}, {"value": None, "low": None, "high": None}, {"value": 0.9, "low": 0.8, "high": 1.0}]
+    figure = curve([0.5, 0.8, 0.95], {"revise": entries}, "confidence", "judge agreement, %", metric="judge_agreement")
+    assert figure.axes[0].lines[0].get_ydata()[[0, 2]].tolist() == [50, 90]
+    light, dark = (save_svg(figure, tmp_path / f"{name}.svg", dark=name == "dark").read_text() for name in ("light", "dark"))
+    assert light != dark
+    assert "var(--" not in light + dark
+    assert {path.name for path in tmp_path.iterdir()} == {"light.svg", "dark.svg"}
