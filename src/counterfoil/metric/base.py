@@ -1,0 +1,141 @@
+"""The two kinds of metric: one number an answer, and one number a set of answers."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from counterfoil.core.counterfactuals import Counterfactuals
+
+
+class SampleMetric(Metric):
+    """A number an answer; a subclass writes `score` and declares the facts below.
+
+    A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and count.
+    Put several into one `torchmetrics.MetricCollection` only with `compute_groups=False`: by default the collection merges
+    metrics whose states are equal after the first batch, and from then on reports one for the other.
+
+    Attributes:
+        name: what the metric is reported as.
+        higher_is_better: the direction, None where there is none.
+        boolean: every value is 0 or 1, so that the mean is a share.
+        also_valid: the value over the valid rows alone is reported too, as `<name>_valid`.
+        aggregate: how rows become one number.
+    """
+
+    name: ClassVar[str]
+    boolean: ClassVar[bool] = False
+    also_valid: ClassVar[bool] = False
+    aggregate: ClassVar[Literal["mean", "max"]] = "mean"
+    full_state_update = False
+    is_differentiable = False
+
+    _values: list[Tensor]
+    _valid: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("_values", default=[], dist_reduce_fx="cat")
+        self.add_state("_valid", default=[], dist_reduce_fx="cat")
+
+    @abstractmethod
+    def score(self, cf: Counterfactuals) -> Tensor:
+        """The value of each of B >= 1 rows: (B,), NaN where the metric is not defined."""
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Score a batch of answers and keep values and validity."""
+        if len(cf) == 0:
+            return
+        values = self.score(cf).detach()
+        if values.shape != (len(cf),):
+            raise ValueError(f"{type(self).__name__}.score must return ({len(cf)},), found {tuple(values.shape)}")
+        self._values.append(values if values.is_floating_point() else values.float())
+        self._valid.append(cf.valid)
+
+    def compute(self) -> Tensor:
+        """The aggregate of all defined values, NaN where there are none."""
+        return self.reduce(self.values)
+
+    @classmethod
+    def reduce(cls, values: Tensor) -> Tensor:
+        """The aggregate of the finite among `values` (N,), in float64 on the CPU; NaN where there are none."""
+        defined = values.detach().cpu().double()
+        defined = defined[defined.isfinite()]
+        return defined.max() if cls.aggregate == "max" and len(defined) else defined.mean()
+
+    @property
+    def values(self) -> Tensor:
+        """The value of each row so far, in order: (N,)."""
+        return dim_zero_cat(self._values) if len(self._values) else torch.zeros(0)
+
+    @property
+    def valid(self) -> Tensor:
+        """Whether each row so far is valid: bool (N,)."""
+        return dim_zero_cat(self._valid) if len(self._valid) else torch.zeros(0, dtype=torch.bool)
+
+
+class SetMetric(Metric):
+    """A number a set of answers; a subclass writes `embed` and `weighted` and declares the facts below.
+
+    Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows with a feature that is
+    not finite are left out of it.
+
+    Attributes:
+        name: what the metric is reported as.
+        higher_is_better: the direction.
+        minimum: the least value possible, where there is one.
+    """
+
+    name: ClassVar[str]
+    minimum: ClassVar[float | None] = None
+    full_state_update = False
+    is_differentiable = False
+
+    _features: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("_features", default=[], dist_reduce_fx="cat")
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """Features (B, D) of images (B, C, H, W) in [0, 1]."""
+
+    @abstractmethod
+    def weighted(self, weights: Tensor) -> Tensor:
+        """The number for each of R multisets of rows: weights (R, N), how often each row is in the set -> (R,), NaN where not defined."""
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Keep the features of a batch of counterfactuals."""
+        if len(cf):
+            self._features.append(self.embed(cf.counterfactual).detach())
+
+    def compute(self) -> Tensor:
+        """The number for all rows, NaN where it is not defined."""
+        return self.weighted(torch.ones(1, len(self.features), dtype=torch.float64))[0]
+
+    def statistic(self, rows: Tensor) -> float:
+        """The number for the rows (M,) int64 alone; a row named twice counts twice."""
+        return float(self.weighted(torch.bincount(rows.cpu(), minlength=len(self.features)).double()[None])[0])
+
+    @property
+    def features(self) -> Tensor:
+        """Features of the rows so far, in order: float64 (N, D) on the CPU."""
+        return dim_zero_cat(self._features).cpu().double() if len(self._features) else torch.zeros(0, 1, dtype=torch.float64)
+
+    @property
+    def usable(self) -> Tensor:
+        """Whether all features of a row are finite: bool (N,)."""
+        return self.features.isfinite().all(1)
+
+
+def describe(metric: SampleMetric | SetMetric | type[SampleMetric] | type[SetMetric]) -> str:
+    """The metric in one line, for a glossary: the first line of its docstring."""
+    cls = metric if isinstance(metric, type) else type(metric)
+    return (inspect.getdoc(cls) or cls.__name__).splitlines()[0]

@@ -1,0 +1,113 @@
+"""95 % intervals over queries: rows that answer the same query are drawn together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+LEVEL = 0.95
+_BLOCK = 20_000_000  # numbers held at once
+
+
+def query_weights(query: Tensor, resamples: int, seed: int) -> Iterator[Tensor]:
+    """Resample Q queries with replacement, in blocks that fit in memory.
+
+    Args:
+        query: (N,) int64, the query that each row answers.
+        resamples: how many resamples in total, R.
+        seed: of the draws, which depend on it, on R and on the grouping of the rows alone.
+
+    Yields:
+        (r, N) float64, how often each row is in each resample; the r sum to R.
+    """
+    names, group = torch.unique(query.cpu(), return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    rows = max(1, _BLOCK // max(1, len(query)))
+    for first in range(0, resamples, rows):
+        draws = torch.randint(max(1, len(names)), (min(rows, resamples - first), len(names)), generator=generator)
+        counts = torch.zeros(draws.shape, dtype=torch.float64).scatter_add_(1, draws, torch.ones(draws.shape, dtype=torch.float64))
+        yield counts[:, group]
+
+
+def resampled_means(values: Tensor, query: Tensor, resamples: int = 1000, seed: int = 0) -> Tensor:
+    """Means of the finite values in each resample of the queries.
+
+    Args:
+        values: (N, M), M metrics side by side.
+        query: (N,) int64.
+
+    Returns:
+        (R, M) float64, NaN where a resample holds no finite value.
+    """
+    values = values.cpu().double()
+    finite = values.isfinite()
+    filled = torch.where(finite, values, 0.0)
+    return torch.cat([(w @ filled) / (w @ finite.double()) for w in query_weights(query, resamples, seed)])
+
+
+def percentiles(samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
+    """The central interval that holds `level` of the finite samples (R,), (NaN, NaN) where there are none."""
+    samples = samples[samples.isfinite()]
+    if len(samples) == 0:
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    low, high = samples.quantile(torch.tensor([tail, 1 - tail], dtype=samples.dtype)).tolist()
+    return low, high
+
+
+def centred(samples: Tensor, value: float, level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval of `samples` (R,), moved so that their mean lies on `value`.
+
+    For numbers of a whole set: a resample holds some rows twice and so looks less diverse than the set itself, which moves
+    all of its Frechet distances up; unmoved, the interval may not even hold the value.
+    """
+    low, high = percentiles(samples, level)
+    shift = value - float(samples[samples.isfinite()].mean())
+    return low + shift, high + shift
+
+
+def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's score interval of a share of n independent trials; it has a width at 0 and 1 too.
+
+    (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
+
+    Source: Probable Inference, the Law of Succession, and Statistical Inference (Wilson, 1927), JASA 22(158).
+    """
+    if n == 0:
+        return math.nan, math.nan
+    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def share_interval(values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of the mean of 0/1 values: Wilson's where rows are independent, else the bootstrap's over queries.
+
+    Where every answer agrees the bootstrap has no width; then Wilson's interval counts each query as one trial.
+
+    Args:
+        values: (N,), 0 or 1, NaN where not defined.
+        query: (N,) int64.
+        samples: (R,), the resampled means.
+    """
+    defined = values.isfinite()
+    n, queries = int(defined.sum()), len(torch.unique(query[defined]))
+    share = float(values[defined].double().mean())
+    if queries == n or share in (0.0, 1.0):
+        return wilson(share, queries, level)
+    return mean_interval(values, query, samples, level)
+
+
+def mean_interval(values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
+    """Percentile interval of the mean; (NaN, NaN) where fewer than two queries have a finite value, which tells no spread.
+
+    Args: as in `share_interval`, with any values.
+    """
+    if len(torch.unique(query[values.isfinite()])) < 2:
+        return math.nan, math.nan
+    return percentiles(samples, level)

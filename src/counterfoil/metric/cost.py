@@ -1,0 +1,61 @@
+"""What an answer costs, as measured when it was made."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.metric.base import SampleMetric
+
+
+class Steps(SampleMetric):
+    """Mean number of search steps an answer.
+
+    In [0, inf); 0 for a query that was valid to begin with. What one step does differs between methods.
+    """
+
+    name = "steps"
+    higher_is_better = False
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.steps
+
+
+class Seconds(SampleMetric):
+    """Mean wall seconds an answer.
+
+    In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch size and device.
+    """
+
+    name = "seconds"
+    higher_is_better = False
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.seconds
+
+
+class ClassifierCalls(SampleMetric):
+    """Mean number of inputs that the classifier was shown for an answer.
+
+    In [0, inf); a forward pass with or without its backward pass counts once an input.
+    """
+
+    name = "classifier_calls"
+    higher_is_better = False
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.classifier_calls
+
+
+class PeakMemory(SampleMetric):
+    """Largest memory of the process, in MiB, while answers were made.
+
+    The maximum over all rows, without an interval.
+    """
+
+    name = "peak_memory_mb"
+    higher_is_better = False
+    aggregate = "max"
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.peak_memory_mb

@@ -1,0 +1,49 @@
+"""Networks that a metric reads but does not own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+
+CHUNK = 256
+"""The most inputs that a network is shown at once."""
+
+
+class Borrowed:
+    """A shared network, hidden from nn.Module's registration: never moved, counted, saved or copied with the metric.
+
+    Args:
+        net: any object with methods that map tensors to a tensor.
+        metric, option: the metric that needs it and the option that provides it, for the error.
+
+    Raises:
+        UserError: `net` is None.
+    """
+
+    def __init__(self, net: Any, metric: str, option: str) -> None:
+        if net is None:
+            raise UserError(f"metric={metric} needs {option}=, found none; set {option}= or leave {metric} out of metric=")
+        self.net = net
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Borrowed:
+        return self
+
+    def __call__(self, *inputs: Tensor, method: str = "__call__") -> Tensor:
+        """Call `method` on inputs (B, ...), at most CHUNK rows at a time, without gradient; the result is where the inputs are."""
+        call = getattr(self.net, method)
+        home = inputs[0].device
+        with torch.no_grad():
+            chunks = zip(*(torch.split(x, CHUNK) for x in inputs), strict=True)
+            parts = [call(*(self._fit(part) for part in chunk)).to(home) for chunk in chunks]
+        return torch.cat(parts)
+
+    def _fit(self, x: Tensor) -> Tensor:
+        parameters = getattr(self.net, "parameters", None)
+        like = next((p for p in parameters() if p.is_floating_point()), None) if parameters else None
+        if like is None:
+            return x
+        return x.to(like.device, like.dtype) if x.is_floating_point() else x.to(like.device)

@@ -1,0 +1,155 @@
+"""Do the counterfactuals as a set look like real images, to the judge's eyes?"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.metric.base import SetMetric
+from counterfoil.metric.network import CHUNK, Borrowed
+
+
+class _JudgeDistance(SetMetric):
+    """Compares features of all counterfactuals with those of real test images.
+
+    The real images are a seeded draw from the test split, which the factuals come from too: leaving the input as it is scores well.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, judge: nn.Module | None, reference: Any, max_reference: int = 2000) -> None:
+        super().__init__()
+        if max_reference < 2:
+            raise UserError(f"metric.{self.name}.max_reference must be at least 2, found {max_reference}")
+        self._judge = Borrowed(judge, self.name, "judge")
+        self._reference = Borrowed(reference, self.name, "data")
+        self.max_reference = max_reference
+        self._ready = False
+
+    def embed(self, x: Tensor) -> Tensor:
+        return self._judge(x, method="embed")
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        if not self._ready:
+            self._prepare(self._real())
+            self._ready = True
+        usable = self.usable
+        return self._distances(torch.where(usable[:, None], self.features, 0.0), weights.cpu().double() * usable)
+
+    @abstractmethod
+    def _prepare(self, real: Tensor) -> None:
+        """Keep what is needed of the real features (M, D), float64."""
+
+    @abstractmethod
+    def _distances(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Distance of each weighted set: features (N, D), weights (R, N), both float64 -> (R,)."""
+
+    def _real(self) -> Tensor:
+        images = self._reference.net.test
+        rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: self.max_reference].sort().values
+        return torch.cat([self.embed(images[part].x) for part in torch.split(rows, CHUNK)]).cpu().double()
+
+
+class JudgeFID(_JudgeDistance):
+    """Fréchet distance between the judge's features of counterfactuals and of real images.
+
+    ||m - m_r||² + tr(C + C_r - 2 (C_r^1/2 C C_r^1/2)^1/2), in [0, inf), over all rows, in float64; m and C mean and unbiased covariance.
+    The value falls as rows are added: compare it for equal counts only.
+
+    Args:
+        judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
+        reference: a data module; its test split is the real images.
+        max_reference: the most real images used, at least 2.
+
+    Departures: features of the judge, not of an Inception network; not comparable with published values.
+    Source: GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al., 2017), arXiv 1706.08500
+    """
+
+    name = "fid_judge"
+    minimum = 0.0
+
+    def compute(self) -> Tensor:
+        """The distance over all rows; warns where there are too few for a covariance of full rank."""
+        n, d = int(self.usable.sum()), self.features.shape[1]
+        value = super().compute()
+        if 1 < min(n, self._count) <= d:
+            warnings.warn(
+                f"{self.name}: {n} counterfactuals and {self._count} real images for {d} features; with so few the value is far too high "
+                f"and only comparable at equal counts; use n= above {d}, or kid_judge",
+                stacklevel=2,
+            )
+        return value
+
+    def _prepare(self, real: Tensor) -> None:
+        self._count = len(real)
+        self._mean = real.mean(0)
+        covariance = _covariance(real, torch.ones(len(real), dtype=real.dtype))
+        values, vectors = torch.linalg.eigh(covariance)
+        self._root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        self._trace = covariance.trace()
+
+    def _distances(self, features: Tensor, weights: Tensor) -> Tensor:
+        return torch.stack([self._distance(features, row) for row in weights])
+
+    def _distance(self, features: Tensor, weights: Tensor) -> Tensor:
+        if weights.sum() < 2:
+            return torch.tensor(torch.nan, dtype=torch.float64)
+        covariance = _covariance(features, weights)
+        common = torch.linalg.eigvalsh(self._root @ covariance @ self._root).clamp(min=0).sqrt().sum()
+        mean = weights @ features / weights.sum()
+        # rounding may leave a distance of nearly nothing a little below it
+        distance: Tensor = (mean - self._mean).square().sum() + covariance.trace() + self._trace - 2 * common
+        return distance.clamp(min=0)
+
+
+class JudgeKID(_JudgeDistance):
+    """Kernel distance between the judge's features of counterfactuals and of real images.
+
+    Unbiased MMD² with k(a, b) = (a.b / D + 1)³, over all rows, in float64; about 0, or a little below, for equal distributions.
+    A pair of one row with its own repetition is left out, so that resamples are unbiased too.
+
+    Args:
+        judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
+        reference: a data module; its test split is the real images.
+        max_reference: the most real images used, at least 2.
+
+    Departures: features of the judge, not of an Inception network; all rows at once instead of an average over random subsets.
+    Source: Demystifying MMD GANs (Bińkowski et al., 2018), arXiv 1801.01401
+    """
+
+    name = "kid_judge"
+
+    def _prepare(self, real: Tensor) -> None:
+        self._features_real = real
+        self._within_real = _within(real, torch.ones(1, len(real), dtype=real.dtype))[0]
+
+    def _distances(self, features: Tensor, weights: Tensor) -> Tensor:
+        between = torch.cat([_kernel(part, self._features_real).mean(1) for part in torch.split(features, CHUNK)])
+        return _within(features, weights) + self._within_real - 2 * (weights @ between) / weights.sum(1)
+
+
+def _covariance(x: Tensor, weights: Tensor) -> Tensor:
+    """Unbiased covariance (D, D) of rows x (N, D) that occur `weights` (N,) times."""
+    n = weights.sum()
+    centred = x - weights @ x / n
+    return (centred * weights[:, None]).T @ centred / (n - 1)
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Cubic polynomial kernel (N, M) of rows a (N, D) and b (M, D)."""
+    return (a @ b.T / a.shape[1] + 1) ** 3
+
+
+def _within(x: Tensor, weights: Tensor) -> Tensor:
+    """Mean kernel of all pairs of different rows of x (N, D), for each weighting (R, N): (R,), NaN without a pair."""
+    total = torch.zeros(len(weights), dtype=x.dtype)
+    for part, w in zip(torch.split(x, CHUNK), torch.split(weights, CHUNK, dim=1), strict=True):
+        total += (w * (weights @ _kernel(x, part))).sum(1)
+    own = (x.square().sum(1) / x.shape[1] + 1) ** 3
+    squares = weights.square()
+    return (total - squares @ own) / (weights.sum(1).square() - squares.sum(1))

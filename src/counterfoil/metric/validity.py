@@ -1,0 +1,35 @@
+"""Did the classifier change its mind as asked?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.metric.base import SampleMetric
+
+
+class Validity(SampleMetric):
+    """Share of counterfactuals that the classifier puts in the target class.
+
+    mean 1[argmax f(x') = t], in [0, 1], over all rows, wrongly classified factuals and already valid ones included.
+    """
+
+    name = "validity"
+    higher_is_better = True
+    boolean = True
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.valid.float()
+
+
+class TargetProbability(SampleMetric):
+    """Mean probability that the classifier gives the target class on the counterfactual.
+
+    mean f_t(x'), in [0, 1], over all rows.
+    """
+
+    name = "target_probability"
+    higher_is_better = True
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return cf.target_probability

@@ -1,0 +1,46 @@
+"""Borrowed networks: chunks, dtype, errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from counterfoil.core.errors import UserError
+from counterfoil.metric.agreement import JudgeAgreement
+from counterfoil.metric.cout import COUT
+from counterfoil.metric.manifold import IM1
+from counterfoil.metric.network import CHUNK, Borrowed
+from counterfoil.metric.realism import JudgeFID
+
+
+def test_large_batches_come_in_chunks(parts, make):
+    x = make(600).factual
+    parts.judge.largest = 0
+    out = Borrowed(parts.judge, "m", "judge")(x)
+    assert parts.judge.largest == CHUNK
+    torch.testing.assert_close(out, parts.judge(x))
+
+
+def test_inputs_take_the_dtype_of_the_network(parts, make):
+    x = make(3).factual
+    assert Borrowed(parts.judge.double(), "m", "judge")(x).dtype == torch.float64
+
+
+def test_no_gradient_is_kept(parts, make):
+    x = make(3).factual.requires_grad_()
+    assert not Borrowed(parts.judge.requires_grad_(True), "m", "judge")(x).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("build", "option"),
+    [
+        (lambda: JudgeAgreement(judge=None), "judge="),
+        (lambda: COUT(classifier=None), "classifier="),
+        (lambda: IM1(autoencoders=None), "autoencoder="),
+        (lambda: JudgeFID(judge=None, reference=object()), "judge="),
+        (lambda: JudgeFID(judge=object(), reference=None), "data="),
+    ],
+)
+def test_missing_network_is_named(build, option):
+    with pytest.raises(UserError, match=option):
+        build()
