@@ -9,6 +9,7 @@ from counterfoil.util import cli
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@cli.one_line
 def main(config: DictConfig) -> None:
     """Hydra's entry; what is slow to import comes after the config is known to be good."""
     from hydra.core.hydra_config import HydraConfig

@@ -83,7 +83,9 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"queries={path} cannot be read ({error}); expected a CSV with columns index,target") from error
     if not rows or not {"index", "target"} <= set(rows[0]):
-        raise UserError(f"queries={path}: expected columns index,target and at least one row, found {sorted(rows[0]) if rows else 'no rows'}")
+        raise UserError(
+            f"queries={path}: expected columns index,target and at least one row, found {sorted(rows[0]) if rows else 'no rows'}"
+        )
     index, targets = [], []
     for line, row in enumerate(rows, start=2):
         index.append(_row_index(row["index"], len(data.test), f"queries={path}, line {line}"))

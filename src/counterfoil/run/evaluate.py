@@ -79,7 +79,7 @@ def _provide_models(node: dict[str, Any], models: Models, choices: Mapping[str, 
     wanted = needs.for_evaluation(node)
     absent = needs.missing(wanted, models)
     if absent and not node["train_missing"]:
-        commands = dict.fromkeys(needs.command(path, model, node, choices, overrides) for path, model in absent)
+        commands = dict.fromkeys(needs.command(path, model, choices, overrides) for path, model in absent)
         raise UserError(f"{len(absent)} model(s) are not trained yet; run: {' && '.join(commands)}   (or add train_missing=true)")
     if absent:
         logger = build(node["logger"], where="logger", save_dir=str(run_dir.with_name(run_dir.name + "-training")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from counterfoil.run.models import Models
 from counterfoil.util.build import Node, model_nodes
@@ -16,13 +16,13 @@ SHARED = ("data", "seed", "attribute", "store", "experiment")
 def for_training(config: Node) -> list[tuple[str, Node]]:
     """Every model that the config names, dependencies first."""
     named = {key: config[key] for key in (*GROUPS, "explainer", "metric") if config.get(key)}
-    return _distinct(list(model_nodes(named)))
+    return _distinct(model_nodes(named), config)
 
 
 def for_evaluation(config: Node) -> list[tuple[str, Node]]:
     """The models that explaining and scoring use: classifier and judge, and what the methods and metrics refer to."""
     used = {key: config[key] for key in ("classifier", "judge", "explainer", "metric") if config.get(key)}
-    return _distinct(list(model_nodes(used)))
+    return _distinct(model_nodes(used), config)
 
 
 def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str, Node]]:
@@ -30,19 +30,19 @@ def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str
     return [(path, node) for path, node in nodes if not models.store.has(node, models.data)]
 
 
-def command(path: str, node: Node, config: Node, choices: Mapping[str, str], overrides: Sequence[str]) -> str:
+def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     """The train.py command that makes the model at `path`, from this run's choices and overrides."""
-    key = next((name for name in GROUPS if config.get(name) == node), path)
-    if key not in GROUPS:
+    if path not in GROUPS:
         return f"python evaluate.py {' '.join([*overrides, 'train_missing=true'])}"
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
-    own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{key}.")]
-    return " ".join(["python train.py", *shared, f"{GROUPS[key]}={choices.get(GROUPS[key], node['name'])}", *own])
+    own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]
+    return " ".join(["python train.py", *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
 
 
-def _distinct(nodes: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+def _distinct(nodes: Iterable[tuple[str, Node]], config: Node) -> list[tuple[str, Node]]:
+    """Each model once, called by its group where the config has it as one."""
     kept: list[tuple[str, Node]] = []
     for path, node in nodes:
         if all(node != other for _, other in kept):
-            kept.append((path, node))
+            kept.append((next((key for key in GROUPS if config.get(key) == node), path), node))
     return kept

@@ -79,8 +79,13 @@ def _parameters(target: str, where: str) -> Sequence[Any]:
 
 
 def _trainer(node: Node, epochs: int, work: Path, logger: Any) -> Any:
+    import logging
+    import warnings
+
     from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|estimate number of stepping).*")
     if node.get("max_epochs") is not None:
         raise UserError("trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs=")
     callbacks = [ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False), RichProgressBar()]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from counterfoil.core.errors import UserError
 
@@ -29,12 +31,33 @@ def run(main: Callable[[], None], conf: Path) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        line = explain_error(error)
-        if line is None:
-            raise
-        remove_empty_run_dir()
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(1)
+        _end(error)
+
+
+def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """End a single run at a user's mistake before Hydra adds lines of its own; in a multirun the other jobs go on."""
+
+    @functools.wraps(task)
+    def wrapped(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        try:
+            task(config)
+        except Exception as error:
+            if HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN":
+                raise
+            _end(error)
+
+    return wrapped
+
+
+def _end(error: Exception) -> NoReturn:
+    line = explain_error(error)
+    if line is None:
+        raise error
+    remove_empty_run_dir()
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(1)
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
