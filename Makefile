@@ -1,0 +1,29 @@
+# Two commands do everything on a fresh machine with python3 and make:  make demo  ·  make test
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint benchmark
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,avatars,sweep]'
+	@touch $(READY)
+
+demo: $(READY)   ## train five methods' models on real digits, explain 200 test digits, write runs/demo/report.html
+	$(BIN)/python train.py experiment=demo
+	$(BIN)/python evaluate.py experiment=demo run_dir=runs/demo overwrite=true
+
+test: $(READY)   ## the whole test suite
+	WANDB_MODE=offline $(BIN)/python -m pytest
+
+lint: $(READY)   ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/training.py
