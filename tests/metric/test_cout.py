@@ -89,9 +89,12 @@ def test_most_changed_pixels_come_first(make):
     assert float(COUT(Corner(), steps=20).score(cf)) == pytest.approx(0.95)
 
 
-def test_unchanged_image_is_zero(make, parts):
+def test_unchanged_image_scores_the_difference_of_its_probabilities(make, parts):
     cf = make(4)
-    assert COUT(parts.classifier).score(replace(cf, counterfactual=cf.factual)).tolist() == [0, 0, 0, 0]
+    p = parts.classifier(cf.factual).softmax(1)
+    rows = torch.arange(4)
+    expected = p[rows, cf.target] - p[rows, cf.source]
+    torch.testing.assert_close(COUT(parts.classifier).score(replace(cf, counterfactual=cf.factual)), expected)
 
 
 def test_networks_see_chunks_and_rows_do_not_mix(make, parts):

@@ -16,7 +16,8 @@ class COUT(SampleMetric):
 
     AUC of f_t minus AUC of f_y along x_0 = x, ..., x_S = x', where x_s has the s/S most changed pixels (by the sum of |x' - x| over
     channels, ties by position) taken from x', and y is the classifier's decision on x. The area is the trapezoid rule over the share of
-    pixels inserted, from exactly 0 to exactly 1, so the value is in [-1, 1]. 0 for x' = x, where there is no change to rank.
+    pixels inserted, from exactly 0 to exactly 1, so the value is in [-1, 1]. For x' = x it is f_t(x) - f_y(x): an answer that changes nothing
+    is no better than one that tries and fails.
 
     Args:
         classifier: the classifier explained, images (B, C, H, W) in [0, 1] -> logits (B, K).
@@ -49,8 +50,7 @@ class COUT(SampleMetric):
         probabilities = torch.unflatten(self._classifier(path.flatten(0, 1)).softmax(1), 0, path.shape[:2])
         chosen = torch.stack((cf.target, cf.source), dim=1)[:, None].expand(-1, path.shape[1], -1)
         target, source = probabilities.gather(2, chosen).unbind(2)
-        area = torch.trapezoid(target - source, inserted[0].flatten(1).float().mean(1).to(target), dim=1)
-        return torch.where(change.flatten(1).any(1), area, 0.0)
+        return torch.trapezoid(target - source, inserted[0].flatten(1).float().mean(1).to(target), dim=1)
 
 
 def _insertions(change: Tensor, steps: int) -> Tensor:
