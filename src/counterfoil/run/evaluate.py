@@ -234,10 +234,30 @@ def _report(evaluation: Evaluation, summary: dict[str, Any], tables: dict[str, d
         title=f"Counterfactuals of {about['data']}",
         command=about["command"],
         judge_probabilities=judged,
+        facts=_facts(about),
     )
     console = Console()
     console.print(leaderboard(summary))
     console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
+
+
+def _facts(about: dict[str, Any]) -> dict[str, Any]:
+    """The head of the report."""
+
+    def model(key: str) -> str:
+        accuracy = about[f"{key}_accuracy"]
+        return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
+
+    return {
+        "Data": about["data"],
+        "Classifier": model("classifier"),
+        "Judge": model("judge"),
+        "Queries": about["n"],
+        "Target": str(about["target"]).replace("_", " "),
+        "Confidence": about["confidence"],
+        "Seed": about["seed"],
+        "Time": f"{about['seconds']:.0f} s",
+    }
 
 
 def _log(logger: Any, summary: dict[str, Any], answers: Mapping[str, Counterfactuals], tables: dict[str, dict[str, Tensor]]) -> None:
