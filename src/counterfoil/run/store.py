@@ -18,25 +18,25 @@ READING = ("checkpoint", "layers", "decision")
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of models: <root>/<data>/<role>-<name>-<hash>/model.safetensors with its manifest model.json."""
+    """A folder of models: <data>-<role>-<name>-<hash>.safetensors, each with its manifest beside it as .json."""
 
     root: Path
 
-    def folder(self, node: Node, data: ImageData) -> Path:
-        """The address of the model that this node trains on these data."""
-        return self.root / data.name / f"{node['role']}-{node['name']}-{recipe_hash(node, data)}"
+    def address(self, node: Node, data: ImageData) -> Path:
+        """The file of weights that this node trains on these data."""
+        return self.root / f"{data.name}-{node['role']}-{node['name']}-{recipe_hash(node, data)}.safetensors"
 
     def weights(self, node: Node, data: ImageData) -> Path:
         """The file of weights: given by `checkpoint`, else at the address."""
-        return Path(node["checkpoint"]) if node.get("checkpoint") else self.folder(node, data) / "model.safetensors"
+        return Path(node["checkpoint"]).expanduser() if node.get("checkpoint") else self.address(node, data)
 
     def has(self, node: Node, data: ImageData) -> bool:
         """Whether the model is there, or its weights are the user's affair."""
-        return bool(node.get("checkpoint")) or self.weights(node, data).is_file()
+        return bool(node.get("checkpoint")) or self.address(node, data).is_file()
 
     def manifest(self, node: Node, data: ImageData) -> dict[str, Any]:
         """What was noted at training; empty for weights from elsewhere."""
-        path = self.folder(node, data) / "model.json"
+        path = self.address(node, data).with_suffix(".json")
         if node.get("checkpoint") or not path.is_file():
             return {}
         noted: dict[str, Any] = json.loads(path.read_text())

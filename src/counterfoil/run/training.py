@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,35 +13,34 @@ from safetensors.torch import save_file
 from torch import nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.base import ImageData
 from counterfoil.run.models import Models
-from counterfoil.run.record import versions
+from counterfoil.run.record import versions, write_json
 from counterfoil.run.store import file_digest
 from counterfoil.util.build import Node, accepted, build, locate
 from counterfoil.util.seed import seed_all
 
 
 def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, logger: Any, *, overwrite: bool = False, command: str = "") -> list[Path]:
-    """Train each model node that has no weights yet, in order; returns the folders of all."""
+    """Train each model node that has no weights yet, in order; returns the files of weights of all."""
     from rich import print
 
-    folders = {}
+    files: list[Path] = []
     for path, node in nodes:
-        folder = models.store.folder(node, models.data)
-        if node.get("checkpoint") or folder in folders.values():
+        file = models.store.address(node, models.data)
+        if node.get("checkpoint") or file in files:
             continue
-        folders[path] = folder
-        if models.store.has(node, models.data) and not overwrite:
-            print(f"[dim]{path}: already trained, {folder} (train.py ... overwrite=true trains it again)[/dim]")
+        files.append(file)
+        if file.is_file() and not overwrite:
+            print(f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]")
             continue
-        manifest = train_one(node, folder, models, trainer, logger, overwrite=overwrite, command=command)
-        print(f"[bold]{path}[/bold]: {folder}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
-    return list(folders.values())
+        manifest = train_one(node, file, models, trainer, logger, overwrite=overwrite, command=command)
+        print(f"[bold]{path}[/bold]: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
+    return files
 
 
-def train_one(node: Node, folder: Path, models: Models, trainer_node: Node, logger: Any, *, overwrite: bool, command: str) -> dict[str, Any]:
+def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger: Any, *, overwrite: bool, command: str) -> dict[str, Any]:
     """Train one model and write its weights and manifest; a training that was cut off goes on from its last epoch."""
-    work = folder.with_name(folder.name + ".partial")
+    work = file.with_suffix(".partial")
     if overwrite:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
@@ -59,7 +57,7 @@ def train_one(node: Node, folder: Path, models: Models, trainer_node: Node, logg
     tested = trainer.test(module, datamodule=models.data, verbose=False)
     measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
     _refuse_nan(module.net, node)
-    return _keep(module.net, node, folder, work, {"test": measured, "seconds": seconds, "command": command, "data": models.data.identity})
+    return _keep(module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, "data": models.data.identity})
 
 
 def _module(node: Node, models: Models) -> Any:
@@ -99,22 +97,17 @@ def _refuse_nan(net: nn.Module, node: Node) -> None:
         raise UserError(f"{node['role']} {node['name']}: training diverged (NaN in {broken[0]}); lower {node['role']}.training.lr")
 
 
-def _keep(net: nn.Module, node: Node, folder: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
-    """Write weights and manifest into the work folder, then rename it: the model is there whole or not at all."""
+def _keep(net: nn.Module, node: Node, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights and manifest into the work folder, then move them out: the weights come last and whole."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    save_file(weights, str(work / "model.safetensors"))
-    manifest = {"node": node, **noted, "sha256": file_digest(work / "model.safetensors"), "versions": versions()}
-    (work / "model.json").write_text(json.dumps(manifest, indent=1, default=str))
-    (work / "last.ckpt").unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    work.replace(folder)
+    save_file(weights, str(work / file.name))
+    manifest = {"node": node, **noted, "sha256": file_digest(work / file.name), "versions": versions()}
+    write_json(file.with_suffix(".json"), manifest)
+    (work / file.name).replace(file)
+    shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 
 def _summary(measured: Mapping[str, float]) -> str:
     return "  ".join(f"{key} {value:.4g}" for key, value in measured.items())
 
-
-def limit_data(data: ImageData) -> str:
-    """A word for the head of a report: name and number of images of each split."""
-    return f"{data.name} ({len(data.train):,} training, {len(data.val):,} validation, {len(data.test):,} test images)"
