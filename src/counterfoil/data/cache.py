@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def write_cached(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     images = open_cached(path, shape)
     if images is None:
         raise UserError(f"{path} does not hold the images of shape {shape} just written; delete it and start again")

@@ -39,7 +39,7 @@ _MOUTH = {
 }
 _GLASSES = {"Eyeglasses": ("PRESCRIPTION_2", "ROUND"), "Sunglasses": ("SUNGLASSES", "WAYFARERS", "SUNGLASSES_2", "WAYFARERS_2", "KURT")}
 _HAIR = {
-    True: ("STRAIGHT_1", "STRAIGHT_STRAND", "LONG_NOT_TOO_LONG", "LOOSE_HAIR", "TWIST_LONG_HAIR", "CURVY"),
+    True: ("STRAIGHT_1", "STRAIGHT_STRAND", "LONG_NOT_TOO_LONG", "TWIST_LONG_HAIR", "CURVY"),
     False: ("CAESAR", "CAESAR_SIDE_PART", "SHORT_FLAT", "SHORT_ROUND", "SHORT_WAVED", "SHORT_CURLY", "SHORT_DREADS_1", "ELVIS", "QUIFF"),
 }
 _HAIR_COLOUR = {True: ("#D6B370", "#E6C15C", "#ECDCBF", "#DDBB66"), False: ("#2C1B18", "#4A312C", "#724133", "#A55728", "#C93305")}
@@ -136,7 +136,12 @@ def _svg(has: Mapping[str, bool], pick: Callable[[str, tuple[str, ...]], str]) -
     beard = _facial_hair(pick("beard", _BEARD), colour, 72, "url(#bare-lip)") if has["Beard"] else ""
     # Six units higher than the package draws it, so that it leaves the mouth in sight.
     mustache = _facial_hair(pick("mustache", _MUSTACHE), colour, 66, "none") if has["Mustache"] else ""
-    for old, new in ((_CANVAS, _CROPPED), (_MOUTH_AT, _LARGER_MOUTH_AT), (_FACE, _BARE_LIP + beard + _FACE), ("</svg>", mustache + "</svg>")):
+    for old, new in (
+        (_CANVAS, _CROPPED),
+        (_MOUTH_AT, _LARGER_MOUTH_AT),
+        (_FACE, _BARE_LIP + beard + _FACE),
+        ("</svg>", mustache + "</svg>"),
+    ):
         svg = svg.replace(old, new, 1)
     return _FAINT.sub('fill-opacity="0.85"', svg)
 

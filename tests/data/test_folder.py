@@ -1,0 +1,169 @@
+"""A person's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from counterfoil.core.errors import UserError
+from counterfoil.data import folder as module
+from counterfoil.data.folder import Folder, read_images
+
+
+def picture(path: Path, value: int = 0, size: tuple[int, int] = (6, 6), mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value,) * 3).save(path)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """60 pictures a class; their value is 10 for the class "b" and 20 for "a"."""
+    for name, value in (("b", 10), ("a", 20)):
+        for i in range(60):
+            picture(tmp_path / "set" / name / f"{i}.png", value)
+    return tmp_path / "set"
+
+
+def names_by_part(data: Folder) -> dict[str, str | None]:
+    return {str(row.path.name): row.part for row in data._table[0]}
+
+
+def test_sub_folders_are_classes(classes: Path) -> None:
+    data = Folder(root=classes)
+    assert data.class_names == ("a", "b")
+    assert (data.channels, data.size) == (1, 6)
+    assert len(data.train) + len(data.val) + len(data.test) == 120
+    assert 80 <= len(data.train) <= 110
+    for part in (data.train, data.val, data.test):
+        assert len(part) > 0
+        assert part.images[:, 0, 0, 0].tolist() == [20 if label == 0 else 10 for label in part.labels]
+
+
+def test_the_hash_split_is_stable_when_images_are_added(classes: Path, tmp_path: Path) -> None:
+    before = names_by_part(Folder(root=classes))
+    for i in range(60, 90):
+        picture(classes / "a" / f"{i}.png", 20)
+    after = names_by_part(Folder(root=classes))
+    assert {name: after[name] for name in before} == before
+    classes.rename(tmp_path / "moved")
+    assert names_by_part(Folder(root=tmp_path / "moved")) == after
+
+
+@pytest.mark.parametrize("val", [None, "val", "validation"])
+def test_split_sub_folders_are_used(tmp_path: Path, val: str | None) -> None:
+    for part, n in (("train", 10), (val, 4), ("test", 3)):
+        for label in ("x", "y"):
+            for i in range(n if part else 0):
+                picture(tmp_path / str(part) / label / f"{i}.png")
+    data = Folder(root=tmp_path)
+    assert [len(part) for part in (data.train, data.val, data.test)] == ([20, 8, 6] if val else [18, 2, 6])
+
+
+def test_numbers_are_ordered_by_value(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for label in ("10", "9", "1"):
+            picture(tmp_path / part / label / "x.png")
+            picture(tmp_path / part / label / "y.png")
+    assert Folder(root=tmp_path).class_names == ("1", "9", "10")
+
+
+def test_size_and_channels(tmp_path: Path) -> None:
+    for i in range(4):
+        picture(tmp_path / "train" / str(i % 2) / f"{i}.png", size=(8 + i, 6), mode="RGB")
+        picture(tmp_path / "test" / str(i % 2) / f"{i}.jpg", size=(20, 30))
+    data = Folder(root=tmp_path)
+    assert (data.channels, data.size) == (3, 6)
+    data = Folder(root=tmp_path, size=12, channels=1)
+    assert data.test.images.shape == (4, 1, 12, 12)
+    assert data.identity != Folder(root=tmp_path).identity
+
+
+def test_csv_with_attributes_and_splits(tmp_path: Path) -> None:
+    lines = ["path,label,split,round,Big"]
+    for i in range(12):
+        picture(tmp_path / "pics" / f"{i}.png", i)
+        lines.append(f"pics/{i}.png,{'cat' if i % 3 else 'dog'},{'test' if i >= 8 else 'train'},{i % 2},{'-1' if i < 6 else '1'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    data = Folder(csv=tmp_path / "table.csv")
+    assert data.class_names == ("cat", "dog")
+    assert data.attribute_names == ("round", "Big")
+    rows = data.test.images[:, 0, 0, 0].tolist()
+    assert sorted(rows) == [8, 9, 10, 11]
+    assert data.test.labels.tolist() == [int(i % 3 == 0) for i in rows]
+    assert data.test.attributes.tolist() == [[i % 2, 1] for i in rows]
+    assert Folder(csv=tmp_path / "table.csv", attribute="round").class_names == ("not round", "round")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\n0.png,a\n", "columns file, label; expected path, label"),
+        ("path,label\n0.png,a\n1.png,\n", r"table\.csv line 3 has no label"),
+        ("path,label\n0.png\n", r"line 2 has no label"),
+        ("path,label,big\n0.png,a,maybe\n", "line 2: big is 'maybe', expected 0 or 1"),
+        ("path,label,split\n0.png,a,dev\n", "line 2: split is 'dev'"),
+        ("path,label\n", "holds no images"),
+        ("path,label,split\n0.png,a,train\n1.png,b,test\n", "no training image of the class b"),
+        ("path,label,split\n0.png,a,train\n1.png,a,test\n", "the one class 'a'"),
+        ("path,label,split\n0.png,a,train\n9.png,b,train\n1.png,b,test\n", r"9\.png is missing"),
+    ],
+)
+def test_bad_tables_are_told(tmp_path: Path, text: str, message: str) -> None:
+    for i in range(2):
+        picture(tmp_path / f"{i}.png")
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        Folder(csv=tmp_path / "table.csv").setup()
+
+
+def test_bad_folders_are_told(tmp_path: Path, classes: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.root=FOLDER"):
+        Folder().setup()
+    with pytest.raises(UserError, match="not a folder"):
+        Folder(root=tmp_path / "absent").setup()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty holds no images"):
+        Folder(root=tmp_path / "empty").setup()
+    (classes / "b").rename(tmp_path / "b")
+    with pytest.raises(UserError, match="the one class 'a'"):
+        Folder(root=classes).setup()
+    (tmp_path / "b").rename(classes / "b")
+    (classes / "b" / "7.png").write_text("text")
+    with pytest.raises(UserError, match=r"7\.png cannot be read"):
+        Folder(root=classes).setup()
+    with pytest.raises(UserError, match="channels=4"):
+        Folder(root=classes, channels=4)
+
+
+def test_identity_follows_the_files(classes: Path) -> None:
+    before = Folder(root=classes).identity
+    assert Folder(root=classes, batch_size=2).identity == before
+    (classes / "a" / "3.png").unlink()
+    assert Folder(root=classes).identity != before
+
+
+def test_a_large_set_is_cached(classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Folder(root=classes, cache_dir=tmp_path / "cache")
+    small.setup()
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr(module, "_CACHE_FROM_FILES", 100)
+    large = Folder(root=classes, cache_dir=tmp_path / "cache")
+    assert torch.equal(large.train.images, small.train.images)
+    assert list((tmp_path / "cache").rglob("images.npy"))
+
+
+def test_read_images(tmp_path: Path) -> None:
+    for i, mode in enumerate(("L", "RGB")):
+        picture(tmp_path / f"q{i}.png", 40 * (i + 1), (5, 5), mode)
+    images, names = read_images(tmp_path, 5, 1)
+    assert names == ["q0.png", "q1.png"]
+    assert images.shape == (2, 1, 5, 5)
+    assert images[:, 0, 0, 0].tolist() == [40, 80]
+    assert read_images(tmp_path, 5, 3)[0].shape == (2, 3, 5, 5)
+    with pytest.raises(UserError, match=r"q0\.png has 5 x 5 pixels, expected 28 x 28"):
+        read_images(tmp_path, 28, 1)
+    with pytest.raises(UserError, match="not a folder of image files"):
+        read_images(tmp_path / "absent", 5, 1)
