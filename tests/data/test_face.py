@@ -51,3 +51,9 @@ def test_a_face_depends_on_seed_and_row_alone() -> None:
     whole = draw_many(attributes, seed=3, start=0)
     assert np.array_equal(draw_many(attributes[4:], seed=3, start=4), whole[4:])
     assert not np.array_equal(draw_many(attributes[4:], seed=4, start=4), whole[4:])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beard_leaves_the_upper_lip_bare(seed: int) -> None:
+    off, on = (draw({**PLAIN, "Beard": value}, np.random.default_rng(seed)).astype(int) for value in (False, True))
+    assert np.array_equal(off[:, 33:41, 21:44], on[:, 33:41, 21:44])
