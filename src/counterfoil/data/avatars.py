@@ -84,7 +84,8 @@ class Avatars(ImageData):
         pictures = folder / "img_align_celeba"
         pictures.mkdir(parents=True, exist_ok=True)
         rows = [row for part in _split_rows(self.n) for row in range(*part.indices(self.n))[:n]]
-        images, attributes = self._images(self._attributes()), self._attributes()
+        attributes = self._attributes()
+        images = self._images(attributes)
         names = [f"{i:06d}.jpg" for i in range(1, len(rows) + 1)]
         for name, row in zip(names, rows, strict=True):
             Image.fromarray(images[row].permute(1, 2, 0).numpy()).save(pictures / name, quality=97, subsampling=0)

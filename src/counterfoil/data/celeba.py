@@ -21,7 +21,7 @@ class CelebA(ImageData):
     """The published layout: img_align_celeba/*.jpg, list_attr_celeba.txt, list_eval_partition.txt, identity_CelebA.txt.
 
     Any number of attributes will do, and any of the pictures: those in both lists are taken. Pictures are decoded once, on
-    all cores, to a uint8 file that is mapped into memory.
+    all cores, to a uint8 file that is mapped into memory. identity_CelebA.txt is not read and may be absent.
 
     Args:
         root: folder of the lists and of img_align_celeba.
