@@ -11,6 +11,7 @@ from torch import nn
 from counterfoil.classifier.base import Classifier
 from counterfoil.core.decision import Attribute, Decision
 from counterfoil.core.errors import UserError
+from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
 from counterfoil.run.store import Store, digest, file_digest
 from counterfoil.util.build import Node, accepted, build
@@ -44,13 +45,13 @@ class Models:
         return self._loaded[key]
 
     def network(self, node: Node) -> nn.Module:
-        """The node's untrained network; arguments named channels, size and classes come from the data."""
+        """The node's untrained network; arguments named channels, size, classes and attributes come from the data."""
         where = f"{node['role']}.net"
         if node.get("checkpoint") and "_target_" not in node["net"]:
             raise UserError(f"{where}._target_ is not set and {node['checkpoint']} is no TorchScript or torch.export file; name the network's class")
-        offered = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node)}
+        given = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node), "attributes": offered(self.data)}
         target = node["net"]["_target_"]
-        network: nn.Module = build(node["net"], self.share, where, **accepted(target, offered, where))
+        network: nn.Module = build(node["net"], self.share, where, **accepted(target, given, where))
         return network
 
     def load(self, node: Node) -> nn.Module:

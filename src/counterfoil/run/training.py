@@ -61,7 +61,7 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
 
 
 def _module(node: Node, models: Models) -> Any:
-    offered = {"mean": node.get("mean"), "std": node.get("std"), "name": node["name"]}
+    offered = {"mean": node.get("mean"), "std": node.get("std"), "name": node["name"], "data": models.data}
     where = f"{node['role']}.training"
     target = node["training"]["_target_"]
     named = accepted(target, offered, where)
