@@ -49,7 +49,7 @@ class Models:
         where = f"{node['role']}.net"
         if node.get("checkpoint") and "_target_" not in node["net"]:
             raise UserError(f"{where}._target_ is not set and {node['checkpoint']} is no TorchScript or torch.export file; name the network's class")
-        given = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node), "attributes": offered(self.data)}
+        given = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node), "class_names": self.data.class_names, "attributes": offered(self.data)}
         target = node["net"]["_target_"]
         network: nn.Module = build(node["net"], self.share, where, **accepted(target, given, where))
         return network

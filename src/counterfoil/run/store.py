@@ -12,9 +12,6 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
 from counterfoil.util.build import Node
 
-READING = ("checkpoint", "layers", "decision")
-"""Keys of a model node that say how a model is read, not how it is made."""
-
 
 @dataclass(frozen=True)
 class Store:
@@ -66,11 +63,12 @@ def _slow_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _made_by(node: Node) -> Any:
-    """The node without what only concerns reading; models it depends on are reduced likewise."""
+def _made_by(node: Any, inner: bool = False) -> Any:
+    """The node without what only concerns reading; a model trained against another one sees that one's decision and weights."""
     if isinstance(node, dict):
-        drop = READING if "role" in node and not node.get("checkpoint") else ("layers", "decision") if "role" in node else ()
-        return {key: _made_by(value) for key, value in node.items() if key not in drop}
+        given = ("checkpoint",) if "role" in node and not node.get("checkpoint") else ()
+        read = () if "role" not in node else ("layers",) if inner else ("layers", "decision")
+        return {key: _made_by(value, True) for key, value in node.items() if key not in (*given, *read)}
     if isinstance(node, list):
-        return [_made_by(value) for value in node]
+        return [_made_by(value, True) for value in node]
     return node

@@ -47,14 +47,14 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     seed_all(node["seed"], node["role"], node["name"])
     module = _module(node, models)
     trainer = _trainer(trainer_node, module.epochs, work, logger)
-    models.data.batch_size = module.batch_size
+    data = module.prepare(models.data)
     last = work / "last.ckpt"
     started = time.perf_counter()
-    trainer.fit(module, datamodule=models.data, ckpt_path=str(last) if last.is_file() else None)
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
     seconds = time.perf_counter() - started
-    tested = trainer.test(module, datamodule=models.data, verbose=False)
+    tested = trainer.test(module, datamodule=data, verbose=False)
     measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
     _refuse_nan(module.net, node)
     return _keep(module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, "data": models.data.identity})
@@ -83,7 +83,7 @@ def _trainer(node: Node, epochs: int, work: Path, logger: Any) -> Any:
     from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|estimate number of stepping).*")
+    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*")
     if node.get("max_epochs") is not None:
         raise UserError("trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs=")
     callbacks = [ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False), RichProgressBar()]

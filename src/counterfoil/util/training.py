@@ -40,6 +40,11 @@ class Training(pl.LightningModule):
         self.batch_size = batch_size
         self.name = name
 
+    def prepare(self, data: Any) -> Any:
+        """The data module to train on; a training that needs other batches than `ImageData` serves makes its own of it."""
+        data.batch_size = self.batch_size
+        return data
+
     def report(self, stage: str, values: dict[str, Tensor], rows: int) -> None:
         """Log quantities as `<model>/<stage>/<quantity>`, averaged over an epoch in validation and test."""
         named = {f"{self.name}/{stage}/{key}": value for key, value in values.items()}

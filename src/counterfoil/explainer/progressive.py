@@ -1,0 +1,123 @@
+"""Counterfactuals in one forward pass: a strip of images along which the classifier's output moves step by step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.counterfactuals import Found
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.explainer.base import Explainer
+from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.util.fingerprint import fingerprint
+
+
+class Progressive(Explainer):
+    """Progressive exaggeration: x_k = G(E(x), k) for bins k of the target's posterior, from least to most.
+
+    Answer: the first image of the strip that reaches the target at `confidence`; where none does, the likeliest one.
+    `path` (B, S, C, H, W) holds the whole strip towards the target; `extra["requested"]` (B, S) what each image was asked for, as
+    a calibrated posterior of the target (see `Knob`). One encoder pass and one decoder pass a bin for the whole batch.
+
+    Args:
+        generator: an `Exaggerator` trained against this classifier.
+        strip: False draws a single image, under the lowest bin that lies wholly above `confidence`, and asks the classifier nothing.
+        answer: "first" as above, or "last": the end of the strip.
+        confidence: the classifier's own posterior to reach; see `Explainer`.
+        count: the k-th answer is the k-th image of the strip that reaches the target.
+
+    Departures: the paper returns the end of the strip; so does answer="last".
+    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
+
+    Raises:
+        UserError: a generator of another kind, or trained against another classifier; a target it was not trained for.
+    """
+
+    needs_gradients = False
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        generator: nn.Module | None,
+        *,
+        strip: bool = True,
+        answer: Literal["first", "last"] = "first",
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        if not isinstance(generator, Exaggerator):
+            found = "none" if generator is None else type(generator).__name__
+            raise UserError(f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py explainer=progressive")
+        if answer not in ("first", "last"):
+            raise UserError(f"explainer.progressive.answer={answer} is not known; choose first or last")
+        bound = int(generator.knob.classifier)
+        if bound and bound != int(fingerprint(classifier)):
+            raise UserError(
+                "explainer progressive: its generator was trained against another classifier (the hash of weights and decision differs); "
+                "train it against this one with train.py explainer=progressive, or load the classifier it was made for"
+            )
+        super().__init__(classifier, generator, confidence=confidence, count=count)
+        self.exaggerator = generator
+        self.strip = strip
+        self.answer = answer
+
+    @torch.no_grad()
+    def explain(self, query: Query) -> Found:
+        """Draw the strip and let the classifier pick, or draw the one bin that the confidence asks for."""
+        slot, up = self.exaggerator.knob.serve(query.target)
+        own = self.exaggerator.own_cell(query.logits, slot)
+        code = self.exaggerator.encode(query.factual, own)
+        if self.strip:
+            return self._whole(query, code, slot, up)
+        bin = self._bin(query, slot, up)
+        one = torch.ones_like(query.target)
+        return Found(self._draw(query, code, slot, up, bin), one, torch.zeros_like(one), extra={"bin": bin.to(code)})
+
+    def _whole(self, query: Query, code: Tensor, slot: Tensor, up: Tensor) -> Found:
+        knob = self.exaggerator.knob
+        bins = [torch.full_like(slot, k) for k in range(knob.bins)]
+        frames = torch.stack([self._draw(query, code, slot, up, bin) for bin in bins], dim=1)
+        logits = [query.classifier(frame) for frame in frames.unbind(1)]
+        chosen = self._choose(query, torch.stack(logits, dim=1))
+        requested = torch.stack([knob.request(slot, knob_bin(knob.bins, up, bin)) for bin in bins], dim=1)
+        calls = torch.full_like(query.target, knob.bins)
+        rows = torch.arange(len(query), device=slot.device)
+        return Found(
+            frames[rows, chosen],
+            calls,
+            calls,
+            frames,
+            {"bin": chosen.to(code), "requested": torch.where(up[:, None], requested, 1 - requested).to(code)},
+        )
+
+    def _choose(self, query: Query, logits: Tensor) -> Tensor:
+        """The frame (B,) to answer with, of strips' logits (B, S, K)."""
+        length = logits.shape[1]
+        if self.answer == "last":
+            return torch.full_like(query.target, length - 1)
+        flat, targets = logits.flatten(0, 1), query.target.repeat_interleave(length)
+        probability = flat.softmax(1).gather(1, targets[:, None]).view(-1, length)
+        reached = (logits.argmax(2) == query.target[:, None]) & (probability >= query.confidence)
+        rank = torch.ones_like(query.target) if query.answer is None else query.answer + 1
+        nth = (reached.cumsum(1) == rank[:, None]) & reached
+        fallback = torch.where(reached.any(1), length - 1 - reached.flip(1).int().argmax(1), probability.argmax(1))
+        return torch.where(nth.any(1), nth.int().argmax(1), fallback)
+
+    def _draw(self, query: Query, code: Tensor, slot: Tensor, up: Tensor, towards: Tensor) -> Tensor:
+        cell = self.exaggerator.cell(slot, knob_bin(self.exaggerator.knob.bins, up, towards))
+        return query.keep(self.exaggerator.decode(code, cell))
+
+    def _bin(self, query: Query, slot: Tensor, up: Tensor) -> Tensor:
+        """Steps towards the target (B,) of the lowest bin wholly above the confidence, else the last."""
+        knob = self.exaggerator.knob
+        wanted = torch.logit(torch.tensor(query.confidence, dtype=torch.float64)).to(knob.edges)
+        edges = torch.where(up[:, None], knob.edges[slot], -knob.edges[slot].flip(1))
+        return 1 + (edges[:, :-1] < wanted.clamp(min=0)).sum(1)
+
+
+def knob_bin(bins: int, up: Tensor, towards: Tensor) -> Tensor:
+    """The knob's bin (B,) of the `towards`-th step towards the target, which may lie at the low end."""
+    return torch.where(up, towards, bins - 1 - towards)

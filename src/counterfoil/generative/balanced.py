@@ -1,0 +1,102 @@
+"""Serves training images so that every bin of every target comes up equally often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from counterfoil.data.base import EpochSampler, Images
+
+
+class Asked(NamedTuple):
+    """Images x (B, C, H, W) in [0, 1], the slot (B,) they are seen under, and the cell's bin (B,) for which they were drawn, or -1."""
+
+    x: Tensor
+    slot: Tensor
+    bin: Tensor
+
+
+class AskedImages(Dataset[Asked]):
+    """Images addressed by (row, slot, bin): an index (B, 3)."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __getitem__(self, index: Tensor) -> Asked:
+        return Asked(self.images[index[:, 0]].x, index[:, 1], index[:, 2])
+
+
+class BalancedSampler(Sampler[Tensor]):
+    """Indices (B, 3) drawn with replacement: slot, then bin, then an image of that cell, each uniformly; a function of (seed, epoch).
+
+    Args:
+        cells: rows of each cell; an empty one is not allowed.
+        bins: bins a slot.
+        batch_size, steps: of an epoch.
+    """
+
+    def __init__(self, cells: list[Tensor], bins: int, batch_size: int, steps: int, seed: int) -> None:
+        self.rows = torch.cat(cells)
+        self.sizes = torch.tensor([len(cell) for cell in cells])
+        self.starts = self.sizes.cumsum(0) - self.sizes
+        self.bins, self.batch_size, self.steps, self.seed = bins, batch_size, steps, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose draws come next; Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        for _ in range(self.steps):
+            cell = torch.randint(len(self.sizes), (self.batch_size,), generator=generator)
+            place = (torch.rand(self.batch_size, generator=generator, dtype=torch.float64) * self.sizes[cell]).long()
+            yield torch.stack((self.rows[self.starts[cell] + place], cell // self.bins, cell % self.bins), dim=1)
+
+
+class InOrder(Sampler[Tensor]):
+    """Indices (B, 3) of given rows in order, each under a slot in turn."""
+
+    def __init__(self, rows: Tensor, slots: int, batch_size: int) -> None:
+        turn = torch.arange(len(rows)) % slots
+        self.index = torch.stack((rows, turn, torch.full_like(rows, -1)), dim=1)
+        self.order = EpochSampler(len(rows), batch_size, shuffle=False)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for batch in self.order:
+            yield self.index[batch]
+
+
+class BalancedData(LightningDataModule):
+    """Balanced batches for training, fixed rows for validation and test."""
+
+    def __init__(self, train: Images, val: Images, test: Images, samplers: tuple[BalancedSampler, InOrder, InOrder]) -> None:
+        super().__init__()
+        self.parts = list(zip((train, val, test), samplers, strict=True))
+
+    def train_dataloader(self) -> DataLoader[Asked]:
+        """Balanced draws."""
+        return self._loader(0)
+
+    def val_dataloader(self) -> DataLoader[Asked]:
+        """The watched validation images."""
+        return self._loader(1)
+
+    def test_dataloader(self) -> DataLoader[Asked]:
+        """The test images."""
+        return self._loader(2)
+
+    def _loader(self, part: int) -> DataLoader[Asked]:
+        images, sampler = self.parts[part]
+        return DataLoader(AskedImages(images), sampler=sampler, batch_size=None, num_workers=0)

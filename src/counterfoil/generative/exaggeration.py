@@ -1,0 +1,379 @@
+"""Trains the generator of progressive exaggeration against a frozen classifier."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from counterfoil.classifier.training import augment
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData, Images, stratified
+from counterfoil.generative.balanced import Asked, BalancedData, BalancedSampler, InOrder
+from counterfoil.generative.discriminator import Discriminator
+from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.watch import Watch, strip_figures
+from counterfoil.util.fingerprint import fingerprint
+from counterfoil.util.pictures import log_grid
+from counterfoil.util.training import Training
+
+
+class ExaggerationTraining(Training):
+    """Alternates a conditional discriminator and the generator; the classifier's gradient reaches the generator.
+
+    L_D = E max(0, 1 - D(x, k_s)) + E max(0, 1 + D(x_t, k_t)),                     x_t = G(E(x), k_t), k_t uniform
+    L_G = - lambda_gan E D(x_t, k_t)
+          + lambda_cls (KL(p_t || q(x_t)) + KL(q(x) || q(x_r)))                    x_r = G(E(x), k_s)
+          + lambda_rec ||x - x_r||_1 + lambda_cyc ||x - x_c||_1                    x_c = G(E(x_t), k_s)
+
+    q is the calibrated posterior (see `Knob`), p_t the centre of bin k_t, k_s the bin of x by the classifier's own output. L1 terms
+    are means over pixels of images scaled to [-1, 1], so that the paper's weights keep their meaning. Kept is a moving average of
+    the generator.
+
+    Args:
+        net: an `Exaggerator`.
+        classifier: frozen; images in [0, 1] -> logits (B, K).
+        lambda_gan, lambda_cls, lambda_rec: weights under the paper's names; 0 leaves a term out.
+        lambda_cyc: weight of the cycle; None: as lambda_rec.
+        lambda_embed: weight of the official code's mean squared distance between the codes of x and x_t.
+        d_steps: n_D, discriminator steps a generator step.
+        discriminator: options of `Discriminator`.
+        calibration: auto, raw, temperature or logit; see `Knob.fit`.
+        enough: training images wanted in the smallest bin.
+        empty: what to do with a bin that no training image lies in: "error", or "borrow" real images of the nearest filled bin.
+        steps: discriminator steps an epoch.
+        average: weight of the past in the moving average, in [0, 1).
+        shift, flip: of training images, before the classifier sees them.
+        watched, tested: validation and test images whose strips are measured.
+        pictures: strips logged after each validation.
+        stop_when_diverged: end a training that does not make sense, with advice.
+        data_seed: of the draws of training images.
+        others: see `Training`; lr is Adam's, betas (0, 0.9), constant for half of the training, then linear to zero.
+
+    Departures: 1 discriminator step a generator step, smaller networks and a falling learning rate, for a small budget; a moving
+    average; shifted images.
+    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
+    """
+
+    net: Exaggerator  # type: ignore[assignment]
+    classifier: nn.Module
+
+    def __init__(
+        self,
+        net: Exaggerator,
+        *,
+        classifier: nn.Module | None,
+        lambda_gan: float = 1.0,
+        lambda_cls: float = 1.0,
+        lambda_rec: float = 100.0,
+        lambda_cyc: float | None = None,
+        lambda_embed: float = 0.0,
+        d_steps: int = 1,
+        discriminator: Mapping[str, Any] | None = None,
+        calibration: str = "auto",
+        enough: int = 30,
+        empty: str = "error",
+        steps: int = 250,
+        average: float = 0.999,
+        shift: int = 0,
+        flip: bool = False,
+        watched: int = 256,
+        tested: int = 1000,
+        pictures: int = 8,
+        stop_when_diverged: bool = True,
+        data_seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(net, **options)
+        if classifier is None:
+            raise UserError("generative exaggerator is trained against a classifier, found none; choose one, such as classifier=cnn")
+        if not isinstance(net, Exaggerator):
+            raise UserError(f"generative exaggerator: net must be an Exaggerator, found {type(net).__name__}")
+        if empty not in ("error", "borrow"):
+            raise UserError(f"training.empty={empty} is not known; choose error or borrow")
+        if d_steps < 1 or steps < d_steps:
+            raise UserError(f"training.d_steps={d_steps}, steps={steps}: expected 1 <= d_steps <= steps")
+        self.classifier = classifier.eval().requires_grad_(False)
+        channels = net.stem.in_channels
+        stages = {"stages": net.stages} | dict(discriminator or {})
+        self.discriminator = Discriminator(channels, net.size, len(net.knob.slots), net.knob.bins, **stages)
+        if options.get("channels_last", True):
+            self.discriminator = self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(net).requires_grad_(False).eval()
+        self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_rec if lambda_cyc is None else lambda_cyc, "embed": lambda_embed}
+        self.d_steps, self.steps, self.keep = d_steps, steps, average
+        self.calibration, self.enough, self.empty = calibration, enough, empty
+        self.shift, self.flip = shift, flip
+        self.watched, self.tested, self.pictures, self.data_seed = watched, tested, pictures, data_seed
+        self.watch = Watch() if stop_when_diverged else None
+        self.automatic_optimization = False
+        self.strips: list[dict[str, Tensor]] = []
+        self.critic = (torch.ones(()), torch.ones(()))
+
+    # ---- data -------------------------------------------------------------------------------------------------------------------
+
+    def prepare(self, data: ImageData) -> BalancedData:
+        """Have the classifier grade the training images, fit the knob and sort the images into cells.
+
+        Raises:
+            UserError: training images of a single class, a classifier that ignores its input, bins without images.
+        """
+        knob = self.net.knob
+        train, val, test = (_of_classes(part, knob.pair) for part in (data.train, data.val, data.test))
+        _refuse_single_class(train, knob.pair)
+        graded, held = self._graded(train), self._graded(val)
+        mode, counts = knob.fit(held, graded, self.calibration, self.enough)
+        knob.classifier.copy_(fingerprint(self.classifier))
+        self.average.knob.load_state_dict(knob.state_dict())
+        self._announce(mode, counts)
+        cells, self.borrowed = fill(knob.bin_of(graded.flatten(), _slots(graded)).view_as(graded), knob.bins, self.empty)
+        slots = len(knob.slots)
+        samplers = (
+            BalancedSampler(cells, knob.bins, self.batch_size, self.steps, self.data_seed),
+            InOrder(stratified(val.labels, self.watched, 0), slots, 128),
+            InOrder(stratified(test.labels, self.tested, 0), slots, 128),
+        )
+        return BalancedData(train, val, test, samplers)
+
+    def _graded(self, images: Images) -> Tensor:
+        """Log-odds (T, N) of a split, on the CPU."""
+        reference = next(self.classifier.parameters(), torch.zeros(1))
+        rows = []
+        with torch.no_grad():
+            for start in range(0, len(images), 512):
+                logits = self.classifier(images[slice(start, start + 512)].x.to(reference)).float().cpu()
+                slots = range(len(self.net.knob.slots))
+                rows.append(torch.stack([self.net.knob.log_odds(logits, torch.full((len(logits),), slot)) for slot in slots]))
+        return torch.cat(rows, dim=1)
+
+    def _announce(self, mode: str, counts: Tensor) -> None:
+        from rich import print
+
+        taus = ", ".join(f"{tau:.2f}" for tau in self.net.knob.temperature.tolist())
+        where = {"raw": "bins of the classifier's own posterior", "logit": "bins of equal width on the logit"}.get(mode, "bins of equal width in the calibrated posterior")
+        smallest = int(counts.min())
+        print(f"{self.name}: {self.net.knob.describe()}; {where}, temperature {taus}; {smallest} to {int(counts.max())} training images a bin")
+
+    # ---- one step ---------------------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Asked, index: int) -> None:
+        """A discriminator step; each `d_steps`-th time a generator step on the same images, drawn once."""
+        generator_turn = (index + 1) % self.d_steps == 0
+        optimizer_g, optimizer_d = self.optimizers()  # type: ignore[misc]
+        x, slot, own, source = self._see(batch)
+        asked = torch.randint(self.net.knob.bins, slot.shape, device=x.device)
+        with torch.set_grad_enabled(generator_turn):
+            code = self.net.encode(x, self.net.cell(slot, own))
+            drawn = self._draw(code, slot, asked, own)
+        critic = self._critic_loss(x, drawn[: len(x)].detach(), slot, self._claimed(batch, own), asked)
+        self._advance(optimizer_d, critic["critic"])
+        if generator_turn:
+            self.discriminator.requires_grad_(False)
+            terms = self.generator_terms(x, code, drawn, slot, own, asked, source)
+            self._advance(optimizer_g, sum((self.weights[key] * value for key, value in terms.items()), x.new_zeros(())))
+            self.discriminator.requires_grad_(True)
+            self._follow()
+            critic |= terms
+        if self.watch and index % 50 == 0:
+            self.watch.step(critic)
+        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
+            schedule.step()  # type: ignore[call-arg]
+        self.report("train", {key: value.detach() for key, value in critic.items()}, len(x))
+
+    def generator_terms(self, x: Tensor, code: Tensor, drawn: Tensor, slot: Tensor, own: Tensor, asked: Tensor, source: Tensor) -> dict[str, Tensor]:
+        """The unweighted terms of L_G; those of weight 0 are left out.
+
+        Args:
+            x: (B, C, H, W). code: E(x). drawn: x_t and x_r below one another (2B, ...). slot, own, asked: (B,), slot, k_s and k_t.
+            source: the classifier's scaled log-odds (B,) of x, without gradient.
+        """
+        wanted, knob = {key for key, weight in self.weights.items() if weight}, self.net.knob
+        changed, same = drawn.chunk(2)
+        terms: dict[str, Tensor] = {}
+        if "gan" in wanted:
+            terms["gan"] = -self.discriminator(changed, slot, asked).float().mean()
+        if "cls" in wanted:
+            obtained = self._scaled(drawn, slot.repeat(2)).chunk(2)
+            terms["cls"] = divergence(knob.request(slot, asked), obtained[0])
+            terms["self"] = divergence(source.sigmoid(), obtained[1])
+        if "rec" in wanted:
+            terms["rec"] = 2 * (x - same).abs().mean()
+        if wanted & {"cyc", "embed"}:
+            again = self.net.encode(changed, self.net.cell(slot, asked))
+            if "cyc" in wanted:
+                terms["cyc"] = 2 * (x - self.net.decode(again, self.net.cell(slot, own)).float()).abs().mean()
+            if "embed" in wanted:
+                terms["embed"] = (again - code).float().square().mean()
+        return terms
+
+    def _see(self, batch: Asked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Moved images, slots, their own bins and scaled log-odds by the classifier."""
+        x = augment(batch.x, self.shift, self.flip)
+        with torch.no_grad():
+            scaled = self._scaled(x, batch.slot)
+            own = self.net.knob.bin_of(scaled * self.net.knob.temperature[batch.slot], batch.slot)
+        return x, batch.slot, own, scaled
+
+    def _scaled(self, x: Tensor, slot: Tensor) -> Tensor:
+        """The classifier's log-odds over the temperature (B,), in full precision whatever the trainer's."""
+        with torch.autocast(x.device.type, enabled=False):
+            log_odds = self.net.knob.log_odds(self.classifier(x.float()).float(), slot)
+        return log_odds / self.net.knob.temperature[slot]
+
+    def _draw(self, code: Tensor, slot: Tensor, asked: Tensor, own: Tensor) -> Tensor:
+        cells = torch.cat((self.net.cell(slot, asked), self.net.cell(slot, own)))
+        return self.net.decode(code.repeat(2, 1, 1, 1), cells).float()
+
+    def _claimed(self, batch: Asked, own: Tensor) -> Tensor:
+        """The bin that a real image claims: its own, save for an image borrowed for an empty cell."""
+        borrowed = self.borrowed.to(own.device)[self.net.cell(batch.slot, batch.bin)]
+        return torch.where(borrowed, batch.bin, own)
+
+    def _critic_loss(self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        scores = self.discriminator(torch.cat((real, fake)), slot.repeat(2), torch.cat((own, asked))).float()
+        on_real, on_fake = scores.chunk(2)
+        loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        self.critic = (self.critic[0].to(loss).lerp(loss.detach(), 0.02), scores.detach().std())
+        return {"critic": loss}
+
+    def _advance(self, optimizer: Any, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average towards the generator; a short memory at first."""
+        seen = self.trainer.global_step / 2
+        weight = 1 - min(self.keep, (1 + seen) / (10 + seen))
+        for kept, value in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(value.to(kept), weight)
+            else:
+                kept.copy_(value)
+
+    # ---- validation -------------------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Asked, index: int) -> None:
+        """Strips of the fixed validation images."""
+        frames = self._measure(batch)
+        if index == 0 and self.pictures:
+            shown = torch.cat((batch.x[:, None], frames), 1)[: self.pictures]
+            log_grid(self, f"{self.name}/factual, strip", shown.flatten(0, 1), columns=shown.shape[1])
+
+    def test_step(self, batch: Asked, _index: int) -> None:
+        """The same on the test split."""
+        self._measure(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures and have them judged."""
+        figures = self._figures("val")
+        if self.watch and not self.trainer.sanity_checking:
+            progress = (self.current_epoch + 1) / max(int(self.trainer.max_epochs or 1), 1)
+            self.watch.epoch(*map(float, self.critic), figures["rho"], figures["change"], progress)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures."""
+        self._figures("test")
+
+    def on_train_end(self) -> None:
+        """Keep the average."""
+        self.net.load_state_dict(self.average.state_dict())
+
+    @torch.no_grad()
+    def _measure(self, batch: Asked) -> Tensor:
+        """Note what the average's strips (B, S, C, H, W) of a batch do."""
+        model, knob, x, slot = self.average, self.average.knob, batch.x, batch.slot
+        own = model.own_cell(self.classifier(x), slot)
+        code = model.encode(x, own)
+        frames = [model.decode(code, model.cell(slot, torch.full_like(slot, k))).float() for k in range(knob.bins)]
+        graded = [self.classifier(frame).float() for frame in frames]
+        obtained = torch.stack([knob.log_odds(logits, slot) for logits in graded], dim=1)
+        top = torch.tensor(knob.slots, device=x.device)[slot]
+        ends = [graded[-1].argmax(1) == top] + ([graded[0].argmax(1) == knob.low] if knob.low is not None else [])
+        bins = torch.arange(knob.bins, device=x.device).expand(len(x), -1)
+        again = model.encode(frames[-1], model.cell(slot, bins[:, -1]))
+        self.strips.append(
+            {
+                "requested": torch.stack([knob.request(slot, k) for k in bins.T], dim=1),
+                "obtained": (obtained / knob.temperature[slot][:, None]).sigmoid(),
+                "inside": torch.stack([knob.bin_of(column, slot) for column in obtained.T], dim=1) == bins,
+                "valid": torch.stack(ends, dim=1),
+                "l1": (model.decode(code, own) - x).abs().flatten(1).mean(1),
+                "cycle": (model.decode(again, own) - x).abs().flatten(1).mean(1),
+                "change": (frames[-1] - frames[0]).abs().flatten(1).mean(1),
+            }
+        )
+        return torch.stack(frames, dim=1)
+
+    def _figures(self, stage: str) -> dict[str, float]:
+        joined = {key: torch.cat([part[key] for part in self.strips]) for key in self.strips[0]}
+        self.strips.clear()
+        figures = strip_figures(*(joined[key] for key in ("requested", "obtained", "inside", "valid")))
+        figures |= {key: float(joined[key].double().mean()) for key in ("l1", "cycle", "change")}
+        shown = figures if stage == "val" else {key: value for key, value in figures.items() if not key.startswith("obtained_")}
+        self.report(stage, {key: torch.tensor(value, dtype=torch.float32) for key, value in shown.items()}, 1)
+        return figures
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the generator and for the discriminator, each with the same schedule."""
+        optimizers = [torch.optim.Adam(part.parameters(), lr=self.lr, betas=(0.0, 0.9)) for part in (self.net, self.discriminator)]
+        total = max(self.steps * self.epochs, 1)
+        return optimizers, [torch.optim.lr_scheduler.LambdaLR(one, lambda step: min(1.0, 2 * (1 - step / (total + 1)))) for one in optimizers]
+
+
+def divergence(asked: Tensor, scaled: Tensor) -> Tensor:
+    """Mean KL(p || q) of Bernoulli posteriors, from p (B,) and the logit of q (B,); has the gradient of the cross-entropy."""
+    entropy = torch.special.entr(asked) + torch.special.entr(1 - asked)
+    return (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
+
+
+def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
+    """Rows of each cell, and which cells borrowed theirs from the nearest filled bin of the slot: bool (T * number,).
+
+    Args:
+        bins: (T, N), the bin of each image in each slot.
+        number: bins a slot.
+        empty: "error" or "borrow".
+    """
+    cells, borrowed = [], []
+    for slot, row in enumerate(bins):
+        counts = torch.bincount(row, minlength=number)
+        vacant = (counts == 0).nonzero()[:, 0].tolist()
+        if vacant and empty == "error":
+            raise UserError(
+                f"exaggerator: after calibration no training image lies in bin {vacant[0]} of 0..{number - 1} of target {slot} "
+                f"(images a bin: {counts.tolist()}); lower net.bins, train on more images, or set training.empty=borrow to show the "
+                "discriminator real images of the nearest filled bin instead"
+            )
+        filled = (counts > 0).nonzero()[:, 0]
+        for k in range(number):
+            nearest = filled[(filled - k).abs().argmin()]
+            cells.append((row == nearest).nonzero()[:, 0])
+            borrowed.append(k in vacant)
+    return cells, torch.tensor(borrowed)
+
+
+def _slots(graded: Tensor) -> Tensor:
+    return torch.arange(len(graded)).repeat_interleave(graded.shape[1])
+
+
+def _of_classes(images: Images, pair: tuple[int, int] | None) -> Images:
+    """The images of a pair's classes, or all."""
+    if pair is None:
+        return images
+    return images.take(((images.labels == pair[0]) | (images.labels == pair[1])).nonzero()[:, 0])
+
+
+def _refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
+    found = images.labels.unique().tolist() if len(images) else []
+    if len(found) < 2:
+        wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"
+        raise UserError(
+            f"exaggerator: the training images hold {f'class {found[0]} alone' if found else 'none of these classes'}, expected {wanted}; "
+            "choose another net.targets, or data in which the target varies"
+        )
