@@ -19,23 +19,23 @@ class VAE(nn.Module):
         latent: Z, length of the code.
         width: channels of the first stage, doubled at each halving up to four times.
         beta: weight of the KL term.
-        classes: 0, or the number of classes the model is conditioned on.
+        conditions: length of the condition; 0 for a model without one.
 
     Source: Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; beta after beta-VAE (Higgins et al., 2017).
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, classes: int = 0) -> None:
+    def __init__(self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, conditions: int = 0) -> None:
         super().__init__()
         halvings = _halvings(size)
         widths = [width * min(2**i, 4) for i in range(halvings)]
         small = size // 2**halvings
         self.latent = latent
         self.beta = beta
-        self.classes = classes
+        self.classes = conditions
         self.shape = (widths[-1], small, small)
         self.encoder = nn.Sequential(*_down([channels, *widths]), nn.Flatten())
-        self.to_code = nn.Linear(math.prod(self.shape) + classes, 2 * latent)
-        self.from_code = nn.Sequential(nn.Linear(latent + classes, math.prod(self.shape)), nn.ReLU())
+        self.to_code = nn.Linear(math.prod(self.shape) + conditions, 2 * latent)
+        self.from_code = nn.Sequential(nn.Linear(latent + conditions, math.prod(self.shape)), nn.ReLU())
         self.decoder = nn.Sequential(*_up([*reversed(widths)]), nn.Conv2d(widths[0], channels, 3, padding=1))
 
     def posterior(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
