@@ -54,7 +54,12 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of inputs (B, C, H, W) in [0, 1]."""
-        return self.decision(self.net((x - self.mean) / self.std))
+        return self.decision(self.outputs(x))
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """What the network itself puts out, before the decision: one number a class or an attribute."""
+        raw: Tensor = self.net((x - self.mean) / self.std)
+        return raw
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Activations (B, ...) of each of `layers`, by name, for inputs (B, C, H, W) in [0, 1]."""

@@ -55,9 +55,9 @@ class QuerySet:
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
-    """Draw n test images, classes in turn, and give each its target: runner_up, all others, or one class by name.
+    """Draw n test images, classes in turn, and give each its target: runner_up, all others, one class by name, or a pair "A:B".
 
-    Images that the classifier already puts in a class asked for by name are left out.
+    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already puts in a class asked for by name are left out.
 
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.
@@ -65,8 +65,10 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     if n < 1:
         raise UserError(f"n={n}: expected at least one query")
     names = tuple(getattr(classifier, "class_names", None) or data.class_names)
-    wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
     order = stratified_order(data.test, seed)
+    if ":" in target and target not in names:
+        return _between(data.test, classifier, n, order, [class_index(_number(part), names, len(names)) for part in target.split(":", 1)])
+    wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
     index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]
     if not index:
         raise UserError(f"target={target}: the classifier already puts every test image in it; choose another target")
@@ -116,6 +118,17 @@ def stratified_order(images: Images, seed: int) -> list[int]:
         queues.append(rows[torch.randperm(len(rows), generator=generator)].tolist())
     longest = max(map(len, queues))
     return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
+
+
+def _between(images: Images, classifier: nn.Module, n: int, order: list[int], pair: list[int]) -> QuerySet:
+    """Images whose label and decision are one class of a pair, each asked for the other."""
+    index = [i for i in order if int(images.labels[i]) in pair]
+    decided = _logits(classifier, images, index).argmax(1).tolist() if index else []
+    chosen = [i for i, label in zip(index, decided, strict=True) if label == int(images.labels[i])][:n]
+    if not chosen or pair[0] == pair[1]:
+        raise UserError(f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; choose two other classes")
+    targets = torch.tensor([pair[0] + pair[1] - int(images.labels[i]) for i in chosen])
+    return QuerySet(images.images[torch.tensor(chosen)], tuple(chosen), torch.arange(len(chosen)), targets)
 
 
 def _not_of(images: Images, classifier: nn.Module, wanted: int, order: list[int], n: int) -> list[int]:

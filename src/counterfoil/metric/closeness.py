@@ -1,0 +1,93 @@
+"""Do the images of a strip stay nearest to their own query in the generator's code?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
+from counterfoil.metric.base import SetMetric
+from counterfoil.metric.network import Borrowed
+
+
+class LatentCloseness(SetMetric):
+    """Latent space closeness: share of a strip's images that find their own query among their nearest neighbours.
+
+    All factuals and strips are encoded and reduced by PCA. An image succeeds if its query is among its 11 nearest codes, and every
+    code ranked before belongs to the same query. In [0, 1]; the pool is the first `pool` rows with a strip, the value falls as it grows.
+
+    Args:
+        generator: encodes.
+        neighbours: nearest codes looked at.
+        components: of the PCA; fewer where the pool has fewer.
+        pool: largest number of strips.
+
+    Source: code of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; the factuals' own codes are
+    in the pool, which that code's later version replaces by generated ones.
+    """
+
+    name = "latent_closeness"
+    higher_is_better = True
+
+    def __init__(self, generator: Any, neighbours: int = 11, components: int = 300, pool: int = 500) -> None:
+        super().__init__()
+        self._generator = Borrowed(generator, self.name, "explainer=progressive and its generator")
+        if getattr(generator, "conditioned_encoder", False):
+            raise UserError(f"metric={self.name} needs an encoder that is not told the bin; train with net.conditioned_encoder=false")
+        self.neighbours, self.components, self.pool = neighbours, components, pool
+        self._share: Tensor | None = None
+
+    def embed(self, x: Tensor) -> Tensor:
+        return self._generator(x, method="encode").flatten(1)
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Keep the codes of factual and strip, one row each; the rows without a strip, or beyond the pool, as NaN."""
+        self._share = None
+        requested = cf.extra.get("requested")
+        held = sum(int(part.isfinite().all(1).sum()) for part in self._features)
+        if cf.path is None or requested is None:
+            self._features.append(torch.full((len(cf), 1), torch.nan))
+            return
+        use = requested.isfinite().all(1)
+        use &= use.cumsum(0) <= self.pool - held
+        images = torch.cat((cf.factual[:, None], cf.path.to(cf.factual)), dim=1)
+        codes = torch.full((len(cf), images.shape[1], self.embed(cf.factual[:1]).shape[1]), torch.nan)
+        if bool(use.any()):
+            codes[use] = self.embed(images[use].flatten(0, 1)).float().cpu().view(int(use.sum()), images.shape[1], -1)
+        self._features.append(codes.flatten(1))
+        self._frames = images.shape[1]
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        usable = self.usable
+        if int(usable.sum()) < 2:
+            return torch.full((len(weights),), torch.nan, dtype=torch.float64)
+        if self._share is None:
+            self._share = self._success(self.features[usable].float())
+        chosen = weights.cpu().double()[:, usable]
+        return chosen @ self._share / chosen.sum(1)
+
+    def _success(self, codes: Tensor) -> Tensor:
+        """Share of successes (N,) of codes (N, (1 + S) * Z)."""
+        pool = codes.view(len(codes) * self._frames, -1)
+        pool = pool - pool.mean(0)
+        rank = min(self.components, *pool.shape)
+        if rank < pool.shape[1]:
+            generator_state = torch.random.get_rng_state()
+            torch.manual_seed(0)
+            pool = pool @ torch.pca_lowrank(pool, q=rank, center=False, niter=2)[2]
+            torch.random.set_rng_state(generator_state)
+        place = torch.arange(len(pool))
+        owner, frame = place // self._frames, place % self._frames
+        wins = torch.cat([self._nearest(pool, rows, owner, frame) for rows in place[frame > 0].split(1024)])
+        return wins.double().view(len(codes), -1).mean(1)
+
+    def _nearest(self, pool: Tensor, rows: Tensor, owner: Tensor, frame: Tensor) -> Tensor:
+        distance = torch.cdist(pool[rows], pool)
+        distance[torch.arange(len(rows)), rows] = torch.inf
+        near = distance.topk(min(self.neighbours, len(pool) - 1), largest=False).indices
+        mine = owner[near] == owner[rows][:, None]
+        hit = mine & (frame[near] == 0)
+        return (hit & (mine.cumprod(1) > 0)).any(1)
