@@ -101,9 +101,10 @@ class Counterfactuals:
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
-        """Join batches in order; all parts must hold the same fields."""
+        """Join batches in order; a part without `path` or an extra, as nothing was searched in it, gets its factuals and NaN there."""
         tables = [part._tensors() for part in parts]
-        return _assemble({name: torch.cat([table[name] for table in tables]) for name in tables[0]})
+        like = {name: value for table in tables for name, value in table.items()}
+        return _assemble({name: torch.cat([_column(table, name, value) for table in tables]) for name, value in like.items()})
 
     def save(self, path: Path | str, **metadata: str) -> None:
         """Write to a safetensors file under a temporary name, then rename, so that the file is whole or absent."""
@@ -135,6 +136,13 @@ class Counterfactuals:
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         named.update({f"extra.{name}": value for name, value in self.extra.items()})
         return {name: value for name, value in named.items() if value is not None}
+
+
+def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+    if name in table:
+        return table[name]
+    factual = table["factual"]
+    return factual[:, None].expand(-1, *like.shape[1:]) if name == "path" else like.new_full((len(factual), *like.shape[1:]), torch.nan)
 
 
 def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:

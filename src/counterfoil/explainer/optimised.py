@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import nn
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
+from counterfoil.explainer.gate import check_reconstruction
 from counterfoil.search import Objective, Search, Space
 
 
@@ -17,6 +21,8 @@ class OptimisedExplainer(Explainer):
         space: where to search.
         objective: what to want.
         search: how to look.
+        ask: what the search is asked in place of the query; None: the query.
+        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0 checks nothing.
         others: see `Explainer`.
     """
 
@@ -28,6 +34,8 @@ class OptimisedExplainer(Explainer):
         space: Space,
         objective: Objective,
         search: Search,
+        ask: Callable[[Query], Query] | None = None,
+        gate: float = 0.0,
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -35,7 +43,14 @@ class OptimisedExplainer(Explainer):
         self.space = space
         self.objective = objective
         self.search = search
+        self.ask = ask
+        self.gate = gate
+
+    def fit(self, data: Any) -> None:
+        """See that the generator keeps the classifier's decisions on these data."""
+        if self.gate:
+            check_reconstruction(self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower())
 
     def explain(self, query: Query) -> Found:
         """The nearest answer the search finds for each query."""
-        return self.search(query, self.space, self.objective)
+        return self.search(query if self.ask is None else self.ask(query), self.space, self.objective)

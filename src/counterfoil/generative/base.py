@@ -34,7 +34,18 @@ class Conditional(Protocol):
     classes: int
 
 
-_PROVIDERS = {"Encodes": "vae, cvae", "Decodes": "vae, cvae", "Conditional": "cvae"}
+@runtime_checkable
+class Edits(Protocol):
+    """Decodes a code under named attributes (B, A) in [0, 1], and reads them off images."""
+
+    attribute_names: tuple[str, ...]
+
+    def attributes(self, x: Tensor) -> Tensor:
+        """Attributes (B, A) in [0, 1] of images (B, C, H, W) in [0, 1]."""
+        ...
+
+
+_PROVIDERS = {"Encodes": "vae, cvae", "Decodes": "vae, cvae", "Conditional": "cvae", "Edits": "attgan"}
 
 
 def require(generator: Any, *abilities: type, method: str) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.report.attributes import Change, changes, ranking, sentence
 from counterfoil.report.format import Methods, direction, label, number, unit
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, strip, symmetric_scale
 
@@ -44,6 +45,12 @@ class Card:
     judge: bool | None
     judge_probability: float | None
     note: str = ""
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The largest changes of attributes in words, "" where none are declared."""
+        return sentence(self.target, self.changes)
 
     @property
     def probability(self) -> float:
@@ -67,6 +74,7 @@ class MethodView:
     failures: list[Card] = field(default_factory=list)
     unconfirmed: list[Card] = field(default_factory=list)
     strips: list[tuple[str, str]] = field(default_factory=list)
+    attributes: dict[str, list[Change]] = field(default_factory=dict)
     sheet: str = ""
     by_query: dict[int, Card] = field(default_factory=dict)
 
@@ -126,6 +134,7 @@ class Gallery:
         view.failures = [self._card(row) for row in (~valid).nonzero()[:SHOWN, 0].tolist()]
         view.unconfirmed = [self._card(row) for row in doubted.nonzero()[:SHOWN, 0].tolist()]
         view.strips = self._strips(firsts[:4])
+        view.attributes = ranking(self.answers, self.class_names)
         view.sheet = self._sheet(view.scale)
         return view
 
@@ -145,6 +154,7 @@ class Gallery:
         return Card(
             self.rows.setdefault(row, len(self.rows)), int(answers.query[row]), self._class(source), self._class(target),
             self._class(verdict), verdict == target, bars, judged, probability, note,
+            changes(answers, row),
         )  # fmt: skip
 
     def _class(self, index: int) -> str:

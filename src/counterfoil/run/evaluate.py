@@ -18,6 +18,7 @@ from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import probability_of
 from counterfoil.data.queries import QuerySet, from_csv, from_folder, sample
+from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.run import needs
 from counterfoil.run.explaining import explain_all
@@ -161,8 +162,9 @@ def _mask(path: str | None, models: Models) -> Tensor | None:
 
 def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:
     node, models = evaluation.node, evaluation.models
-    metrics = {name: build(recipe, models.share, f"metric.{name}") for name, recipe in (node["metric"] or {}).items()}
-    scored = {name: evaluate_metrics(metrics, _placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()}
+    metrics = _metrics(node, models)
+    told = {name: declared_metrics(cf) for name, cf in evaluation.answers.items()}
+    scored = {name: evaluate_metrics({**metrics, **told[name]}, _placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()}
     summary = {
         "methods": {name: entries for name, (entries, _table) in scored.items()},
         "queries": _about_queries(evaluation, seconds),
@@ -171,10 +173,16 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     }
     tables = {name: table for name, (_entries, table) in scored.items()}
     write_queries(run_dir / "queries.csv", evaluation.answers, tables, _names(evaluation))
-    _report(evaluation, summary, tables, metrics, run_dir)
+    _report(evaluation, summary, tables, {name: metric for part in (metrics, *told.values()) for name, metric in part.items()}, run_dir)
     _log(logger, summary, evaluation.answers, tables)
     write_json(run_dir / "metrics.json", summary)
     return summary
+
+
+def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
+    """The metrics chosen; a recipe may stand for several, by name."""
+    built = {name: build(recipe, models.share, f"metric.{name}") for name, recipe in (node["metric"] or {}).items()}
+    return {key: metric for name, made in built.items() for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()}
 
 
 def _placed(cf: Counterfactuals, models: Models) -> list[Counterfactuals]:

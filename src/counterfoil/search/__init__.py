@@ -1,6 +1,10 @@
 """The parts of a recipe: where to search, what to want, how to look."""
 
+from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.inversion import InvertedLatent
+from counterfoil.search.moved import Moved
+from counterfoil.search.paced import Paced
 from counterfoil.search.search import Search
 from counterfoil.search.space import Latent, Pixels, Space
 from counterfoil.search.stop import Stop
@@ -8,6 +12,6 @@ from counterfoil.search.term import L1, L2, CrossEntropy, Hinge, Objective, Squa
 from counterfoil.search.tradeoff import Tradeoff
 
 __all__ = [
-    "L1", "L2", "Candidate", "CrossEntropy", "Hinge", "Latent", "Objective", "Pixels", "Search", "Space", "SquaredError", "Stop",
-    "Term", "Tradeoff", "Variables",
+    "L1", "L2", "AttributeLatent", "Attributes", "Candidate", "CrossEntropy", "Hinge", "InvertedLatent", "Latent", "Moved", "Objective",
+    "Paced", "Pixels", "Search", "Space", "SquaredError", "Stop", "Term", "Tradeoff", "Variables",
 ]  # fmt: skip

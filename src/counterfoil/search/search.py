@@ -50,7 +50,7 @@ class Search:
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch."""
-        best = _Best.empty(query, space.kept)
+        best = _Best.empty(query, space)
         rows = torch.arange(len(query), device=query.factual.device)
         value, failed, succeeded = self.tradeoff.start(best.distance)
         for _round in range(self.tradeoff.rounds):
@@ -71,8 +71,8 @@ class Search:
         idle = torch.zeros_like(rows)
         alive = torch.ones_like(success)
         places = torch.arange(len(rows), device=rows.device)
-        variables = {name: value.detach().clone().requires_grad_() for name, value in space.start(query).items()}
-        optimizer = self.optimizer(list(variables.values()))
+        variables = {name: value.detach().clone().requires_grad_(name not in space.held) for name, value in space.start(query).items()}
+        optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
         for step in range(self.steps + 1):
             candidate, distance = self._evaluate(query, space, objective, variables, step)
             reached = query.reached(candidate.logits.detach()) & alive
@@ -113,11 +113,11 @@ class _Best:
     found: Tensor
     steps: Tensor
     calls: Tensor
-    kept: tuple[str, ...]
+    space: Space
     extra: dict[str, Tensor]
 
     @staticmethod
-    def empty(query: Query, kept: tuple[str, ...]) -> _Best:
+    def empty(query: Query, space: Space) -> _Best:
         like = query.factual.flatten(1)[:, 0]
         zeros = torch.zeros_like(query.target)
         return _Best(
@@ -127,7 +127,7 @@ class _Best:
             found=zeros.bool(),
             steps=zeros.clone(),
             calls=zeros,
-            kept=kept,
+            space=space,
             extra={},
         )
 
@@ -145,8 +145,7 @@ class _Best:
         self.distance[chosen] = torch.where(reached, distance, torch.inf)[better]
         self.probability[chosen] = probability[better]
         self.found[rows] |= reached
-        for name in self.kept:
-            value = candidate.variables[name].detach()
+        for name, value in self.space.extra({name: value.detach() for name, value in candidate.variables.items()}).items():
             self.extra.setdefault(name, value.new_zeros(len(self.found), *value.shape[1:]))[chosen] = value[better]
         return better
 
@@ -156,7 +155,7 @@ def take_rows(optimizer: torch.optim.Optimizer, variables: Variables, rows: Tens
     kept: Variables = {}
     replaced: dict[Tensor, Tensor] = {}
     for name, value in variables.items():
-        kept[name] = value.detach()[rows].requires_grad_()
+        kept[name] = value.detach()[rows].requires_grad_(value.requires_grad)
         replaced[value] = kept[name]
     for group in optimizer.param_groups:
         group["params"] = [replaced[old] for old in group["params"]]

@@ -21,6 +21,8 @@ class Space(ABC):
 
     kept: tuple[str, ...] = ()
     """Names of the variables worth returning beside the counterfactual."""
+    held: tuple[str, ...] = ()
+    """Names of the variables that the search carries along without moving them, such as the starting point."""
 
     def __init__(self, spread: float = 0.0) -> None:
         self.spread = spread
@@ -36,6 +38,10 @@ class Space(ABC):
     def project_(self, query: Query, variables: Variables) -> None:
         """Move the variables back into their domain, in place; nothing to do by default."""
         return
+
+    def extra(self, variables: Variables) -> Variables:
+        """What is returned beside a counterfactual found at these variables: those in `kept` by default."""
+        return {name: variables[name] for name in self.kept}
 
     def _disturb(self, query: Query, value: Tensor) -> Tensor:
         if query.answer is None or not self.spread or not bool(query.answer.any()):

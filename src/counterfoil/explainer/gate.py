@@ -1,0 +1,46 @@
+"""Before anything is explained through a generative model: does it keep what the classifier sees?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.search import Space
+
+SAMPLE = 256
+"""Validation images looked at."""
+GOOD = 0.95
+"""Share below which a warning is shown."""
+
+
+def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str) -> float:
+    """The share of validation images whose reconstruction keeps the classifier's decision; a warning below 0.95.
+
+    Raises:
+        UserError: images that the generator cannot take, or a share below `gate`.
+    """
+    like = next((p for p in classifier.parameters()), torch.zeros(1))
+    x = data.val[range(min(SAMPLE, len(data.val)))].x.to(like)
+    with torch.no_grad():
+        logits = classifier(x)
+        query = Query(x, logits.argmax(1), classifier, generator=generator)
+        try:
+            kept = classifier(space.decode(query, space.start(query))).argmax(1) == query.source
+        except RuntimeError as error:
+            raise UserError(
+                f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "
+                f"{tuple(x.shape[1:])} (channels, height, width): {str(error).splitlines()[0][:160]}; train it on the same data"
+            ) from error
+    share = float(kept.double().mean())
+    told = f"explainer {method}: the classifier's decision survives reconstruction by {type(generator).__name__} in {100 * share:.1f} % of {len(x)} images"
+    if share < gate:
+        raise UserError(f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate")
+    if share < GOOD:
+        from rich import print
+
+        print(f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the answers tell of the generator as much as of the classifier")
+    return share

@@ -1,0 +1,122 @@
+"""Which attributes must change? Counterfactuals by gradient descent on attributes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+from torch import nn
+from torch.optim import Adam
+
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.generative.base import Decodes, Encodes, require
+from counterfoil.search import L1, Attributes, CrossEntropy, InvertedLatent, Latent, Moved, Objective, Search, Space, Stop, Term, Tradeoff
+
+
+class GCI(OptimisedExplainer):
+    """GCI: the change of attributes that changes the prediction.
+
+    A* = argmin_A  lambda * CE(f(I(A)), t) + mean |x - I(A)| + sparsity * ||A - A_0||_1,   I(A) = G(E(x), A)
+
+    Of all valid points met, the one with the smallest ||A - A_0||_1 is returned. lambda grows by `factor`, each time from the start,
+    until there is one. With a generator that has no attributes, its code z takes their place, and the nearest image is returned.
+
+    Args:
+        generator: edits attributes; or is conditioned on the class, which then is the attribute; or just decodes.
+        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that answers are not
+            valid). "criticise" asks for the target and stops where the decision turns, at the least certain image.
+        free, frozen: names of the attributes that may change (None: all), and of those that must not.
+        inversion: for generators without attributes, "encoder" or "optimise" (the best of `restarts` random starts).
+        lambda_, factor, rounds: first trade-off, its growth, and the number of rounds.
+        steps, lr: of Adam, each round.
+        sparsity: weight of the change of attributes.
+        overshoot: how far an attribute may go beyond absent and present.
+        patience: steps granted after the last better answer; None runs all steps.
+        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`.
+        confidence, count: see `Explainer`.
+
+    Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN, by inference. Queries
+    whose reconstruction fails the gate are answered and counted like the others.
+    Source: Generative Counterfactual Introspection for Explainable Deep Learning (Liu et al., 2019), arXiv 1907.03077.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        generator: nn.Module | None,
+        *,
+        mode: Literal["flip", "exaggerate", "criticise"] = "flip",
+        free: Sequence[str] | None = None,
+        frozen: Sequence[str] = (),
+        inversion: Literal["encoder", "optimise"] = "encoder",
+        restarts: int = 5,
+        lambda_: float = 0.02,
+        factor: float = 4.0,
+        rounds: int = 5,
+        steps: int = 200,
+        lr: float = 0.05,
+        sparsity: float = 0.0,
+        overshoot: float = 0.5,
+        patience: int | None = 20,
+        gate: float = 0.5,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        require(generator, *([Decodes] if inversion == "optimise" else [Encodes, Decodes]), method="gci")
+        if mode not in MODES:
+            raise UserError(f"explainer gci: mode={mode} is not offered; choose one of: {', '.join(MODES)}")
+        names = attribute_names(generator, classifier)
+        space: Space = Attributes(names, free=free, frozen=frozen, overshoot=overshoot) if names else _code(inversion, restarts)
+        distance: Term = Moved(sparsity, names=("a",), order=1) if names else L1()
+        super().__init__(
+            classifier,
+            generator,
+            space=space,
+            objective=Objective(CrossEntropy(), distance=distance, **({"image": L1()} if names else {})),
+            search=Search(
+                steps,
+                partial(Adam, lr=lr),
+                stop=Stop(patience if mode == "flip" else 0),
+                tradeoff=Tradeoff(lambda_, factor=factor, rounds=rounds),
+            ),
+            ask=MODES[mode],
+            gate=gate,
+            confidence=confidence,
+            count=count,
+        )
+
+
+def attribute_names(generator: nn.Module | None, classifier: nn.Module) -> tuple[str, ...]:
+    """Names of a generator's attributes, or of its classes where it is conditioned on these alone; () where it has neither."""
+    if hasattr(generator, "attribute_names"):
+        return tuple(generator.attribute_names)
+    classes = int(getattr(generator, "classes", 0))
+    known = getattr(classifier, "class_names", None)
+    return tuple(known) if known and len(known) == classes else tuple(str(k) for k in range(classes))
+
+
+def _code(inversion: str, restarts: int) -> Latent:
+    if inversion not in ("encoder", "optimise"):
+        raise UserError(f"explainer gci: inversion={inversion} is not offered; choose encoder or optimise")
+    return Latent() if inversion == "encoder" else InvertedLatent(restarts=restarts)
+
+
+def _exaggerate(query: Query) -> Query:
+    return _asked(query, replace(query, target=query.source, confidence=1.0))
+
+
+def _criticise(query: Query) -> Query:
+    return _asked(query, replace(query, confidence=0.0))
+
+
+def _asked(query: Query, other: Query) -> Query:
+    other.__dict__["logits"] = query.logits
+    return other
+
+
+MODES: dict[str, Callable[[Query], Query] | None] = {"flip": None, "exaggerate": _exaggerate, "criticise": _criticise}
+"""What the search is asked in place of the query."""

@@ -1,0 +1,61 @@
+"""Which attributes an answer changed: bars, a ranking a target, and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.metric.attribute import declared
+
+SHOWN = 6
+"""Attributes named beside an answer, those that changed most."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An attribute's change; 1 is the way from absent to present. `text` is signed for one answer, unsigned for a mean."""
+
+    name: str
+    value: float
+    text: str
+
+    @property
+    def left(self) -> float:
+        """Where the bar begins, in per cent of a track from -1 to 1."""
+        return 50 + 50 * max(min(self.value, 0.0), -1.0)
+
+    @property
+    def width(self) -> float:
+        """Length of the bar, in per cent of the track."""
+        return 50 * min(abs(self.value), 1.0)
+
+
+def changes(answers: Counterfactuals, row: int) -> tuple[Change, ...]:
+    """The largest changes of one answer, () where it declares none."""
+    found = sorted(((name, float(value[row])) for name, value in declared(answers).items()), key=lambda part: -abs(part[1]))
+    return tuple(Change(name, value, signed(value)) for name, value in found[:SHOWN])
+
+
+def sentence(target: str, found: Sequence[Change], most: int = 3) -> str:
+    """The answer in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`."""
+    return f"to be read as {target}: {', '.join(f'{change.name} {change.text}' for change in found[:most])}" if found else ""
+
+
+def ranking(answers: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
+    """For each target the attributes by mean absolute change over its valid answers; {} where none are declared or valid."""
+    table = declared(answers)
+    ranked = {}
+    for target in answers.target.unique().tolist():
+        rows = (answers.target == target) & answers.valid
+        if table and bool(rows.any()):
+            means = sorted(((name, float(value[rows].abs().mean())) for name, value in table.items()), key=lambda part: -part[1])
+            name = str(class_names[target]) if target < len(class_names) else str(target)
+            ranked[name] = [Change(attribute, mean, f"{mean:.2f}") for attribute, mean in means]
+    return ranked
+
+
+def signed(value: float) -> str:
+    """`+0.8`, `0.0`, `−0.3`: one digit, no sign for what rounds to nothing."""
+    rounded = round(value, 1)
+    return "0.0" if rounded == 0 else f"{'+' if rounded > 0 else '−'}{abs(rounded):.1f}"

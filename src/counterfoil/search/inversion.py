@@ -1,0 +1,51 @@
+"""Search in the code of a generative model that has no encoder, or a poor one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.search.candidate import Variables
+from counterfoil.search.space import Latent
+
+
+class InvertedLatent(Latent):
+    """The code of a model, found by optimisation: z_0 = argmin_z mean (G(z) - x)^2 + penalty * mean z^2, the best of several starts.
+
+    Args:
+        restarts: random normal starts, >= 1; each query draws its own.
+        steps, lr: of Adam.
+        penalty: weight of the code's size.
+        spread: see `Space`.
+    """
+
+    def __init__(self, *, restarts: int = 5, steps: int = 300, lr: float = 0.05, penalty: float = 1e-3, spread: float = 0.5) -> None:
+        super().__init__(spread)
+        if restarts < 1 or steps < 1:
+            raise UserError(f"inversion: expected at least 1 restart and 1 step, found restarts={restarts}, steps={steps}")
+        self.restarts, self.steps, self.lr, self.penalty = restarts, steps, lr, penalty
+
+    def start(self, query: Query) -> Variables:
+        """The best code (B, Z) of all restarts."""
+        latent = int(query.generator.latent)
+        tries = [self._descend(query, query.randn(latent, stream=100 + k)) for k in range(self.restarts)]
+        errors = torch.stack([error for _, error in tries])
+        codes = torch.stack([code for code, _ in tries])
+        best = codes[errors.argmin(0), torch.arange(len(query), device=codes.device)]
+        return {"z": self._disturb(query, best)}
+
+    def _descend(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
+        z = start.requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=self.lr)
+        for _ in range(self.steps):
+            optimizer.zero_grad(set_to_none=True)
+            self._error(query, z).sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            return z.detach(), self._error(query, z)
+
+    def _error(self, query: Query, z: Tensor) -> Tensor:
+        distance = (self.decode(query, {"z": z}) - query.factual).square().flatten(1).mean(1)
+        return distance + self.penalty * z.square().flatten(1).mean(1)

@@ -1,0 +1,42 @@
+"""Optimisers with a step size a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Paced:
+    """Makes an optimiser whose i-th tensor moves at rates[i] * decay^n in its n-th move.
+
+    Args:
+        rates: a step size a tensor.
+        decay: in (0, 1].
+        adam: Adam instead of plain gradient descent.
+        alternate: the tensors take turns, one a step, instead of moving at once.
+    """
+
+    def __init__(self, rates: Sequence[float], *, decay: float = 1.0, adam: bool = False, alternate: bool = False) -> None:
+        self.rates = tuple(rates)
+        self.decay = decay
+        self.adam = adam
+        self.alternate = alternate
+
+    def __call__(self, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """The optimiser of these tensors, as many as there are rates."""
+        groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(tensors, self.rates, strict=True)]
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(groups) if self.adam else torch.optim.SGD(groups)
+        taken = 0
+
+        def pace(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
+            nonlocal taken
+            turn, round_ = (taken % len(self.rates), taken // len(self.rates)) if self.alternate else (None, taken)
+            for i, group in enumerate(optimizer.param_groups):
+                group["lr"] = self.rates[i] * self.decay**round_ if turn in (None, i) else 0.0
+            taken += 1
+
+        optimizer.register_step_pre_hook(pace)
+        return optimizer
