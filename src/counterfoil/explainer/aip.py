@@ -53,7 +53,7 @@ class AIP(OptimisedExplainer):
         free: Sequence[str] | None = None,
         frozen: Sequence[str] = (),
         overshoot: float = 0.5,
-        gate: float = 0.5,
+        gate: float = 0.0,
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:

@@ -36,7 +36,7 @@ class GCI(OptimisedExplainer):
         sparsity: weight of the change of attributes.
         overshoot: how far an attribute may go beyond absent and present.
         patience: steps granted after the last better answer; None runs all steps.
-        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`.
+        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0 checks nothing.
         confidence, count: see `Explainer`.
 
     Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN, by inference. Queries
@@ -62,7 +62,7 @@ class GCI(OptimisedExplainer):
         sparsity: float = 0.0,
         overshoot: float = 0.5,
         patience: int | None = 20,
-        gate: float = 0.5,
+        gate: float = 0.0,
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
