@@ -50,7 +50,9 @@ class Progressive(Explainer):
     ) -> None:
         if not isinstance(generator, Exaggerator):
             found = "none" if generator is None else type(generator).__name__
-            raise UserError(f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py explainer=progressive")
+            raise UserError(
+                f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py explainer=progressive"
+            )
         if answer not in ("first", "last"):
             raise UserError(f"explainer.progressive.answer={answer} is not known; choose first or last")
         bound = int(generator.knob.classifier)

@@ -67,8 +67,10 @@ class Discriminator(nn.Module):
         products = self.thresholds(h).view(len(h), self.slots, -1)
         mine = products[torch.arange(len(h), device=h.device), slot]
         if self.projection == "shared":
-            return bin * mine[:, 0]
-        return (mine * thermometer(bin, self.bins).to(mine)).sum(1)
+            affine: Tensor = bin * mine[:, 0]
+            return affine
+        term: Tensor = (mine * thermometer(bin, self.bins).to(mine)).sum(1)
+        return term
 
 
 def thermometer(bin: Tensor, bins: int) -> Tensor:

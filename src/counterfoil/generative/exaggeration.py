@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +60,7 @@ class ExaggerationTraining(Training):
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
     """
 
-    net: Exaggerator  # type: ignore[assignment]
+    net: Exaggerator
     classifier: nn.Module
 
     def __init__(
@@ -104,7 +105,9 @@ class ExaggerationTraining(Training):
         if options.get("channels_last", True):
             self.discriminator = self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(net).requires_grad_(False).eval()
-        self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_rec if lambda_cyc is None else lambda_cyc, "embed": lambda_embed}
+        lambda_cyc = lambda_rec if lambda_cyc is None else lambda_cyc
+        self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_cyc}
+        self.weights["embed"] = lambda_embed
         self.d_steps, self.steps, self.keep = d_steps, steps, average
         self.calibration, self.enough, self.empty = calibration, enough, empty
         self.shift, self.flip = shift, flip
@@ -113,8 +116,6 @@ class ExaggerationTraining(Training):
         self.automatic_optimization = False
         self.strips: list[dict[str, Tensor]] = []
         self.critic = (torch.ones(()), torch.ones(()))
-
-    # ---- data -------------------------------------------------------------------------------------------------------------------
 
     def prepare(self, data: ImageData) -> BalancedData:
         """Have the classifier grade the training images, fit the knob and sort the images into cells.
@@ -154,16 +155,14 @@ class ExaggerationTraining(Training):
         from rich import print
 
         taus = ", ".join(f"{tau:.2f}" for tau in self.net.knob.temperature.tolist())
-        where = {"raw": "bins of the classifier's own posterior", "logit": "bins of equal width on the logit"}.get(mode, "bins of equal width in the calibrated posterior")
-        smallest = int(counts.min())
-        print(f"{self.name}: {self.net.knob.describe()}; {where}, temperature {taus}; {smallest} to {int(counts.max())} training images a bin")
-
-    # ---- one step ---------------------------------------------------------------------------------------------------------------
+        kinds = {"raw": "the classifier's own posterior", "logit": "the logit", "temperature": "the calibrated posterior"}
+        filled = f"{int(counts.min())} to {int(counts.max())} training images a bin"
+        print(f"{self.name}: {self.net.knob.describe()}; bins of equal width on {kinds[mode]}, temperature {taus}; {filled}")
 
     def training_step(self, batch: Asked, index: int) -> None:
         """A discriminator step; each `d_steps`-th time a generator step on the same images, drawn once."""
         generator_turn = (index + 1) % self.d_steps == 0
-        optimizer_g, optimizer_d = self.optimizers()  # type: ignore[misc]
+        optimizer_g, optimizer_d = cast(list[Any], self.optimizers())
         x, slot, own, source = self._see(batch)
         asked = torch.randint(self.net.knob.bins, slot.shape, device=x.device)
         with torch.set_grad_enabled(generator_turn):
@@ -180,11 +179,13 @@ class ExaggerationTraining(Training):
             critic |= terms
         if self.watch and index % 50 == 0:
             self.watch.step(critic)
-        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[call-arg]
+        for schedule in cast(list[Any], self.lr_schedulers())[0 if generator_turn else 1 :]:
+            schedule.step()
         self.report("train", {key: value.detach() for key, value in critic.items()}, len(x))
 
-    def generator_terms(self, x: Tensor, code: Tensor, drawn: Tensor, slot: Tensor, own: Tensor, asked: Tensor, source: Tensor) -> dict[str, Tensor]:
+    def generator_terms(
+        self, x: Tensor, code: Tensor, drawn: Tensor, slot: Tensor, own: Tensor, asked: Tensor, source: Tensor
+    ) -> dict[str, Tensor]:
         """The unweighted terms of L_G; those of weight 0 are left out.
 
         Args:
@@ -256,8 +257,6 @@ class ExaggerationTraining(Training):
             else:
                 kept.copy_(value)
 
-    # ---- validation -------------------------------------------------------------------------------------------------------------
-
     def validation_step(self, batch: Asked, index: int) -> None:
         """Strips of the fixed validation images."""
         frames = self._measure(batch)
@@ -265,7 +264,7 @@ class ExaggerationTraining(Training):
             shown = torch.cat((batch.x[:, None], frames), 1)[: self.pictures]
             log_grid(self, f"{self.name}/factual, strip", shown.flatten(0, 1), columns=shown.shape[1])
 
-    def test_step(self, batch: Asked, _index: int) -> None:
+    def test_step(self, batch: Asked, index: int) -> None:
         """The same on the test split."""
         self._measure(batch)
 
@@ -274,7 +273,7 @@ class ExaggerationTraining(Training):
         figures = self._figures("val")
         if self.watch and not self.trainer.sanity_checking:
             progress = (self.current_epoch + 1) / max(int(self.trainer.max_epochs or 1), 1)
-            self.watch.epoch(*map(float, self.critic), figures["rho"], figures["change"], progress)
+            self.watch.epoch(float(self.critic[0]), float(self.critic[1]), figures["rho"], figures["change"], progress)
 
     def on_test_epoch_end(self) -> None:
         """Log the figures."""
@@ -322,14 +321,21 @@ class ExaggerationTraining(Training):
     def configure_optimizers(self) -> Any:
         """Adam for the generator and for the discriminator, each with the same schedule."""
         optimizers = [torch.optim.Adam(part.parameters(), lr=self.lr, betas=(0.0, 0.9)) for part in (self.net, self.discriminator)]
-        total = max(self.steps * self.epochs, 1)
-        return optimizers, [torch.optim.lr_scheduler.LambdaLR(one, lambda step: min(1.0, 2 * (1 - step / (total + 1)))) for one in optimizers]
+        totals = (self.steps // self.d_steps * self.epochs, self.steps * self.epochs)
+        schedules = [torch.optim.lr_scheduler.LambdaLR(one, partial(falling, total)) for one, total in zip(optimizers, totals, strict=True)]
+        return optimizers, schedules
+
+
+def falling(total: int, step: int) -> float:
+    """Factor on the learning rate: 1 for half of the steps, then linear to zero."""
+    return min(1.0, 2 * (1 - step / (total + 1)))
 
 
 def divergence(asked: Tensor, scaled: Tensor) -> Tensor:
     """Mean KL(p || q) of Bernoulli posteriors, from p (B,) and the logit of q (B,); has the gradient of the cross-entropy."""
     entropy = torch.special.entr(asked) + torch.special.entr(1 - asked)
-    return (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
+    kl: Tensor = (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
+    return kl
 
 
 def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
@@ -370,7 +376,7 @@ def _of_classes(images: Images, pair: tuple[int, int] | None) -> Images:
 
 
 def _refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
-    found = images.labels.unique().tolist() if len(images) else []
+    found = torch.unique(images.labels).tolist() if len(images) else []
     if len(found) < 2:
         wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"
         raise UserError(

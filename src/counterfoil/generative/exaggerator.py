@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,9 @@ class Exaggerator(nn.Module):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) in (0, 1) of codes, under the cells (B,) int64 asked for."""
         if condition is None:
-            raise UserError("generative exaggerator draws only under a requested bin; use it with explainer=progressive, or choose generative=vae")
+            raise UserError(
+                "generative exaggerator draws only under a requested bin; use it with explainer=progressive, or choose generative=vae"
+            )
         for block in self.up:
             z = block(z, condition)
         image: Tensor = (self.head(z).tanh() + 1) / 2
@@ -152,7 +155,7 @@ def fitting_pad(size: int, stages: int, pad: int | None) -> int:
 
 
 def _pairs(widths: list[int]) -> list[tuple[int, int]]:
-    return list(zip(widths[:-1], widths[1:], strict=True))
+    return list(pairwise(widths))
 
 
 def _glorot(module: nn.Module) -> None:

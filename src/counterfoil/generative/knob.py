@@ -47,7 +47,11 @@ class Knob(nn.Module):
     classifier: Tensor
 
     def __init__(
-        self, classes: int, targets: Sequence[int | str] | int | str | None = None, bins: int = 10, class_names: tuple[str, ...] | None = None
+        self,
+        classes: int,
+        targets: Sequence[int | str] | int | str | None = None,
+        bins: int = 10,
+        class_names: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
         if bins < 2:
@@ -161,7 +165,8 @@ class Knob(nn.Module):
         if mode == "logit":
             reach = torch.stack([_reach(row) for row in train])
             temperature = reach.mean(1) / math.log(OUTER / (1 - OUTER))
-            edges, centres = (_stretch(torch.linspace(-1, 1, 2 * self.bins + 1)[part], reach) for part in (slice(2, -1, 2), slice(1, None, 2)))
+            unit = torch.linspace(-1, 1, 2 * self.bins + 1)
+            edges, centres = _stretch(unit[2:-1:2], reach), _stretch(unit[1::2], reach)
         else:
             temperature = torch.ones(len(val)) if mode == "raw" else torch.stack([_spread(row, self.bins) for row in val])
             edges, centres = _even(temperature, self.bins)
@@ -170,7 +175,9 @@ class Knob(nn.Module):
         self.centres.copy_(centres)
 
 
-def _resolve(targets: Sequence[int | str] | int | str | None, classes: int, names: tuple[str, ...] | None) -> tuple[tuple[int, int] | None, tuple[int, ...]]:
+def _resolve(
+    targets: Sequence[int | str] | int | str | None, classes: int, names: tuple[str, ...] | None
+) -> tuple[tuple[int, int] | None, tuple[int, ...]]:
     """The pair, where one is asked for, and the class at the high end of each slot."""
     if targets is None:
         return None, (1,) if classes == 2 else tuple(range(classes))

@@ -35,7 +35,8 @@ class Watch:
             number = float(value.detach())
             if not math.isfinite(number):
                 raise UserError(
-                    f"exaggerator: training diverged, the loss term {name} is {number}; lower training.lr, or use trainer=default (precision 32-true)"
+                    f"exaggerator: training diverged, the loss term {name} is {number}; lower training.lr, "
+                    "or use trainer=default (precision 32-true)"
                 )
 
     def epoch(self, discriminator: float, scatter: float, rho: float, change: float, progress: float) -> None:

@@ -28,7 +28,9 @@ class AttributeReader:
         self.names: tuple[str, ...] = tuple(self.data.attribute_names)
         self.metric = metric
         if not self.names:
-            raise UserError(f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; leave it out for data={self.data.name}")
+            raise UserError(
+                f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; leave it out for data={self.data.name}"
+            )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Whether each attribute is there: bool (B, A)."""

@@ -81,7 +81,7 @@ class LatentCloseness(SetMetric):
             torch.random.set_rng_state(generator_state)
         place = torch.arange(len(pool))
         owner, frame = place // self._frames, place % self._frames
-        wins = torch.cat([self._nearest(pool, rows, owner, frame) for rows in place[frame > 0].split(1024)])
+        wins = torch.cat([self._nearest(pool, rows, owner, frame) for rows in torch.split(place[frame > 0], 1024)])
         return wins.double().view(len(codes), -1).mean(1)
 
     def _nearest(self, pool: Tensor, rows: Tensor, owner: Tensor, frame: Tensor) -> Tensor:

@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.network import CHUNK
 from counterfoil.metric.compatibility import StripReader
+from counterfoil.metric.network import CHUNK
 from counterfoil.metric.realism import JudgeFID
 
 
 class _GroupFID(JudgeFID):
     """Compares a group of counterfactuals with the real test images of the same group."""
 
-    def __init__(self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000) -> None:
+    def __init__(
+        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+    ) -> None:
         super().__init__(judge, reference, max_reference)
         self._strips = StripReader(classifier, generator, self.name)
 
@@ -35,7 +37,8 @@ class _GroupFID(JudgeFID):
         """The classifier's own posterior (B,) of the first slot's target."""
         knob = self._strips.generator.net.knob
         slot = torch.zeros(len(logits), dtype=torch.int64, device=knob.temperature.device)
-        return knob.log_odds(logits.to(knob.temperature), slot).sigmoid().to(logits.device)
+        posterior: Tensor = knob.log_odds(logits.to(knob.temperature), slot).sigmoid().to(logits.device)
+        return posterior
 
     def _real(self) -> Tensor:
         images, pair = self._reference.net.test, self._strips.generator.net.knob.pair

@@ -10,7 +10,8 @@ def ranks(values: Tensor) -> Tensor:
     """Ranks (N,) of values (N,), from 1, equal values sharing the mean of theirs; float64."""
     _, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
-    return (last - (counts.double() - 1) / 2)[place]
+    mean: Tensor = last - (counts.double() - 1) / 2
+    return mean[place]
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
