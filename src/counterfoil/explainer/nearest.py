@@ -27,6 +27,8 @@ class Nearest(Explainer):
     Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible world that exists.
     """
 
+    needs_gradients = False
+
     def __init__(
         self,
         classifier: nn.Module,
@@ -46,15 +48,15 @@ class Nearest(Explainer):
     def fit(self, data: Any) -> None:
         """Have the classifier grade the training examples once."""
         self._examples = data.train
-        device = next((p.device for p in self.classifier.parameters()), torch.device("cpu"))
+        like = next(self.classifier.parameters(), torch.zeros(1))
         number = len(data.train) if self.pool is None else min(self.pool, len(data.train))
         decisions, probabilities = [], []
         with torch.no_grad():
             for start in range(0, number, 512):
-                logits = self.classifier(data.train[range(start, min(start + 512, number))].x.to(device)).float().cpu()
+                logits = self.classifier(data.train[range(start, min(start + 512, number))].x.to(like))
                 top = logits.softmax(1).max(1)
-                decisions.append(top.indices)
-                probabilities.append(top.values)
+                decisions.append(top.indices.cpu())
+                probabilities.append(top.values.cpu())
         self._decision, self._probability = torch.cat(decisions), torch.cat(probabilities)
 
     def explain(self, query: Query) -> Found:
@@ -87,4 +89,5 @@ class Nearest(Explainer):
     def _distances(self, query: Query, examples: Tensor) -> Tensor:
         x = query.factual.flatten(1)
         other = self._examples[examples].x.to(query.factual).flatten(1)
-        return torch.cdist(x, other, p=1.0 if self.distance == "l1" else 2.0)
+        # never by a matrix product: its rounding depends on the size of the batch
+        return torch.cdist(x, other, p=1.0 if self.distance == "l1" else 2.0, compute_mode="donot_use_mm_for_euclid_dist")
