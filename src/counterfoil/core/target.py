@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
 
 Target = Tensor | int | str | None
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def resolve_targets(logits: Tensor, target: Target, class_names: tuple[str, ...] | None) -> tuple[Tensor, Tensor]:
@@ -16,8 +19,9 @@ def resolve_targets(logits: Tensor, target: Target, class_names: tuple[str, ...]
     if target is None or (isinstance(target, str) and target == "runner_up"):
         return logits.topk(2, dim=1).indices[:, 1], each
     if isinstance(target, Tensor):
-        if target.shape != each.shape or target.is_floating_point():
-            raise UserError(f"target: expected {len(each)} class indices (one a query), found shape {tuple(target.shape)} of {target.dtype}")
+        if target.shape != each.shape or target.dtype not in INTEGERS:
+            found = f"shape {tuple(target.shape)} of {target.dtype}"
+            raise UserError(f"target: expected {len(each)} class indices (whole numbers, one a query), found {found}")
         return _known(target.to(each), logits.shape[1]), each
     if isinstance(target, str) and target == "all":
         rows = (torch.arange(logits.shape[1], device=logits.device) != logits.argmax(1)[:, None]).nonzero()
@@ -30,7 +34,7 @@ def class_index(target: int | str | Any, class_names: tuple[str, ...] | None, cl
     names = class_names or tuple(str(k) for k in range(classes))
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if isinstance(target, int) and 0 <= target < classes:
+    if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes:
         return target
     raise UserError(f"target={target} is not a class of this classifier; choose runner_up, all, or one of: {', '.join(names)}")
 

@@ -6,7 +6,6 @@ import resource
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -28,6 +27,9 @@ class Explainer(nn.Module, ABC):
         confidence: probability of the target that an answer shall reach, in (0, 1].
         count: answers to each question, >= 1.
     """
+
+    needs_gradients = True
+    """Whether the method differentiates the classifier; one that does not explains black boxes."""
 
     def __init__(self, classifier: nn.Module, generator: nn.Module | None = None, *, confidence: float = 0.5, count: int = 1) -> None:
         super().__init__()
@@ -127,19 +129,22 @@ class Explainer(nn.Module, ABC):
             _spread(part.counterfactual.detach(), todo, query.factual),
             _spread(part.steps, todo, zeros),
             _spread(part.classifier_calls, todo, zeros),
-            None if part.path is None else _spread(part.path.detach(), todo, query.factual[:, None].expand(-1, part.path.shape[1], -1, -1, -1)),
-            {name: _spread(value.detach(), todo, value.new_full((len(query), *value.shape[1:]), torch.nan)) for name, value in part.extra.items()},
+            None if part.path is None else _spread(part.path.detach(), todo, _still(query.factual, part.path.shape[1])),
+            {name: _spread(value.detach(), todo, _unknown(value, len(query))) for name, value in part.extra.items()},
         )
 
 
 def check_inputs(x: Tensor) -> None:
     """Refuse anything but floats (B, C, H, W) in [0, 1], and say what was found."""
+    if not isinstance(x, Tensor):
+        raise UserError(f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; torch.as_tensor(x) makes one of an array")
     if x.ndim != 4 or not x.is_floating_point():
         raise UserError(f"inputs: expected floats of shape (B, C, H, W), found shape {tuple(x.shape)} of {x.dtype}")
     if x.numel() and not bool(torch.isfinite(x).all()):
         raise UserError("inputs: found NaN or infinite values, expected numbers in [0, 1]")
     if x.numel() and (float(x.min()) < 0 or float(x.max()) > 1):
-        raise UserError(f"inputs: expected values in [0, 1], found [{float(x.min()):.3g}, {float(x.max()):.3g}]; divide 8-bit images by 255")
+        found = f"[{float(x.min()):.3g}, {float(x.max()):.3g}]"
+        raise UserError(f"inputs: expected values in [0, 1], found {found}; divide 8-bit images by 255")
 
 
 def _check_logits(logits: Tensor) -> None:
@@ -150,12 +155,22 @@ def _check_logits(logits: Tensor) -> None:
 
 
 def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
-    if mask.dtype != torch.bool:
-        raise UserError(f"mask: expected bool, True where the input must not change, found {mask.dtype}")
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise UserError(f"mask: expected a bool tensor, True where the input must not change, found {found}")
     try:
         return mask.to(x.device).expand(len(x), 1, *x.shape[-2:])
     except RuntimeError as error:
         raise UserError(f"mask: expected a shape that fits {(len(x), 1, *x.shape[-2:])}, found {tuple(mask.shape)}") from error
+
+
+def _still(x: Tensor, frames: int) -> Tensor:
+    return x[:, None].expand(-1, frames, *x.shape[1:])
+
+
+def _unknown(value: Tensor, rows: int) -> Tensor:
+    """NaN for a row that was not searched; -1 where whole numbers are held."""
+    return value.new_full((rows, *value.shape[1:]), torch.nan if value.is_floating_point() else -1)
 
 
 def _spread(part: Tensor, rows: Tensor, filler: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ class GrowingSpheres(Explainer):
     Source: Inverse Classification for Comparison-based Interpretability in Machine Learning (Laugel et al., 2017), arXiv 1712.08443.
     """
 
+    needs_gradients = False
+
     def __init__(
         self,
         classifier: nn.Module,
