@@ -58,7 +58,7 @@ class Classifier(nn.Module):
 
     def outputs(self, x: Tensor) -> Tensor:
         """What the network itself puts out, before the decision: one number a class or an attribute."""
-        raw: Tensor = self.net((x - self.mean) / self.std)
+        raw: Tensor = self.net(self._normalised(x))
         return raw
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ class Classifier(nn.Module):
             for name in self.layers
         ]
         try:
-            self.net((x - self.mean) / self.std)
+            self.net(self._normalised(x))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -82,6 +82,12 @@ class Classifier(nn.Module):
             raise UserError("this classifier names no layers; set classifier.layers=[NAME, ...] to use its features")
         activation = self.features(x)[self.layers[-1]]
         return activation.flatten(2).mean(2) if activation.ndim > 2 else activation
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if len(value) not in (1, x.shape[1]):  # a longer one would broadcast, and make a colour image of a grey one
+                raise UserError(f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one number or one each")
+        return (x - self.mean) / self.std
 
 
 def per_channel(value: float | Sequence[float]) -> Tensor:

@@ -29,6 +29,8 @@ def check(classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool 
             f"classifier: puts out {tuple(logits.shape[1:])} per image, the data have {classes} classes; "
             "set classifier.decision, or choose the data it was trained on"
         )
+    if not bool(torch.isfinite(logits).all()):
+        raise UserError("classifier: its logits hold NaN or infinite values; check its weights, classifier.mean and classifier.std")
     _refuse_probabilities(logits)
     if not torch.equal(logits, _outputs(classifier, batch.x)):
         raise UserError("classifier: two runs on the same images differ; remove noise that stays on in eval mode (dropout, sampling)")
@@ -44,8 +46,8 @@ def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             logits: Tensor = classifier(x)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise UserError(
             f"classifier: cannot take images of shape {tuple(x.shape[1:])} (channels, height, width): {reason}; "
             "choose data.channels and data.size to fit it, or another classifier"

@@ -71,9 +71,14 @@ class Attribute(Decision):
 
     def __call__(self, outputs: Tensor) -> Tensor:
         outputs = outputs.reshape(outputs.shape[0], -1)
-        if self.index is None and outputs.shape[1] > 1:
-            raise UserError(f"decision Attribute({self.name!r}) needs `index` for a network with {outputs.shape[1]} outputs")
-        return _two_way(outputs[:, self.index or 0])
+        number = outputs.shape[1]
+        if number == 1:
+            return _two_way(outputs[:, 0])
+        if self.index is None:
+            raise UserError(f"decision Attribute({self.name!r}) needs `index` for a network with {number} outputs")
+        if not 0 <= self.index < number:
+            raise UserError(f"decision Attribute({self.name!r}): the network has no column {self.index}, expected 0..{number - 1}")
+        return _two_way(outputs[:, self.index])
 
 
 class Threshold(Decision):
