@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.core.errors import UserError
+
 
 class VAE(nn.Module):
     """Gaussian code, convolutional encoder and mirrored decoder.
@@ -27,6 +29,8 @@ class VAE(nn.Module):
     def __init__(self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, conditions: int = 0) -> None:
         super().__init__()
         halvings = _halvings(size)
+        if not halvings:
+            raise UserError(f"{type(self).__name__}: images of {size} px cannot be halved; choose an even data.size of 10 or more, such as 32")
         widths = [width * min(2**i, 4) for i in range(halvings)]
         small = size // 2**halvings
         self.latent = latent
@@ -75,7 +79,7 @@ def _halvings(size: int) -> int:
     count = 0
     while size % 2 == 0 and size > 8:
         size, count = size // 2, count + 1
-    return max(count, 0)
+    return count
 
 
 def _down(widths: list[int]) -> list[nn.Module]:
