@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from counterfoil.run.models import Models
@@ -20,8 +21,9 @@ def for_training(config: Node) -> list[tuple[str, Node]]:
 
 
 def for_evaluation(config: Node) -> list[tuple[str, Node]]:
-    """The models that explaining and scoring use: classifier and judge, and what the methods and metrics refer to."""
-    used = {key: config[key] for key in ("classifier", "judge", "explainer", "metric") if config.get(key)}
+    """The models that explaining and scoring use: classifier and judge, what the metrics refer to, and the methods where they search."""
+    searching = () if config.get("counterfactuals") else ("explainer",)
+    used = {key: config[key] for key in ("classifier", "judge", *searching, "metric") if config.get(key)}
     return _distinct(model_nodes(used), config)
 
 
@@ -33,10 +35,10 @@ def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str
 def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str]) -> str:
     """The train.py command that makes the model at `path`, from this run's choices and overrides."""
     if path not in GROUPS:
-        return f"python evaluate.py {' '.join([*overrides, 'train_missing=true'])}"
+        return f"python evaluate.py {shlex.join([*overrides, 'train_missing=true'])}"
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
     own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]
-    return " ".join(["python train.py", *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
+    return shlex.join(["python", "train.py", *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
 
 
 def _distinct(nodes: Iterable[tuple[str, Node]], config: Node) -> list[tuple[str, Node]]:

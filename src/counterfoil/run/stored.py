@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -65,13 +66,15 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
-    except (SafetensorError, OSError, ValueError, EOFError) as error:
+    except (SafetensorError, OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {str(error).splitlines()[0]}") from error
     raise UserError(f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}")
 
 
 def _images(values: Tensor, name: str, path: Path) -> Tensor:
     values = values[:, None] if values.ndim == 3 else values
+    if not values.numel():
+        raise UserError(f"counterfactuals={path}: {name} is empty, expected at least one image")
     low, high = float(values.min()), float(values.max())
     if not (values.is_floating_point() and 0 <= low and high <= 1):
         raise UserError(
