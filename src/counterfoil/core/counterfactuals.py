@@ -101,7 +101,7 @@ class Counterfactuals:
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
-        """Join batches in order; a part without `path` or an extra, as nothing was searched in it, gets its factuals and NaN there."""
+        """Join batches in order; a part without `path` or an extra, as nothing was searched in it, gets its factuals and NaN (or -1) there."""
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
         return _assemble({name: torch.cat([_column(table, name, value) for table in tables]) for name, value in like.items()})
@@ -142,7 +142,9 @@ def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
     if name in table:
         return table[name]
     factual = table["factual"]
-    return factual[:, None].expand(-1, *like.shape[1:]) if name == "path" else like.new_full((len(factual), *like.shape[1:]), torch.nan)
+    if name == "path":
+        return factual[:, None].expand(-1, *like.shape[1:])
+    return like.new_full((len(factual), *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
 
 
 def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
