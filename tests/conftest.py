@@ -1,0 +1,151 @@
+"""What all tests share: one thread, no network, nothing written outside a temporary folder, and small networks and data."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, open_dict
+from torch import Tensor, nn
+
+from counterfoil.data.base import ImageData, Images, Splits
+from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
+
+ROOT = Path(__file__).parents[1]
+CHANNELS, SIZE, CLASSES = 1, 16, 3
+
+
+class Linear(nn.Module):
+    """Logits W x + b of the flattened input: every question about it has an answer on paper."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.weight.T + self.bias
+
+
+class TinyConv(nn.Module):
+    """A smooth convolutional classifier with random weights, whose decision a small change can turn."""
+
+    def __init__(self, channels: int = CHANNELS, classes: int = CLASSES, seed: int = 0) -> None:
+        super().__init__()
+        first, second = nn.Conv2d(channels, 6, 3, stride=2, padding=1), nn.Conv2d(6, 6, 3, stride=2, padding=1)
+        self.body = nn.Sequential(first, nn.Tanh(), second, nn.Tanh())
+        self.head = nn.Linear(6 * (SIZE // 4) ** 2, classes)
+        draw = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for value in self.parameters():
+                value.copy_(torch.randn(value.shape, generator=draw) * (1.5 if value.ndim < 4 else 0.6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(2 * x - 1).flatten(1))
+        return logits
+
+
+class Toy(ImageData):
+    """Noisy 16 x 16 pictures with one bright bar, whose place is the class."""
+
+    name = "toy"
+
+    def load(self) -> Splits:
+        return Splits(train=bars(60, 0), test=bars(30, 1), class_names=("left", "middle", "right"))
+
+
+def bars(n: int, seed: int) -> Images:
+    """n pictures whose bar stands at the left, in the middle, at the right, in turn."""
+    labels = torch.arange(n) % CLASSES
+    pixels = torch.rand(n, CHANNELS, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) * 100
+    for k in range(CLASSES):
+        pixels[labels == k, :, 2:14, 2 + 5 * k : 5 + 5 * k] += 140
+    return Images(pixels.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One thread; W&B and caches in a temporary folder; every connection to another machine is refused."""
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("home")
+    patch = pytest.MonkeyPatch()
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "COUNTERFOIL_CACHE"):
+        patch.setenv(name, str(home))
+    patch.setenv("WANDB_MODE", "offline")
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.delenv("COUNTERFOIL_DATA", raising=False)
+    connect = socket.socket.connect
+
+    def only_here(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}; tests need no network")
+        connect(self, address)
+
+    patch.setattr(socket.socket, "connect", only_here)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def seeded() -> torch.Generator:
+    """A generator with a fixed seed."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def linear() -> Callable[..., Linear]:
+    """Factory of linear classifiers in float64: linear(weight (K, D), bias (K,) or None)."""
+    return lambda weight, bias=None: Linear(torch.as_tensor(weight).double(), None if bias is None else torch.as_tensor(bias).double())
+
+
+@pytest.fixture
+def tiny_classifier() -> TinyConv:
+    """A random convolutional classifier in float64."""
+    return TinyConv().double()
+
+
+@pytest.fixture
+def tiny_vae() -> nn.Module:
+    """A VAE with random weights in float64, in eval mode."""
+    from counterfoil.generative.vae import VAE
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VAE(CHANNELS, SIZE, latent=4, width=4).double().eval()
+
+
+@pytest.fixture
+def toy() -> Toy:
+    """Drawn pictures in three classes."""
+    return Toy(batch_size=16)
+
+
+@pytest.fixture
+def compose() -> Iterator[Callable[..., tuple[DictConfig, Mapping[str, str]]]]:
+    """compose("evaluate", "n=3", ...) gives the real config and the choice made in each group."""
+
+    def composed(name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+            config = hydra.compose(name, overrides=list(overrides), return_hydra_config=True)
+        choices = dict(config.hydra.runtime.choices)
+        with open_dict(config):
+            del config.hydra
+        return config, choices
+
+    yield composed
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def without_wandb_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where nobody has set anything of W&B's."""
+    for name in [key for key in os.environ if key.startswith("WANDB_")]:
+        monkeypatch.delenv(name)

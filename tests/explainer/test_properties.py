@@ -1,0 +1,353 @@
+"""What every method promises, tried on every method that the package holds: a new file in it is tested without a word here."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import counterfoil.explainer
+import counterfoil.generative
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
+from counterfoil.explainer.base import Explainer
+from counterfoil.explainer.optimised import OptimisedExplainer
+
+SMALL = {"channels": 1, "size": 16, "classes": 3, "latent": 4, "width": 4}
+"""Arguments that make any generative model tiny, where its constructor takes them."""
+QUICK = {"steps": 20, "n": 40, "groups": 8, "frames": 3}
+"""Arguments that make any method quick, where its constructor takes them."""
+ROWS = 4
+
+
+def classes_in(package: Any, base: type) -> list[type]:
+    """Every concrete subclass of `base` defined in a package's files, by name."""
+    found: dict[str, type] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            defined_here = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+            if defined_here and issubclass(value, base) and not inspect.isabstract(value):
+                found[name] = value
+    return [found[name] for name in sorted(found)]
+
+
+METHODS = [cls for cls in classes_in(counterfoil.explainer, Explainer) if cls is not OptimisedExplainer]
+
+
+def fitting(target: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in offered.items() if name in inspect.signature(target).parameters}
+
+
+def generators(method: type, classifier: nn.Module) -> Iterator[nn.Module | None]:
+    """Tiny random generative models of every kind, for methods that take one; the method's constructor says which it likes."""
+    if "generator" not in inspect.signature(method).parameters:
+        yield None
+        return
+    for kind in classes_in(counterfoil.generative, nn.Module):
+        offered = fitting(kind, {**SMALL, "classifier": classifier})
+        required = [p.name for p in inspect.signature(kind).parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+        if set(required) <= set(offered):
+            torch.manual_seed(0)
+            with contextlib.suppress(UserError):  # a model that needs more than sizes
+                yield shaken(kind(**offered).double().eval())
+
+
+def shaken(net: nn.Module) -> nn.Module:
+    """Move every parameter a little: some start at values under which a condition changes nothing."""
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 0.1 * torch.randn_like(value)
+    return net
+
+
+@pytest.fixture
+def make(tiny_classifier: nn.Module, toy: Any) -> Callable[..., Explainer]:
+    """make(method, confidence=, count=) builds a method with tiny networks in float64, fitted."""
+
+    def made(method: type, *, classifier: nn.Module = tiny_classifier, **options: Any) -> Explainer:
+        refusals = []
+        for generator in generators(method, classifier):
+            given = {} if generator is None else {"generator": generator}
+            try:
+                explainer = method(classifier, **given, **{**fitting(method, QUICK), **options})
+            except UserError as error:
+                if generator is None or " needs " not in str(error):  # a refusal of the generator says what the method needs
+                    raise
+                refusals.append(str(error))
+                continue
+            explainer.fit(toy)
+            return explainer
+        raise AssertionError(f"no generative model in the package suits {method.__name__}: {refusals}")
+
+    return made
+
+
+@pytest.fixture
+def x(toy: Any) -> Tensor:
+    return toy.test[range(ROWS)].x.double()
+
+
+def fields_of(cf: Counterfactuals) -> dict[str, Tensor]:
+    """Every field that does not measure the machine."""
+    return {name: value for name, value in cf._tensors().items() if name not in ("seconds", "peak_memory_mb")}
+
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda cls: cls.__name__)
+
+
+def test_the_mirror_finds_methods() -> None:
+    assert len(METHODS) >= 5
+
+
+@each_method
+def test_a_batch_is_independent_problems(method: type, make: Any, x: Tensor) -> None:
+    """In float64: each row's answer is the one it gets alone, down to its cost."""
+    explainer = make(method, confidence=0.8, count=2)
+    whole = explainer(x)
+    for i in range(ROWS):
+        alone = fields_of(explainer(x[i : i + 1]))
+        for name, value in fields_of(whole[2 * i : 2 * i + 2]).items():
+            if name != "query":
+                difference = (alone[name].double() - value.double()).nan_to_num().abs()
+                assert float(difference.amax()) < 1e-8, f"{name} of row {i}"
+
+
+@each_method
+def test_two_calls_are_bitwise_equal(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method, confidence=0.8, count=2)
+    first = fields_of(explainer(x))
+    torch.rand(7)  # whatever the caller draws in between
+    second = fields_of(explainer(x))
+    for name, value in first.items():
+        assert torch.equal(value.nan_to_num(), second[name].nan_to_num()), name
+
+
+@each_method
+def test_dtype_device_shape_and_range(method: type, make: Any, x: Tensor) -> None:
+    cf = make(method)(x)
+    for image in (cf.factual, cf.counterfactual):
+        assert image.dtype == x.dtype
+        assert image.device == x.device
+        assert image.shape == x.shape
+    assert cf.counterfactual_logits.dtype == x.dtype
+    assert torch.equal(cf.factual, x)
+    assert cf.counterfactual.min() >= 0
+    assert cf.counterfactual.max() <= 1
+    assert not any(value.requires_grad for value in fields_of(cf).values())
+    assert cf.path is None or (cf.path.shape[0] == ROWS and cf.path.shape[2:] == x.shape[1:])
+
+
+@each_method
+def test_single_precision_stays_single(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method).float()
+    assert explainer(x.float()).counterfactual.dtype == torch.float32
+
+
+@each_method
+def test_the_logits_are_those_of_the_images_returned(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method)
+    cf = explainer(x)
+    torch.testing.assert_close(explainer.classifier(cf.counterfactual), cf.counterfactual_logits)
+    torch.testing.assert_close(explainer.classifier(x), cf.factual_logits)
+
+
+@each_method
+def test_networks_and_inputs_are_left_as_they_were(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method, confidence=0.8)
+    networks = [net for net in (explainer.classifier, explainer.generator) if net is not None]
+    before = [{key: value.clone() for key, value in net.state_dict().items()} for net in networks]
+    given, draws = x.clone(), torch.get_rng_state()
+    explainer(x)
+    explainer.train()
+    for net, state in zip(networks, before, strict=True):
+        assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+        assert not any(module.training for module in net.modules())
+        assert all(p.grad is None and not p.requires_grad for p in net.parameters())
+    assert torch.equal(x, given)
+    assert torch.equal(draws, torch.get_rng_state()), "the caller's random stream was drawn from"
+
+
+@each_method
+def test_what_is_valid_already_comes_back_unchanged(method: type, make: Any, x: Tensor) -> None:
+    """Also where only some of a batch are."""
+    explainer = make(method)
+    decisions = explainer.classifier(x).argmax(1)
+    targets = decisions.clone()
+    targets[0] = (decisions[0] + 1) % 3
+    cf = explainer(x, targets)
+    assert torch.equal(cf.counterfactual[1:], x[1:])
+    assert cf.steps[1:].tolist() == [0] * (ROWS - 1)
+    assert cf.classifier_calls[1:].tolist() == [2] * (ROWS - 1)
+    assert cf.valid[1:].all()
+    every = explainer(x, decisions)
+    assert torch.equal(every.counterfactual, x)
+
+
+@each_method
+def test_reached_or_not_found_but_never_pretended(method: type, make: Any, x: Tensor) -> None:
+    """The returned image has the probability it is said to have; a query without an answer has taken as many steps as any other."""
+    confidence = 0.8
+    explainer = make(method, confidence=confidence)
+    cf = explainer(x)
+    graded = explainer.classifier(cf.counterfactual).softmax(1).gather(1, cf.target[:, None])[:, 0]
+    torch.testing.assert_close(cf.target_probability, graded)
+    reached = graded >= confidence - 1e-9
+    assert reached.any(), "no query solved: this test would say nothing"
+    assert cf.valid[reached].all()
+    if not reached.all():
+        assert cf.steps[~reached].min() >= cf.steps[reached].max(), "gave up early"
+
+
+@each_method
+@pytest.mark.parametrize("rows", ["one for all", "one each"])
+def test_masked_pixels_do_not_change(method: type, make: Any, x: Tensor, rows: str) -> None:
+    mask = torch.zeros(ROWS, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :7] = True
+    if rows == "one each":
+        mask[::2] = ~mask[::2]
+    given = mask[0, 0] if rows == "one for all" else mask
+    cf = make(method)(x, mask=given)
+    assert torch.equal(cf.counterfactual[mask], x[mask])
+    assert not torch.equal(cf.counterfactual, x)
+
+
+@each_method
+def test_count_gives_ordered_answers(method: type, make: Any, x: Tensor) -> None:
+    one, three = make(method, count=1)(x), make(method, count=3)(x)
+    assert three.query.tolist() == [i for i in range(ROWS) for _ in range(3)]
+    assert torch.equal(three.target, one.target.repeat_interleave(3))
+    torch.testing.assert_close(three.counterfactual[::3], one.counterfactual, rtol=0, atol=1e-8)
+    moved = one.delta.flatten(1).abs().amax(1) > 0
+    several = three.counterfactual.unflatten(0, (ROWS, 3))[moved]
+    assert ((several[:, 0] - several[:, 1]).flatten(1).abs().amax(1) > 0).any(), "further answers are the first again"
+
+
+@each_method
+def test_targets_in_every_form(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method)
+    explainer.classifier.class_names = ("left", "middle", "right")
+    decisions = explainer.classifier(x).argmax(1)
+    every = explainer(x, "all")
+    assert every.query.tolist() == [i for i in range(ROWS) for _ in range(2)]
+    assert every.target.tolist() == [k for d in decisions.tolist() for k in range(3) if k != d]
+    runner_up = explainer.classifier(x).topk(2).indices[:, 1]
+    assert torch.equal(explainer(x).target, runner_up)
+    assert torch.equal(explainer(x, "runner_up").target, runner_up)
+    named, numbered, given = explainer(x, "middle"), explainer(x, 1), explainer(x, torch.ones(ROWS, dtype=torch.int32))
+    assert torch.equal(named.counterfactual, numbered.counterfactual)
+    assert torch.equal(named.counterfactual, given.counterfactual)
+    assert given.target.dtype == torch.int64
+
+
+@each_method
+def test_every_image_the_classifier_is_shown_is_charged(method: type, make: Any, x: Tensor) -> None:
+    """Rule: a row is charged the images that its question costs when it is asked alone.
+
+    In a batch less or more may be computed (a question is asked once for all its answers; a finished row rides along until enough
+    are finished), but the charge stays what it costs alone: `test_a_batch_is_independent_problems` compares it.
+    """
+    explainer = make(method, confidence=0.8)
+    shown = 0
+
+    def count(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        nonlocal shown
+        shown += len(inputs[0])
+
+    handle = explainer.classifier.register_forward_hook(count)
+    for row in x.split(1):
+        shown = 0
+        assert float(explainer(row).classifier_calls.sum()) == shown
+    handle.remove()
+
+
+@each_method
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_works_without_gradients_around_it(method: type, make: Any, x: Tensor, mode: Any) -> None:
+    explainer = make(method)
+    outside = explainer(x)
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    with mode():
+        inside = explainer(x.clone(), outside.target.clone(), mask=mask.clone())
+    assert torch.equal(inside.counterfactual, outside.counterfactual)
+    (inside.counterfactual * torch.ones(1, dtype=torch.float64, requires_grad=True)).sum().backward()
+
+
+@each_method
+def test_no_rows_no_answers(method: type, make: Any, x: Tensor) -> None:
+    assert len(make(method)(x[:0])) == 0
+
+
+def nan(x: Tensor) -> Tensor:
+    return x.clone().index_fill_(0, torch.tensor([1]), torch.nan)
+
+
+BAD_INPUTS = {
+    "three dimensions": lambda x: x[0],
+    "whole numbers": lambda x: (x * 255).to(torch.uint8),
+    "0..255": lambda x: x * 255,
+    "-1..1": lambda x: 2 * x - 1,
+    "NaN": nan,
+    "infinite": lambda x: x / 0,
+    "no tensor": lambda x: x.numpy(),
+}
+BAD_TARGETS = {
+    "too few": torch.zeros(ROWS - 1, dtype=torch.int64),
+    "a column": torch.zeros(ROWS, 1, dtype=torch.int64),
+    "one number": torch.tensor(1),
+    "fractions": torch.zeros(ROWS),
+    "yes and no": torch.zeros(ROWS, dtype=torch.bool),
+    "class 3 of 3": torch.full((ROWS,), 3),
+    "negative": torch.full((ROWS,), -1),
+    "a number too large": 3,
+    "a number below zero": -1,
+    "an unknown name": "cat",
+    "half": 0.5,
+    "a list": [0] * ROWS,
+}
+BAD_MASKS = {
+    "numbers": torch.zeros(16, 16),
+    "another size": torch.zeros(15, 16, dtype=torch.bool),
+    "too many rows": torch.zeros(ROWS + 1, 1, 16, 16, dtype=torch.bool),
+    "two channels": torch.zeros(ROWS, 2, 16, 16, dtype=torch.bool),
+    "no tensor": [[True]],
+}
+
+
+def refused(call: Callable[[], Any], word: str) -> None:
+    with pytest.raises(UserError) as caught:
+        call()
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@each_method
+def test_bad_input_is_refused(method: type, make: Any, x: Tensor) -> None:
+    explainer = make(method)
+    for spoil in BAD_INPUTS.values():
+        refused(lambda spoil=spoil: explainer(spoil(x)), "inputs")
+    for target in BAD_TARGETS.values():
+        refused(lambda target=target: explainer(x, target), "target")
+    for mask in BAD_MASKS.values():
+        refused(lambda mask=mask: explainer(x, mask=mask), "mask")
+
+
+@each_method
+@pytest.mark.parametrize("options", [{"confidence": 0}, {"confidence": 1.5}, {"confidence": float("nan")}, {"count": 0}, {"count": -1}])
+def test_bad_options_are_refused(method: type, make: Any, options: dict[str, Any]) -> None:
+    refused(lambda: make(method, **options), next(iter(options)))
+
+
+@each_method
+def test_a_classifier_without_sense_is_refused(method: type, make: Any, x: Tensor, tiny_classifier: nn.Module) -> None:
+    explainer = make(method)
+    with torch.no_grad():
+        tiny_classifier.head.bias.fill_(torch.nan)
+    refused(lambda: explainer(x), "classifier")
