@@ -22,7 +22,7 @@ from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.run import needs
 from counterfoil.run.explaining import explain_all
-from counterfoil.run.folder import claim
+from counterfoil.run.folder import claim, same_weights
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.record import command_line, versions, write_json, write_queries, write_text
 from counterfoil.run.store import Store, digest
@@ -56,18 +56,20 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
         torch.set_num_threads(node["threads"])
     dtype = _dtype(node["dtype"])
     models = Models(Store(Path(node["store"]).expanduser()), node["data"], resolve_device(node["device"]), dtype)
-    logger = None
-    try:
-        _provide_models(node, models, choices, overrides, run_dir)
-        fingerprint = digest({key: value for key, value in node.items() if key not in INCIDENTAL} | {"weights": models.fingerprint(node["classifier"])})
-        with claim(run_dir, fingerprint, node["overwrite"]):
+    fingerprint = digest({key: value for key, value in node.items() if key not in INCIDENTAL})
+    with claim(run_dir, fingerprint, node["overwrite"]):
+        models.data.setup()
+        _require_models(node, models, choices, overrides)
+        logger = build(node["logger"], where="logger", save_dir=str(run_dir))
+        try:
+            train_all(needs.for_evaluation(node), models, node["trainer"], logger, command=command_line(), announce=False)
+            same_weights(run_dir, models.fingerprint(node["classifier"]))
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
             _answer(evaluation, run_dir)
-            logger = build(node["logger"], where="logger", save_dir=str(run_dir))
             return _score(evaluation, run_dir, logger, time.perf_counter() - started)
-    finally:
-        close(logger)
+        finally:
+            close(logger)
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -76,18 +78,11 @@ def _dtype(name: str) -> torch.dtype:
     return torch.float32 if name == "float32" else torch.float64
 
 
-def _provide_models(node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str], run_dir: Path) -> None:
-    wanted = needs.for_evaluation(node)
-    absent = needs.missing(wanted, models)
+def _require_models(node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str]) -> None:
+    absent = needs.missing(needs.for_evaluation(node), models)
     if absent and not node["train_missing"]:
         commands = dict.fromkeys(needs.command(path, model, choices, overrides) for path, model in absent)
         raise UserError(f"{len(absent)} model(s) are not trained yet; run: {' && '.join(commands)}   (or add train_missing=true)")
-    if absent:
-        logger = build(node["logger"], where="logger", save_dir=str(run_dir.with_name(run_dir.name + "-training")))
-        try:
-            train_all(absent, models, node["trainer"], logger, command=command_line())
-        finally:
-            close(logger)
 
 
 def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
@@ -108,6 +103,8 @@ def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
 def _needs_gradients(node: dict[str, Any]) -> bool:
     from counterfoil.util.build import locate
 
+    if node["counterfactuals"]:
+        return False
     return any(getattr(locate(e["_target_"], "explainer"), "needs_gradients", True) for e in (node["explainer"] or {}).values())
 
 

@@ -19,7 +19,8 @@ OURS = ("run.json", "counterfactuals", "metrics.json", "queries.csv", "report.ht
 def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
     """Lock a run folder for a run with this fingerprint; raises UserError where it belongs to another.
 
-    A folder whose run of the same fingerprint was cut off is taken up again; a finished one only with `overwrite`.
+    A folder whose run of the same fingerprint was cut off is taken up again; a finished one only with `overwrite`, which clears
+    nothing in a folder that no run of ours has made. A `UserError` before the first answer leaves the folder as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
@@ -29,13 +30,42 @@ def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
         except OSError as error:
             raise UserError(f"run_dir={folder} is in use by another run; wait for it or choose another run_dir=") from error
         try:
-            if overwrite:
+            if overwrite and (folder / "run.json").is_file():
                 _clear(folder)
             _refuse_foreign(folder, fingerprint)
-            write_json(folder / "run.json", {"fingerprint": fingerprint})
-            yield folder
+            with _nothing_half_written(folder):
+                _note(folder, fingerprint=fingerprint)
+                yield folder
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _nothing_half_written(folder: Path) -> Iterator[None]:
+    """A run that ends in a mistake of the user's before its first answer leaves the folder to the mended command."""
+    try:
+        yield
+    except (UserError, OSError):
+        if not (folder / "counterfactuals").exists():
+            _clear(folder)
+        raise
+
+
+def same_weights(folder: Path, weights: str) -> None:
+    """Note the classifier's hash, or refuse to go on with answers that another classifier gave."""
+    if _noted(folder).get("weights", weights) != weights:
+        raise UserError(f"run_dir={folder} holds answers about other weights of this classifier; overwrite=true starts again")
+    _note(folder, weights=weights)
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    path = folder / "run.json"
+    noted: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+    return noted
+
+
+def _note(folder: Path, **values: str) -> None:
+    write_json(folder / "run.json", {**_noted(folder), **values})
 
 
 def _clear(folder: Path) -> None:
@@ -48,13 +78,12 @@ def _clear(folder: Path) -> None:
 
 
 def _refuse_foreign(folder: Path, fingerprint: str) -> None:
-    note = folder / "run.json"
-    if not note.is_file():
+    if not (folder / "run.json").is_file():
         strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
         if strangers:
             raise UserError(f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir=")
         return
-    if json.loads(note.read_text()).get("fingerprint") != fingerprint:
+    if _noted(folder).get("fingerprint") != fingerprint:
         raise UserError(f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it")
     if (folder / "metrics.json").is_file():
         raise UserError(f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again")

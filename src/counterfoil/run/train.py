@@ -27,6 +27,7 @@ def train(config: DictConfig, run_dir: Path) -> list[Path]:
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     models = Models(Store(Path(node["store"]).expanduser()), node["data"])
+    models.data.setup()
     logger = build(node["logger"], where="logger", save_dir=str(run_dir))
     try:
         return train_all(nodes, models, node["trainer"], logger, overwrite=node["overwrite"], command=command_line())

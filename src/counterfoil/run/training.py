@@ -20,7 +20,7 @@ from counterfoil.util.build import Node, accepted, build, locate
 from counterfoil.util.seed import seed_all
 
 
-def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, logger: Any, *, overwrite: bool = False, command: str = "") -> list[Path]:
+def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, logger: Any, *, overwrite: bool = False, command: str = "", announce: bool = True) -> list[Path]:
     """Train each model node that has no weights yet, in order; returns the files of weights of all."""
     from rich import print
 
@@ -31,7 +31,8 @@ def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, 
             continue
         files.append(file)
         if file.is_file() and not overwrite:
-            print(f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]")
+            if announce:
+                print(f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]")
             continue
         manifest = train_one(node, file, models, trainer, logger, overwrite=overwrite, command=command)
         print(f"[bold]{path}[/bold]: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
@@ -46,7 +47,7 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     work.mkdir(parents=True, exist_ok=True)
     seed_all(node["seed"], node["role"], node["name"])
     module = _module(node, models)
-    trainer = _trainer(trainer_node, module.epochs, work, logger)
+    trainer = _trainer(trainer_node, module.epochs, work, logger, _reseeding(node))
     data = module.prepare(models.data)
     last = work / "last.ckpt"
     started = time.perf_counter()
@@ -54,6 +55,7 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     if trainer.interrupted:
         raise KeyboardInterrupt
     seconds = time.perf_counter() - started
+    seed_all(node["seed"], node["role"], node["name"], "test")
     tested = trainer.test(module, datamodule=data, verbose=False)
     measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
     _refuse_nan(module.net, node)
@@ -76,7 +78,14 @@ def _parameters(target: str, where: str) -> Sequence[Any]:
     return list(inspect.signature(locate(target, where)).parameters.values())
 
 
-def _trainer(node: Node, epochs: int, work: Path, logger: Any) -> Any:
+def _reseeding(node: Node) -> Any:
+    """Seeds every epoch by its number, so that a training that was cut off draws what it would have drawn."""
+    from pytorch_lightning.callbacks import LambdaCallback
+
+    return LambdaCallback(on_train_epoch_start=lambda trainer, _module: seed_all(node["seed"], node["role"], node["name"], str(trainer.current_epoch)))
+
+
+def _trainer(node: Node, epochs: int, work: Path, logger: Any, *callbacks: Any) -> Any:
     import logging
     import warnings
 
@@ -86,9 +95,9 @@ def _trainer(node: Node, epochs: int, work: Path, logger: Any) -> Any:
     warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*")
     if node.get("max_epochs") is not None:
         raise UserError("trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs=")
-    callbacks = [ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False), RichProgressBar()]
+    keep = ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
     given = {key: value for key, value in node.items() if value is not None}
-    return build(given, where="trainer", max_epochs=epochs, callbacks=callbacks, logger=logger, default_root_dir=str(work), enable_checkpointing=True)
+    return build(given, where="trainer", max_epochs=epochs, callbacks=[keep, RichProgressBar(), *callbacks], logger=logger, default_root_dir=str(work), enable_checkpointing=True)
 
 
 def _refuse_nan(net: nn.Module, node: Node) -> None:
