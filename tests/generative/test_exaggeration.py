@@ -18,7 +18,7 @@ from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
 
 sys.path.insert(0, str(Path(__file__).parent))
-from exaggeration_toy import Toy, classifier  # noqa: E402
+from exaggeration_toy import Toy, classifier
 
 OPTIONS: dict[str, Any] = {"epochs": 2, "steps": 80, "batch_size": 24, "lr": 2e-3, "lambda_rec": 20.0, "lambda_cls": 10.0, "average": 0.95}
 
@@ -145,7 +145,7 @@ def test_a_bin_without_images_is_an_error_or_borrows() -> None:
 
 
 def test_says_what_is_wrong_with_the_input() -> None:
-    with pytest.raises(UserError, match="needs|found none"):
+    with pytest.raises(UserError, match="found none"):
         ExaggerationTraining(Exaggerator(1, 8, 2, width=4), classifier=None)
     with pytest.raises(UserError, match="ignores its input"):
         make(classifier(scale=0.0)).prepare(Toy())

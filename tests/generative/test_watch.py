@@ -15,7 +15,7 @@ def test_names_nan() -> None:
 def test_names_a_collapsed_discriminator_after_patience() -> None:
     watch = Watch(patience=2)
     watch.epoch(0.0, 1.0, 0.9, 0.1, 0.1)
-    with pytest.raises(UserError, match="discriminator has collapsed.*always wins"):
+    with pytest.raises(UserError, match=r"discriminator has collapsed.*always wins"):
         watch.epoch(0.0, 1.0, 0.9, 0.1, 0.2)
     dead = Watch(patience=1)
     with pytest.raises(UserError, match="same score"):
