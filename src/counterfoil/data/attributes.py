@@ -37,6 +37,7 @@ class AttributeReader:
         _check_names(names, known, data.name)
         self.columns = [known.index(name) for name in names]
         self.classes = 0 if data.attribute_names else len(data.class_names)
+        self.exclusive = tuple(i for i, column in enumerate(self.columns) if column < self.classes)
         self.scale = None if data.attribute_names else ShapeScale(data.train[:SAMPLE].x)
         _check_varies(self._all(data), names, data.name)
 

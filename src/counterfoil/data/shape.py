@@ -59,4 +59,5 @@ def _moments(ink: Tensor, area: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _perimeter(ink: Tensor) -> Tensor:
     framed = torch.nn.functional.pad(ink, (1, 1, 1, 1))
-    return framed.diff(dim=1).abs().sum((1, 2)) + framed.diff(dim=2).abs().sum((1, 2))
+    edges: Tensor = framed.diff(dim=1).abs().sum((1, 2)) + framed.diff(dim=2).abs().sum((1, 2))
+    return edges

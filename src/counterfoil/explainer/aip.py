@@ -60,7 +60,7 @@ class AIP(OptimisedExplainer):
         require(generator, Encodes, Decodes, method="aip")
         names = attribute_names(generator, classifier)
         if not names:
-            raise UserError(f"explainer aip needs a generator with attributes, found {type(generator).__name__}; choose generative=attgan or cvae")
+            raise UserError(f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take attgan or cvae")
         if not 0 < beta <= 1:
             raise UserError(f"explainer aip: beta={beta:g} does not shrink a step; choose a value in (0, 1]")
         super().__init__(

@@ -36,7 +36,8 @@ def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Modu
                 f"{tuple(x.shape[1:])} (channels, height, width): {str(error).splitlines()[0][:160]}; train it on the same data"
             ) from error
     share = float(kept.double().mean())
-    told = f"explainer {method}: the classifier's decision survives reconstruction by {type(generator).__name__} in {100 * share:.1f} % of {len(x)} images"
+    kind = type(generator).__name__
+    told = f"explainer {method}: the classifier's decision survives reconstruction by {kind} in {100 * share:.1f} % of {len(x)} images"
     if share < gate:
         raise UserError(f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate")
     if share < GOOD:

@@ -13,7 +13,7 @@ from torch.optim import Adam
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.generative.base import Decodes, Encodes, require
+from counterfoil.generative.base import Decodes, Edits, Encodes, require
 from counterfoil.search import L1, Attributes, CrossEntropy, InvertedLatent, Latent, Moved, Objective, Search, Space, Stop, Term, Tradeoff
 
 
@@ -92,7 +92,7 @@ class GCI(OptimisedExplainer):
 
 def attribute_names(generator: nn.Module | None, classifier: nn.Module) -> tuple[str, ...]:
     """Names of a generator's attributes, or of its classes where it is conditioned on these alone; () where it has neither."""
-    if hasattr(generator, "attribute_names"):
+    if isinstance(generator, Edits):
         return tuple(generator.attribute_names)
     classes = int(getattr(generator, "classes", 0))
     known = getattr(classifier, "class_names", None)

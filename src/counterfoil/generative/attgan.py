@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -63,7 +64,7 @@ class AttGAN(nn.Module):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of codes (B, Z) under attributes (B, A) in [0, 1]."""
         if condition is None:
-            raise UserError("attgan decodes a code under attributes only; use it with explainer=gci or explainer=aip, others with generative=vae")
+            raise UserError("attgan decodes a code under attributes only; use it with explainer=gci or aip, others with generative=vae")
         image: Tensor = self.decoder(z.unflatten(1, self.shape), condition - 0.5)
         return (image[..., : self.size, : self.size].tanh() + 1) / 2
 
@@ -108,7 +109,7 @@ class _Critic(nn.Module):
     def __init__(self, widths: Sequence[int], side: int, attributes: int, norm: str) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             conv = nn.Conv2d(a, b, 4, stride=2, padding=1)
             layers += [spectral_norm(conv)] if norm == "spectral" else [conv, nn.InstanceNorm2d(b, affine=True)]
             layers += [nn.LeakyReLU(0.2)]
@@ -129,7 +130,7 @@ def _headed(first: nn.Module, last: nn.Module) -> tuple[nn.Module, ...]:
 
 def _encoder(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in pairwise(widths):
         layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers)
 

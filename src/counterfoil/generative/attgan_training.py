@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -76,7 +77,7 @@ class AttGANTraining(Training):
 
     def training_step(self, batch: Batch, index: int) -> None:
         """A step of the critic, and every `critic_steps`-th time one of the generator."""
-        generator, critic = self.optimizers()
+        generator, critic = self.optimizers()  # type: ignore[attr-defined]  # two, as configured
         for optimizer in (generator, critic):
             optimizer.param_groups[0]["lr"] = self.lr * self._schedule(index)
         a = self.read(batch)
@@ -137,7 +138,8 @@ class AttGANTraining(Training):
     def _penalty(self, x: Tensor, made: Tensor) -> Tensor:
         between = torch.lerp(x, made, torch.rand(len(x), 1, 1, 1, device=x.device)).requires_grad_()
         (gradient,) = torch.autograd.grad(self.net.critique(between)[0].sum(), between, create_graph=True)
-        return (gradient.flatten(1).norm(dim=1) / 2 - 1).square().mean()
+        penalty: Tensor = (gradient.flatten(1).norm(dim=1) / 2 - 1).square().mean()
+        return penalty
 
     def _schedule(self, index: int) -> float:
         done = (self.current_epoch + index / max(self.trainer.num_training_batches, 1)) / max(self.epochs, 1)
@@ -153,13 +155,26 @@ class AttGANTraining(Training):
         self.report(stage, values, len(a))
 
     def _show(self, x: Tensor, a: Tensor) -> None:
-        rows = torch.cat((x[:, None], single_edits(self.net, x, a)), dim=1)
+        rows = torch.cat((x[:, None], single_edits(self.net, x, a, self.read.exclusive)), dim=1)
         log_grid(self, f"{self.name}/image, reconstruction, {', '.join(self.net.attribute_names)}", rows.flatten(0, 1), columns=rows.shape[1])
 
 
-def single_edits(net: AttGAN, x: Tensor, a: Tensor) -> Tensor:
-    """The reconstruction, then each attribute moved alone to its farther end: (B, 1 + A, C, H, W) of images (B, C, H, W) and a (B, A)."""
+def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = ()) -> Tensor:
+    """The reconstruction, then each attribute moved alone to its farther end.
+
+    Args:
+        net: the model.
+        x: (B, C, H, W) in [0, 1].
+        a: (B, A), their attributes.
+        exclusive: columns of which one alone can be set, such as classes: these are set, and the others taken off.
+
+    Returns:
+        (B, 1 + A, C, H, W).
+    """
     moved = torch.diag_embed((a < 0.5).to(a) - a) + a[:, None]
+    for column in exclusive:
+        moved[:, column, list(exclusive)] = 0.0
+        moved[:, column, column] = 1.0
     conditions = torch.cat((a[:, None], moved), dim=1)
     code = net.encode(x).repeat_interleave(conditions.shape[1], dim=0)
     return net.decode(code, conditions.flatten(0, 1)).unflatten(0, (len(x), -1))

@@ -46,7 +46,7 @@ def ranking(answers: Counterfactuals, class_names: Sequence[str]) -> dict[str, l
     """For each target the attributes by mean absolute change over its valid answers; {} where none are declared or valid."""
     table = declared(answers)
     ranked = {}
-    for target in answers.target.unique().tolist():
+    for target in sorted(set(answers.target.tolist())):
         rows = (answers.target == target) & answers.valid
         if table and bool(rows.any()):
             means = sorted(((name, float(value[rows].abs().mean())) for name, value in table.items()), key=lambda part: -part[1])
