@@ -60,7 +60,7 @@ def test_the_best_moves_no_farther_than_the_first(tiny_classifier, generator, x)
 def test_refuses(tiny_classifier, tiny_vae, generator):
     with pytest.raises(UserError, match="needs a generator with attributes, found VAE"):
         AIP(tiny_classifier, tiny_vae)
-    with pytest.raises(UserError, match="beta=1.5"):
+    with pytest.raises(UserError, match=r"beta=1\.5"):
         AIP(tiny_classifier, generator, beta=1.5)
     with pytest.raises(UserError, match="needs a generator"):
         AIP(tiny_classifier, None)

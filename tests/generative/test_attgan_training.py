@@ -12,7 +12,7 @@ def trained(toy, epochs=1, norm="spectral", **options):
     torch.manual_seed(0)
     module = AttGANTraining(AttGAN(1, 16, NAMES, width=8, norm=norm), toy, epochs=epochs, batch_size=16, lr=2e-3, **options)
     before = {name: value.clone() for name, value in module.net.state_dict().items()}
-    quiet = {name: False for name in ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")}
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", **quiet)
     trainer.fit(module, datamodule=toy)
     return module, before

@@ -156,7 +156,8 @@ class AttGANTraining(Training):
 
     def _show(self, x: Tensor, a: Tensor) -> None:
         rows = torch.cat((x[:, None], single_edits(self.net, x, a, self.read.exclusive)), dim=1)
-        log_grid(self, f"{self.name}/image, reconstruction, {', '.join(self.net.attribute_names)}", rows.flatten(0, 1), columns=rows.shape[1])
+        key = f"{self.name}/image, reconstruction, {', '.join(self.net.attribute_names)}"
+        log_grid(self, key, rows.flatten(0, 1), columns=rows.shape[1])
 
 
 def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = ()) -> Tensor:

@@ -34,13 +34,17 @@ class AttributeReader:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Whether each attribute is there: bool (B, A)."""
+        return self.logits(x) > 0
+
+    def logits(self, x: Tensor) -> Tensor:
+        """How surely each attribute is there: (B, A), positive for yes."""
         outputs = self.judge(x, method="outputs")
         if outputs.ndim != 2 or outputs.shape[1] != len(self.names):
             raise UserError(
                 f"metric={self.metric}: the judge puts out {tuple(outputs.shape[1:])} per image, expected one output for each of "
                 f"{len(self.names)} attributes; set judge.training.multilabel=true and judge.decision to an Attribute"
             )
-        return outputs > 0
+        return outputs
 
     def changed(self, cf: Counterfactuals) -> Tensor:
         """Whether each attribute differs between factual and counterfactual: bool (B, A)."""

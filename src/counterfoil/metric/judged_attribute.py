@@ -1,4 +1,4 @@
-"""Which attributes did an answer change, in the eyes of a network that reads attributes? Asked of every method alike."""
+"""How much did each attribute change, in the eyes of a judge that tells all of them? Asked of every method alike."""
 
 from __future__ import annotations
 
@@ -10,72 +10,64 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.metric.attributes import AttributeReader
 from counterfoil.metric.base import SampleMetric
-from counterfoil.metric.network import Borrowed
 
 
 class JudgedChange(SampleMetric):
-    """Mean absolute change of an attribute's probability, by an independent reader of attributes.
+    """Mean absolute change of an attribute's probability, by the judge.
 
-    mean |s_j(x') - s_j(x)|, in [0, 1].
+    mean |o_j(x') - o_j(x)|, in [0, 1].
 
     Args:
-        reader: images (B, C, H, W) in [0, 1] -> logits (B, A), a multi-label classifier.
-        attribute: place of the attribute among the reader's.
+        judge, data: see `AttributeReader`.
+        attribute: its name.
     """
 
     name = "judged_change"
     higher_is_better = None
 
-    def __init__(self, reader: nn.Module | None, attribute: int) -> None:
+    def __init__(self, judge: nn.Module | None, data: Any, attribute: str) -> None:
         super().__init__()
-        self._reader = Borrowed(reader, self.name, "reader")
-        self.attribute = attribute
+        self._read = AttributeReader(judge, data, self.name)
+        self._column = self._read.column(attribute)
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return _changes(self._reader, cf)[:, self.attribute]
+        return _changes(self._read, cf)[:, self._column]
 
 
 class JudgedCausalScore(SampleMetric):
-    """Share of the change, by an independent reader of attributes, that lies on those which the classifier was built to use.
+    """Share of the change, by the judge, that lies on the attributes which the classifier was built to use.
 
-    sum_{j in causes} |s_j(x') - s_j(x)| / sum_j |s_j(x') - s_j(x)|, in [0, 1].
+    sum_{j in causes} |o_j(x') - o_j(x)| / sum_j |o_j(x') - o_j(x)|, in [0, 1].
 
     Args:
-        reader: see `JudgedChange`.
-        data: names the reader's attributes.
-        causes: names of the attributes that truly decide.
+        judge, data: see `AttributeReader`.
+        causes: names of the attributes that truly decide; null: the one explained.
     """
 
     name = "judged_causal_score"
     higher_is_better = True
 
-    def __init__(self, reader: nn.Module | None, data: Any, causes: Sequence[str | None]) -> None:
+    def __init__(self, judge: nn.Module | None, data: Any, causes: Sequence[str | None]) -> None:
         super().__init__()
-        self._reader = Borrowed(reader, self.name, "reader")
-        names = _names(data, self.name)
-        wanted = [part for name in causes if name is not None for part in name.split("+")]
-        unknown = [name for name in wanted if name not in names]
-        if unknown or not wanted:
-            raise UserError(f"metric.{self.name}.causes: {', '.join(unknown) or 'none named'}; expected some of: {', '.join(names)}")
-        self.columns = [names.index(name) for name in wanted]
+        self._read = AttributeReader(judge, data, self.name)
+        wanted = [part for name in causes for part in (name or self._read.data.attribute).split("+")]
+        if not wanted:
+            raise UserError(f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}")
+        self._columns = [self._read.column(name) for name in wanted]
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        changes = _changes(self._reader, cf)
-        return changes[:, self.columns].sum(1) / changes.sum(1)
+        changes = _changes(self._read, cf)
+        return changes[:, self._columns].sum(1) / changes.sum(1)
 
 
-def judged_changes(reader: nn.Module | None, data: Any) -> Mapping[str, JudgedChange]:
+def judged_changes(judge: nn.Module | None, data: Any) -> Mapping[str, JudgedChange]:
     """A `JudgedChange` for each attribute of the data, by the name it is reported as."""
-    return {f"judged_change/{name}": JudgedChange(reader, i) for i, name in enumerate(_names(data, "judged_change"))}
+    names = AttributeReader(judge, data, JudgedChange.name).names
+    return {f"{JudgedChange.name}/{name}": JudgedChange(judge, data, name) for name in names}
 
 
-def _names(data: Any, metric: str) -> tuple[str, ...]:
-    if not data.attribute_names:
-        raise UserError(f"metric={metric} needs data with attributes, data={data.name} has none; choose data=avatars or data=celeba, or leave it out")
-    return tuple(data.attribute_names)
-
-
-def _changes(reader: Borrowed, cf: Counterfactuals) -> Tensor:
-    before, after = (torch.sigmoid(reader(x)) for x in (cf.factual, cf.counterfactual))
+def _changes(read: AttributeReader, cf: Counterfactuals) -> Tensor:
+    before, after = (torch.sigmoid(read.logits(x)) for x in (cf.factual, cf.counterfactual))
     return (after - before).abs()
