@@ -101,9 +101,7 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
     """Questions of the image files in a folder, which must have the data's size."""
     images, names = read_images(folder, data.size, data.channels)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
-    device = next((p.device for p in classifier.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        logits = torch.cat([classifier(part.to(device).float() / 255) for part in images.split(256)])
+    logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
     wanted = target if target in ("runner_up", "all") else class_index(_number(target), class_names, len(class_names))
     targets, query = resolve_targets(logits, wanted, class_names)
     return QuerySet(images, tuple(names), query.cpu(), targets.cpu())

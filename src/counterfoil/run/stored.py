@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -50,11 +51,14 @@ def _read_file(path: Path) -> Counterfactuals:
     if missing:
         raise UserError(f"counterfactuals={path} lacks {', '.join(missing)}; expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}")
     factual, counterfactual = (_images(tensors[name], name, path) for name in NEEDED[:2])
-    target = tensors["target"].long().flatten()
+    target = _whole_numbers(tensors["target"], "target", path)
     if factual.shape != counterfactual.shape or len(target) != len(factual):
         raise UserError(f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}")
     costs = {name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()}
-    query = tensors["query"].long() if "query" in tensors else torch.arange(len(target))
+    query = _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
+    for name, column in {**costs, "query": query}.items():
+        if column.shape != target.shape:
+            raise UserError(f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, expected one number for each of {len(target)} rows")
     nothing = factual.new_zeros(len(target), 2)
     return Counterfactuals(factual, counterfactual, target, nothing, nothing, query, **costs)
 
@@ -64,11 +68,23 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(str(path))
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
-    except (SafetensorError, OSError, ValueError, EOFError, BadZipFile) as error:
+            return {name: torch.from_numpy(array) for name, array in _arrays(path).items()}
+    except (SafetensorError, OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {str(error).splitlines()[0]}") from error
     raise UserError(f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}")
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that we read; others, such as names, are left alone."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: np.asarray(arrays[name]) for name in arrays.files if name in (*NEEDED, "query", *unknown_costs(0))}
+
+
+def _whole_numbers(values: Tensor, name: str, path: Path) -> Tensor:
+    whole = values.flatten()
+    if whole.is_floating_point() and not torch.equal(whole, whole.round()) or name == "query" and bool((whole < 0).any()):
+        raise UserError(f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, expected whole numbers from 0")
+    return whole.long()
 
 
 def _images(values: Tensor, name: str, path: Path) -> Tensor:
@@ -76,7 +92,7 @@ def _images(values: Tensor, name: str, path: Path) -> Tensor:
     if not values.numel():
         raise UserError(f"counterfactuals={path}: {name} is empty, expected at least one image")
     low, high = float(values.min()), float(values.max())
-    if not (values.is_floating_point() and 0 <= low and high <= 1):
+    if not (values.is_floating_point() and low >= 0 and high <= 1):
         raise UserError(
             f"counterfactuals={path}: {name} holds {values.dtype} in [{low:g}, {high:g}], expected floats in [0, 1]; "
             "divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"

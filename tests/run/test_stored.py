@@ -1,0 +1,184 @@
+"""Answers from elsewhere are graded by this classifier, or refused with one line that says why."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
+from counterfoil.run.stored import read_answers
+
+SIZE = (1, 4, 4)
+
+
+class Brightness(nn.Module):
+    """Class 1 where the mean is above a half."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = 20 * (x.mean((1, 2, 3)) - 0.5)
+        return torch.stack((-s / 2, s / 2), 1)
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """Three answers to "make it bright", two of them right."""
+    factual = np.full((3, *SIZE), 0.2, np.float32)
+    counterfactual = np.stack([np.full(SIZE, value, np.float32) for value in (0.9, 0.8, 0.3)])
+    return {"factual": factual, "counterfactual": counterfactual, "target": np.array([1, 1, 1])}
+
+
+def npz(path: Path, **changes: Any) -> Path:
+    """The arrays with changes; None leaves one out."""
+    np.savez(path, **{key: value for key, value in {**arrays(), **changes}.items() if value is not None})
+    return path
+
+
+def read(path: Path) -> Counterfactuals:
+    (answers,) = read_answers(path, Brightness(), SIZE).values()
+    return answers
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_good_file_is_graded_by_our_classifier(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"theirs.{suffix}"
+    if suffix == "npz":
+        npz(path)
+    else:
+        save_file({key: torch.from_numpy(value) for key, value in arrays().items()}, str(path))
+    assert list(read_answers(path, Brightness(), SIZE)) == ["theirs"]
+    cf = read(path)
+    assert cf.valid.tolist() == [True, True, False]
+    assert cf.source.tolist() == [0, 0, 0]
+    assert torch.equal(cf.counterfactual_logits, Brightness()(cf.counterfactual))
+    assert torch.isnan(cf.steps).all()
+    assert torch.isnan(cf.seconds).all()
+    assert cf.query.tolist() == [0, 1, 2]
+
+
+def test_grey_images_need_no_channel_and_costs_are_kept(tmp_path: Path) -> None:
+    flat = {key: arrays()[key][:, 0].astype(np.float64) for key in ("factual", "counterfactual")}
+    cf = read(npz(tmp_path / "a.npz", **flat, steps=np.array([3, 4, 5]), query=np.array([7, 7, 8]), names=np.array(["a", "b", "c"])))
+    assert cf.factual.shape == (3, *SIZE)
+    assert cf.factual.dtype == torch.float32
+    assert cf.steps.tolist() == [3, 4, 5]
+    assert cf.query.tolist() == [7, 7, 8]
+
+
+def scaled(scale: float, shift: float = 0.0) -> np.ndarray:
+    return arrays()["counterfactual"] * scale + shift
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "0..255 floats": ({"counterfactual": scaled(255)}, r"counterfactual holds torch.float32 in \[76.5, 229.5\].*divide"),
+    "0..255 bytes": ({"counterfactual": scaled(255).astype(np.uint8)}, "torch.uint8.*divide 8-bit images by 255"),
+    "black bytes": ({"counterfactual": np.zeros((3, *SIZE), np.uint8)}, "torch.uint8"),
+    "[-1, 1]": ({"factual": np.full((3, *SIZE), -0.5, np.float32)}, r"map \[-1, 1\] by \(x \+ 1\) / 2"),
+    "a little above 1": ({"counterfactual": scaled(1.2)}, r"in \[0.36, 1.08\]"),
+    "NaN": ({"counterfactual": scaled(float("nan"))}, "nan"),
+    "missing key": ({"target": None}, "lacks target.*found counterfactual, factual"),
+    "unequal rows": ({"counterfactual": scaled(1)[:2]}, "shapes differ"),
+    "too few targets": ({"target": np.array([1, 1])}, "shapes differ"),
+    "other size": (dict.fromkeys(("factual", "counterfactual"), np.zeros((3, 1, 5, 5), np.float32)), r"the data are \(1, 4, 4\)"),
+    "no rows": ({"factual": np.zeros((0, *SIZE)), "counterfactual": np.zeros((0, *SIZE)), "target": np.zeros(0, int)}, "empty"),
+    "unknown class": ({"target": np.array([0, 1, 2])}, r"0\.\.2, expected 0\.\.1"),
+    "negative class": ({"target": np.array([0, 1, -1])}, r"-1\.\.1, expected 0\.\.1"),
+    "broken target": ({"target": np.array([0.5, 1, 1])}, "target"),
+    "costs of other length": ({"steps": np.array([1, 2])}, "steps"),
+    "queries of other length": ({"query": np.array([1, 2])}, "query"),
+    "negative query": ({"query": np.array([-1, 0, 1])}, "query"),
+    "objects": ({"factual": np.array([None, None, None])}, "damaged|objects|allow_pickle"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_file_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
+    changes, words = REFUSED[case]
+    with pytest.raises(UserError, match=words) as error:
+        read(npz(tmp_path / "theirs.npz", **changes))
+    assert "theirs.npz" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def _truncated(path: Path) -> None:
+    npz(path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _scrambled(path: Path) -> None:
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays())  # type: ignore[arg-type]
+    content = bytearray(packed.getvalue())
+    with zipfile.ZipFile(packed) as archive:
+        start = archive.infolist()[0].header_offset + 60
+    content[start : start + 40] = bytes(40)
+    path.write_bytes(content)
+
+
+def _array_alone(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, arrays()["factual"])
+
+
+def _empty(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize("harm", [_truncated, _scrambled, _array_alone, _empty])
+def test_damaged_npz_is_refused(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    harm(tmp_path / "theirs.npz")
+    with pytest.raises(UserError, match=r"theirs\.npz"):
+        read(tmp_path / "theirs.npz")
+
+
+def test_damaged_safetensors_other_endings_and_missing_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"\xff" * 100)
+    (tmp_path / "a.pkl").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    expected = {"a.safetensors": "damaged", "a.pkl": "npz or safetensors", "none.npz": "does not exist", "folder": r"no \*\.safetensors"}
+    for name, words in expected.items():
+        with pytest.raises(UserError, match=words):
+            read(tmp_path / name)
+
+
+def test_foreign_file_is_scored_without_explaining(bench: Any, tmp_path: Path) -> None:
+    """Neither a search nor a generative model is needed."""
+    from counterfoil.data.digits import Digits
+
+    (tmp_path / "store").mkdir()
+    for file in bench.store.glob("digits-*"):
+        if "-generative-" not in file.name:
+            (tmp_path / "store" / file.name).symlink_to(file)
+    images = Digits().test[:8].x.numpy()
+    np.savez(tmp_path / "theirs.npz", factual=images, counterfactual=images[::-1], target=np.arange(8))
+    given = (f"store={tmp_path / 'store'}", "explainer=[revise]", f"counterfactuals={tmp_path / 'theirs.npz'}")
+    summary = bench.evaluate(tmp_path / "run", *given)
+    assert list(summary["methods"]) == ["theirs"]
+    scored = summary["methods"]["theirs"]
+    assert scored["l1"]["value"] == pytest.approx(float(np.abs(images - images[::-1]).mean()), abs=1e-6)
+    cf = Counterfactuals.load(tmp_path / "run/counterfactuals/theirs/batch-00000.safetensors")
+    assert scored["validity"]["value"] == pytest.approx(float(cf.valid.float().mean()))
+    assert not np.isfinite(scored["steps"]["value"] if scored["steps"]["value"] is not None else np.nan)
+
+
+def test_stored_run_scored_again_gives_its_own_numbers(bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, summary = finished
+    again = bench.evaluate(tmp_path / "run", f"counterfactuals={folder}", "metric=[validity,l1,cout,classifier_calls]")
+    for method, entries in again["methods"].items():
+        for name in ("validity", "l1", "l1_valid", "cout", "classifier_calls"):
+            assert entries[name] == summary["methods"][method][name]
+
+
+def test_refused_file_leaves_no_run_behind(bench: Any, tmp_path: Path) -> None:
+    path = npz(tmp_path / "theirs.npz")
+    with pytest.raises(UserError, match="the data are"):
+        bench.evaluate(tmp_path / "run", f"counterfactuals={path}", "metric=[validity]")
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
