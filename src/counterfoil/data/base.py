@@ -233,7 +233,8 @@ class ImageData(LightningDataModule, ABC):
 
     def _loader(self, images: Images, *, shuffle: bool) -> DataLoader[Batch]:
         sampler = EpochSampler(len(images), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle)
-        return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0)
+        own = torch.Generator()  # else every iterator draws from the global one, and a resumed training makes one iterator less
+        return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0, generator=own)
 
     @cached_property
     def _splits(self) -> Splits:

@@ -99,4 +99,4 @@ class BalancedData(LightningDataModule):
 
     def _loader(self, part: int) -> DataLoader[Asked]:
         images, sampler = self.parts[part]
-        return DataLoader(AskedImages(images), sampler=sampler, batch_size=None, num_workers=0)
+        return DataLoader(AskedImages(images), sampler=sampler, batch_size=None, num_workers=0, generator=torch.Generator())

@@ -1,0 +1,59 @@
+"""Who may write into a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from counterfoil.core.errors import UserError
+from counterfoil.run.folder import claim
+
+
+def test_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with claim(tmp_path / "run", "a", False), pytest.raises(UserError, match="in use"), claim(tmp_path / "run", "a", False):
+        pass
+
+
+def test_cut_off_run_is_taken_up_by_its_own_kind_alone(tmp_path: Path) -> None:
+    def cut_off() -> None:
+        with claim(tmp_path, "a", False):
+            (tmp_path / "counterfactuals").mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    with claim(tmp_path, "a", False):
+        assert (tmp_path / "counterfactuals").is_dir()
+    with pytest.raises(UserError, match="another evaluation"), claim(tmp_path, "b", False):
+        pass
+    with claim(tmp_path, "b", True):
+        assert not (tmp_path / "counterfactuals").exists()
+
+
+def test_a_lock_left_by_a_killed_run_does_not_lock(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    with claim(tmp_path, "a", False) as folder:
+        assert folder == tmp_path
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_strangers_folder_is_refused_and_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+    (tmp_path / "wandb").mkdir()
+    with pytest.raises(UserError, match="holds other files"), claim(tmp_path, "a", overwrite):
+        pass
+    assert (tmp_path / "config.yaml").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "wandb"]
+
+
+def test_a_mistake_found_before_any_answer_leaves_the_folder_free(tmp_path: Path) -> None:
+    def mistaken() -> None:
+        with claim(tmp_path, "a", False):
+            raise UserError("no such class")
+
+    with pytest.raises(UserError, match="no such class"):
+        mistaken()
+    assert list(tmp_path.iterdir()) == []
+    with claim(tmp_path, "b", False):
+        pass

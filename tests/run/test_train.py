@@ -1,0 +1,139 @@
+"""Training by config: skipped when done, taken up when cut off, and named by the evaluation that misses it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from counterfoil.core.errors import UserError
+
+CLASSIFIER = ("classifier=cnn", "classifier.training.epochs=3", "classifier.training.flip=true")
+VAE = ("generative=vae", "generative.training.epochs=3")
+
+
+def elsewhere(bench: Any, folder: Path) -> Any:
+    """The same bench with an empty store."""
+    return type(bench)(folder)
+
+
+def test_model_is_kept_with_its_manifest_and_nothing_else(bench: Any, tmp_path: Path) -> None:
+    files = elsewhere(bench, tmp_path / "store").train(tmp_path / "run", *CLASSIFIER)
+    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == sorted((files[0].name, files[0].with_suffix(".json").name))
+    assert files[0].name.startswith("digits-classifier-cnn-")
+    manifest = json.loads(files[0].with_suffix(".json").read_text())
+    assert manifest["node"]["training"]["epochs"] == 3
+    assert 0 <= manifest["test"]["accuracy"] <= 1
+    assert manifest["data"]["limit"] == 150
+
+
+def test_trained_model_is_not_trained_again(bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here = elsewhere(bench, tmp_path / "store")
+    (file,) = here.train(tmp_path / "run", *CLASSIFIER)
+    written, content = file.stat().st_mtime_ns, file.read_bytes()
+    assert here.train(tmp_path / "again", *CLASSIFIER) == [file]
+    assert file.stat().st_mtime_ns == written
+    assert "already trained" in capsys.readouterr().out
+    assert here.train(tmp_path / "overwrite", *CLASSIFIER, "overwrite=true") == [file]
+    assert file.stat().st_mtime_ns > written
+    assert file.read_bytes() == content, "one seed gave two models"
+
+
+def test_address_follows_what_makes_a_model_and_nothing_else(bench: Any) -> None:
+    def address(*overrides: str) -> str:
+        from counterfoil.run.models import Models
+        from counterfoil.run.store import Store
+        from counterfoil.util.build import plain
+
+        node = plain(bench.compose("evaluate", "store=models", *overrides)[0])
+        return Models(Store(Path("models")), node["data"]).store.address(node["classifier"], Models(Store(Path()), node["data"]).data).name
+
+    same = ("run_dir=x", "n=3", "confidence=0.7", "data.batch_size=7", "trainer.log_every_n_steps=5", "classifier.layers=[pool]")
+    other = ("seed=1", "classifier.net.width=9", "classifier.training.lr=1e-4", "data.limit=20", "data.seed=1", "classifier.mean=0.4")
+    assert {address(option) for option in same} == {address()}
+    assert len({address(), *(address(option) for option in other)}) == 1 + len(other)
+
+
+@pytest.mark.parametrize("model", [CLASSIFIER, VAE])
+def test_interrupted_training_ends_in_the_same_weights(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: tuple[str, ...]
+) -> None:
+    from counterfoil.util.training import Training
+
+    (whole,) = elsewhere(bench, tmp_path / "whole").train(tmp_path / "run", *model)
+    here = elsewhere(bench, tmp_path / "store")
+
+    def dies(self: Training) -> None:
+        if self.current_epoch == 2:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "on_train_epoch_start", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            here.train(tmp_path / "run", *model)
+    assert not list((tmp_path / "store").glob("*.safetensors"))
+    epochs: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "on_train_epoch_start", lambda self: epochs.append(self.current_epoch))
+        (resumed,) = here.train(tmp_path / "run", *model)
+    assert epochs == [2], "it started again instead of going on"
+    assert resumed.name == whole.name
+    first, second = load_file(str(whole)), load_file(str(resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    tested = [json.loads(file.with_suffix(".json").read_text())["test"] for file in (whole, resumed)]
+    assert tested[0] == tested[1]
+
+
+def test_diverged_training_is_refused_and_not_kept(bench: Any, tmp_path: Path) -> None:
+    here = elsewhere(bench, tmp_path / "store")
+    with pytest.raises(UserError, match=r"diverged.*lower classifier\.training\.lr"):
+        here.train(tmp_path / "run", "classifier=cnn", "classifier.training.lr=1e30", "classifier.training.epochs=2")
+    assert not list((tmp_path / "store").glob("*.safetensors"))
+
+
+def test_nothing_to_train_and_epochs_in_the_wrong_place_are_told(bench: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing to train.*classifier=cnn"):
+        bench.train(tmp_path)
+    with pytest.raises(UserError, match=r"classifier\.training\.epochs"):
+        elsewhere(bench, tmp_path / "store").train(tmp_path, *CLASSIFIER, "+trainer.max_epochs=3")
+
+
+OPTIONS = ("seed=3", "data.val_fraction=0.2", "classifier@judge=cnn", "generative=cvae", "+classifier.net.dropout=0.3")
+
+
+def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_path: Path) -> None:
+    from counterfoil.run.models import Models
+    from counterfoil.run.needs import for_evaluation, for_training
+    from counterfoil.run.store import Store
+    from counterfoil.util.build import plain
+
+    store = tmp_path / "a store"
+    here = elsewhere(bench, store)
+    with pytest.raises(UserError) as error:
+        here.evaluate(tmp_path / "run", *OPTIONS, "explainer=[revise]", f"store='{store}'")
+    commands = str(error.value).split("run: ")[1].split("   (")[0].split(" && ")
+    assert len(commands) == 4
+    made = set()
+    for command in commands:
+        words = shlex.split(command)
+        assert words[:2] == ["python", "train.py"]
+        trained = plain(here.compose("train", *words[2:])[0])
+        assert trained["store"] == str(store)
+        models = Models(Store(store), trained["data"])
+        made |= {models.store.address(node, models.data) for _, node in for_training(trained)}
+    node = plain(here.compose("evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'")[0])
+    models = Models(Store(store), node["data"])
+    assert made == {models.store.address(wanted, models.data) for _, wanted in for_evaluation(node)}
+    assert not store.exists() or not list(store.glob("*.safetensors"))
+
+
+def test_train_missing_trains_and_evaluates(bench: Any, tmp_path: Path) -> None:
+    here = elsewhere(bench, tmp_path / "store")
+    summary = here.evaluate(tmp_path / "run", "train_missing=true", "explainer=[nearest]", "metric=[validity,judge_agreement]")
+    assert set(summary["methods"]) == {"nearest"}
+    assert sorted(path.name.split("-")[2] for path in (tmp_path / "store").glob("*.safetensors")) == ["cnn", "resnet"]
