@@ -198,3 +198,19 @@ def test_every_config_builds_its_data(path: Path) -> None:
     data = instantiate(config.data, _convert_="all")
     assert isinstance(data, ImageData)
     assert data.name == path.stem
+
+
+def test_a_conjunction_of_attributes():
+    class Pair(ImageData):
+        name = "pair"
+
+        def load(self) -> Splits:
+            attributes = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]] * 5, dtype=torch.uint8)
+            images = Images(torch.zeros(20, 1, 8, 8, dtype=torch.uint8), attributes[:, 0], attributes)
+            return Splits(images, images, ("not A", "A"), images, ("A", "B"))
+
+    both = Pair(attribute="A+B")
+    assert both.train.labels.tolist() == [0, 0, 0, 1] * 5
+    assert both.class_names == ("not A+B", "A+B")
+    with pytest.raises(UserError, match=r"attribute=A\+C is not in data=pair; known attributes: A, B"):
+        _ = Pair(attribute="A+C").train

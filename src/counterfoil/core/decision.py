@@ -51,23 +51,25 @@ class Attribute(Decision):
     """One column of a multi-label network as two classes: s -> (-s/2, s/2), so that softmax equals sigmoid(s).
 
     Args:
-        name: the attribute's name among the data's attributes; not needed for a network with one output.
-        index: the column, where names are unknown.
+        name: the attribute's name among the data's attributes; "A+B" stands for both at once, s the smaller of theirs. Not needed
+            for a network with one output.
+        index: the column, or columns, where names are unknown.
     """
 
-    def __init__(self, name: str | None = None, index: int | None = None) -> None:
+    def __init__(self, name: str | None = None, index: int | Sequence[int] | None = None) -> None:
         self.name = name
-        self.index = index
-        label = name if name is not None else f"output {index or 0}"
+        self.index = None if index is None else (index,) if isinstance(index, int) else tuple(index)
+        label = name if name is not None else f"output {'+'.join(map(str, self.index or (0,)))}"
         self.class_names = (f"not {label}", label)
 
     def bind(self, attribute_names: Sequence[str]) -> Attribute:
         """Find the column of `name`; raises UserError with the known names where it is missing."""
         if self.index is not None or self.name is None:
             return self
-        if self.name not in attribute_names:
+        parts = [self.name] if self.name in attribute_names else self.name.split("+")
+        if not all(part in attribute_names for part in parts):
             raise UserError(f"attribute={self.name} is not in the data; known attributes: {', '.join(attribute_names) or 'none'}")
-        return Attribute(self.name, list(attribute_names).index(self.name))
+        return Attribute(self.name, [list(attribute_names).index(part) for part in parts])
 
     def __call__(self, outputs: Tensor) -> Tensor:
         outputs = outputs.reshape(outputs.shape[0], -1)
@@ -76,9 +78,9 @@ class Attribute(Decision):
             return _two_way(outputs[:, 0])
         if self.index is None:
             raise UserError(f"decision Attribute({self.name!r}) needs `index` for a network with {number} outputs")
-        if not 0 <= self.index < number:
-            raise UserError(f"decision Attribute({self.name!r}): the network has no column {self.index}, expected 0..{number - 1}")
-        return _two_way(outputs[:, self.index])
+        if not all(0 <= column < number for column in self.index):
+            raise UserError(f"decision Attribute({self.name!r}): the network has no column {max(self.index)}, expected 0..{number - 1}")
+        return _two_way(outputs[:, list(self.index)].amin(1))
 
 
 class Threshold(Decision):

@@ -123,7 +123,7 @@ class ImageData(LightningDataModule, ABC):
         batch_size: rows a batch, for all three loaders.
         seed: of the validation split and of the order of training batches.
         limit: keep this many images of each split, classes in proportion; None: all.
-        attribute: make the labels this attribute's 0/1; None: the data's own classes.
+        attribute: make the labels this attribute's 0/1, or with "A+B" those of having both; None: the data's own classes.
         val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no split of its own.
 
     Raises:
@@ -280,13 +280,14 @@ def hold_out(splits: Splits, fraction: float, seed: int) -> Splits:
 
 
 def bind(splits: Splits, attribute: str, name: str) -> Splits:
-    """Make the labels an attribute's 0/1, with the classes ("not A", "A")."""
-    if attribute not in splits.attribute_names:
+    """Make the labels an attribute's 0/1, with the classes ("not A", "A"); "A+B" stands for both at once."""
+    parts = [attribute] if attribute in splits.attribute_names else attribute.split("+")
+    if not all(part in splits.attribute_names for part in parts):
         known = ", ".join(splits.attribute_names) or "none"
         raise UserError(f"attribute={attribute} is not in data={name}; known attributes: {known}")
-    column = splits.attribute_names.index(attribute)
-    train, test = _relabelled(splits.train, column), _relabelled(splits.test, column)
-    val = None if splits.val is None else _relabelled(splits.val, column)
+    columns = [splits.attribute_names.index(part) for part in parts]
+    train, test = _relabelled(splits.train, columns), _relabelled(splits.test, columns)
+    val = None if splits.val is None else _relabelled(splits.val, columns)
     if train.labels.min() == train.labels.max():
         raise UserError(
             f"attribute={attribute} is {int(train.labels[0])} in all {len(train)} training images of data={name}; "
@@ -295,9 +296,9 @@ def bind(splits: Splits, attribute: str, name: str) -> Splits:
     return replace(splits, train=train, val=val, test=test, class_names=(f"not {attribute}", attribute))
 
 
-def _relabelled(images: Images, column: int) -> Images:
+def _relabelled(images: Images, columns: list[int]) -> Images:
     assert images.attributes is not None
-    return Images(images.images, images.attributes[:, column], images.attributes)
+    return Images(images.images, images.attributes[:, columns].amin(1), images.attributes)
 
 
 def _first(images: Images, limit: int) -> Images:
