@@ -106,8 +106,8 @@ class GrowingSpheres(Explainer):
         hit = reaches(logits, target, query.confidence).view(len(query), self.n)
         probability = probability_of(logits, target).view(len(query), self.n)
         distance = (images - query.factual[:, None]).flatten(2).norm(dim=2)
-        ranking = torch.where(hit, -distance, probability - 1e6)
-        best = ranking.argmax(1)
+        nearest = distance.masked_fill(~hit, torch.inf).argmin(1)
+        best = torch.where(hit.any(1), nearest, probability.argmax(1))
         each = torch.arange(len(query), device=best.device)
         return images[each, best], probability[each, best], hit[each, best]
 
