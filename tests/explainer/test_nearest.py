@@ -1,0 +1,78 @@
+"""The nearest example, against looking at every one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.explainer.nearest import Nearest
+
+
+def by_hand(classifier: nn.Module, x: Tensor, target: int, examples: Tensor, confidence: float, power: int, rank: int) -> Tensor:
+    graded = classifier(examples).softmax(1)
+    fit = [i for i in range(len(examples)) if int(graded[i].argmax()) == target and float(graded[i, target]) >= confidence]
+    fit = fit or [i for i in range(len(examples)) if int(graded[i].argmax()) == target]
+    far = [float((examples[i] - x).abs().pow(power).sum()) for i in fit]
+    order = sorted(range(len(fit)), key=lambda j: far[j])
+    return examples[fit[order[min(rank, len(fit) - 1)]]]
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2"])
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 1.0])
+def test_against_brute_force(tiny_classifier: nn.Module, toy: Any, distance: Any, confidence: float) -> None:
+    explainer = Nearest(tiny_classifier, distance=distance, confidence=confidence, count=2)
+    explainer.fit(toy)
+    x = toy.test[range(8)].x.double()
+    examples = toy.train[range(len(toy.train))].x.double()
+    cf = explainer(x)
+    searched = 0
+    for row in range(len(cf)):
+        if torch.equal(cf.counterfactual[row], cf.factual[row]):
+            continue
+        searched += 1
+        power = 1 if distance == "l1" else 2
+        wanted = by_hand(tiny_classifier, cf.factual[row], int(cf.target[row]), examples, confidence, power, row % 2)
+        assert torch.equal(cf.counterfactual[row], wanted)
+    assert searched > 8
+
+
+def test_pool_is_the_first_examples(tiny_classifier: nn.Module, toy: Any) -> None:
+    explainer = Nearest(tiny_classifier, pool=6)
+    explainer.fit(toy)
+    known = toy.train[range(6)].x.double()
+    for answer in explainer(toy.test[range(4)].x.double()).counterfactual[:, None]:
+        assert (answer == known).flatten(1).all(1).any() or (answer == toy.test[range(4)].x.double()).flatten(1).all(1).any()
+
+
+def test_steps_and_calls(tiny_classifier: nn.Module, toy: Any) -> None:
+    explainer = Nearest(tiny_classifier)
+    explainer.fit(toy)
+    cf = explainer(toy.test[range(4)].x.double())
+    assert cf.steps.tolist() == [0] * 4
+    assert cf.classifier_calls.tolist() == [2] * 4
+
+
+def test_without_examples(tiny_classifier: nn.Module, toy: Any) -> None:
+    with pytest.raises(UserError, match="fit"):
+        Nearest(tiny_classifier)(toy.test[range(2)].x.double())
+
+
+def test_a_class_without_examples_is_not_found(toy: Any, linear: Any) -> None:
+    classifier = linear(torch.zeros(3, 256), torch.tensor([1.0, 0.0, -1.0]))
+    explainer = Nearest(classifier)
+    explainer.fit(toy)
+    cf = explainer(toy.test[range(2)].x.double(), 2)
+    assert not cf.valid.any()
+    assert torch.equal(cf.counterfactual, cf.factual)
+
+
+def test_single_precision_and_other_distances(tiny_classifier: nn.Module, toy: Any) -> None:
+    explainer = Nearest(tiny_classifier.float(), distance="l2")
+    explainer.fit(toy)
+    whole = explainer(toy.test[range(30)].x)
+    alone = torch.cat([explainer(toy.test[i : i + 1].x).counterfactual for i in range(30)])
+    assert torch.equal(whole.counterfactual, alone)
