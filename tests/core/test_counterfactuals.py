@@ -1,0 +1,134 @@
+"""Answers: what is read off them, and that a file gives back what was put in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from counterfoil.core.counterfactuals import Counterfactuals, unknown_costs
+from counterfoil.core.errors import UserError
+
+ROWS = 4
+
+
+@pytest.fixture
+def cf() -> Counterfactuals:
+    draw = torch.Generator().manual_seed(0)
+    costs = {name: torch.rand(ROWS, generator=draw, dtype=torch.float64) for name in unknown_costs(0)}
+    return Counterfactuals(
+        factual=torch.rand(ROWS, 1, 3, 3, generator=draw),
+        counterfactual=torch.rand(ROWS, 1, 3, 3, generator=draw),
+        target=torch.tensor([0, 1, 1, 0]),
+        factual_logits=torch.tensor([[0.0, 1.0], [2.0, 1.0], [2.0, 1.0], [0.0, 1.0]]),
+        counterfactual_logits=torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]),
+        query=torch.tensor([7, 7, 8, 9]),
+        path=torch.rand(ROWS, 2, 1, 3, 3, generator=draw),
+        extra={"z": torch.randn(ROWS, 5, generator=draw), "bin": torch.tensor([1, 2, 3, 4])},
+        **costs,
+    )
+
+
+def same(a: Counterfactuals, b: Counterfactuals) -> bool:
+    left, right = a._tensors(), b._tensors()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_what_is_read_off(cf: Counterfactuals) -> None:
+    assert len(cf) == ROWS
+    assert cf.valid.tolist() == [True, False, True, True]
+    assert cf.source.tolist() == [1, 0, 0, 1]
+    assert torch.equal(cf.factual + cf.delta, cf.factual + (cf.counterfactual - cf.factual))
+    one = 1 / (1 + torch.tensor(-1.0).exp())
+    torch.testing.assert_close(cf.target_probability[:3], torch.stack((one, 1 - one, one)))
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True, False])])
+def test_rows(cf: Counterfactuals, rows: slice | torch.Tensor) -> None:
+    part = cf[rows]
+    assert len(part) == 2
+    assert part.query.tolist() == [7, 8]
+    assert part.path is not None
+    assert part.path.shape[0] == 2
+    assert part.extra["z"].shape == (2, 5)
+
+
+def test_parts_join_to_the_whole(cf: Counterfactuals) -> None:
+    assert same(Counterfactuals.cat([cf[:1], cf[1:3], cf[3:]]), cf)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_part_in_which_nothing_was_searched_joins_too(cf: Counterfactuals, order: list[int]) -> None:
+    """Whichever comes first: nothing of the others' is lost."""
+    parts = [cf[:2], replace(cf[2:], path=None, extra={})]
+    whole = Counterfactuals.cat([parts[i] for i in order])
+    bare = slice(2, 4) if order[0] == 0 else slice(0, 2)
+    full = slice(0, 2) if order[0] == 0 else slice(2, 4)
+    assert whole.path is not None
+    assert torch.equal(whole.path[full], parts[0].path)
+    assert torch.equal(whole.path[bare], cf.factual[2:, None].expand(-1, 2, -1, -1, -1))
+    assert whole.extra["z"][bare].isnan().all()
+    assert torch.equal(whole.extra["z"][full], parts[0].extra["z"])
+    assert whole.extra["bin"][bare].tolist() == [-1, -1]
+
+
+def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> None:
+    for name, answers in {"full": cf, "bare": replace(cf, path=None, extra={})}.items():
+        path = tmp_path / "new" / f"{name}.safetensors"
+        answers.save(path)
+        assert same(Counterfactuals.load(path), answers)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_failed_write_leaves_the_old_file(cf: Counterfactuals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    cf.save(path)
+    before = path.read_bytes()
+
+    def full(tensors: object, name: str, **_: object) -> None:
+        Path(name).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("counterfoil.core.counterfactuals.save_file", full)
+    with pytest.raises(OSError, match="space"):
+        cf[:1].save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("harm", ["cut", "garbage", "empty", "absent", "folder"])
+def test_a_damaged_file_is_named(cf: Counterfactuals, tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "a.safetensors"
+    cf.save(path)
+    whole = path.read_bytes()
+    path.unlink()
+    if harm == "folder":
+        path.mkdir()
+    elif harm != "absent":
+        path.write_bytes({"cut": whole[:-40], "garbage": b"\x00garbage" * 50, "empty": b""}[harm])
+    with pytest.raises(UserError, match=r"a\.safetensors") as caught:
+        Counterfactuals.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_something_else_is_refused(cf: Counterfactuals, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(2)}, str(path))
+    with pytest.raises(UserError, match="not a file of counterfactuals"):
+        Counterfactuals.load(path)
+    without = {name: value.contiguous() for name, value in cf._tensors().items() if name != "steps"}
+    save_file(without, str(path), {"format": "counterfoil.counterfactuals"})
+    with pytest.raises(UserError, match="steps"):
+        Counterfactuals.load(path)
+
+
+def test_moving_keeps_all(cf: Counterfactuals) -> None:
+    assert same(cf.to("cpu"), cf)
+    assert cf.to("meta").extra["z"].device.type == "meta"
+
+
+def test_unknown_costs_are_not_numbers() -> None:
+    assert all(value.isnan().all() and len(value) == 3 for value in unknown_costs(3).values())

@@ -1,0 +1,80 @@
+"""Every rule gives K-way logits whose softmax is the probability that the network means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from counterfoil.core.decision import Attribute, Classes, Decision, Probabilities, Threshold
+from counterfoil.core.errors import UserError
+
+RAW = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_classes_are_taken_as_they_are() -> None:
+    assert Classes()(RAW) is RAW
+
+
+def test_probabilities_come_back_from_a_softmax() -> None:
+    p = RAW.softmax(1)
+    torch.testing.assert_close(Probabilities()(p).softmax(1), p)
+    assert Probabilities()(torch.tensor([[0.0, 1.0]])).isfinite().all()
+
+
+@pytest.mark.parametrize(("decision", "column"), [(Attribute("Smiling", 2), 2), (Attribute(index=1), 1)])
+def test_attribute_is_the_sigmoid_of_its_column(decision: Decision, column: int) -> None:
+    torch.testing.assert_close(decision(RAW).softmax(1)[:, 1], RAW[:, column].sigmoid())
+    torch.testing.assert_close(decision(RAW).sum(1), torch.zeros(5, dtype=torch.float64))
+
+
+def test_attribute_of_a_network_with_one_output_needs_no_column() -> None:
+    """Also where the name is the data's fourth attribute."""
+    for outputs in (RAW[:, 0], RAW[:, :1]):
+        for decision in (Attribute(), Attribute("Smiling"), Attribute("Smiling").bind(("A", "B", "C", "Smiling"))):
+            torch.testing.assert_close(decision(outputs).softmax(1)[:, 1], RAW[:, 0].sigmoid())
+
+
+def test_attribute_finds_its_column_by_name() -> None:
+    bound = Attribute("Smiling").bind(("Beard", "Smiling"))
+    torch.testing.assert_close(bound(RAW[:, :2]).softmax(1)[:, 1], RAW[:, 1].sigmoid())
+    assert bound.class_names == ("not Smiling", "Smiling")
+    for given in (Attribute("Smiling", 3), Attribute(index=3)):
+        torch.testing.assert_close(given.bind(("Smiling",))(RAW).softmax(1)[:, 1], RAW[:, 3].sigmoid())
+
+
+@pytest.mark.parametrize(("known", "shown"), [(("Beard", "Pale_Skin"), "Beard, Pale_Skin"), ((), "none")])
+def test_unknown_attribute_names_the_known_ones(known: tuple[str, ...], shown: str) -> None:
+    with pytest.raises(UserError, match=f"attribute=Smiling .*{shown}"):
+        Attribute("Smiling").bind(known)
+
+
+def test_threshold_scales_and_shifts() -> None:
+    logits = Threshold(3.0, scale=2.0)(torch.tensor([3.0, 5.0, -1.0]))
+    torch.testing.assert_close(logits.softmax(1)[:, 1], torch.tensor([0.0, 1.0, -2.0]).sigmoid())
+    assert Threshold(3.0).class_names == ("below 3", "above 3")
+
+
+@pytest.mark.parametrize(
+    ("decision", "outputs"),
+    [
+        (Classes(), RAW[:, :1]),
+        (Classes(), RAW[:, 0]),
+        (Classes(), RAW[:, :, None]),
+        (Probabilities(), RAW[:, :1]),
+        (Attribute("Smiling"), RAW),
+        (Attribute("Smiling", 4), RAW),
+        (Attribute("Smiling", -1), RAW),
+        (Threshold(0.0), RAW),
+    ],
+)
+def test_outputs_of_another_kind_are_refused(decision: Decision, outputs: torch.Tensor) -> None:
+    with pytest.raises(UserError, match=r"decision \w+"):
+        decision(outputs)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_threshold_without_a_scale_is_refused(scale: Any) -> None:
+    with pytest.raises(UserError, match="scale"):
+        Threshold(0.0, scale)
