@@ -66,7 +66,12 @@ class Query:
 
     def reached(self, logits: Tensor) -> Tensor:
         """Whether logits (B, K) say the target with at least the asked confidence: bool (B,)."""
-        return reaches(logits, self.target, self.confidence)
+        return self.grade(logits)[0]
+
+    def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What `reached` says of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
+        probability = probability_of(logits, self.target)
+        return (logits.argmax(1) == self.target) & (probability >= self.confidence), probability
 
     def keep(self, x: Tensor) -> Tensor:
         """Put the factual's values back where the mask forbids a change."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Found
-from counterfoil.core.query import Query, probability_of
+from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
@@ -50,50 +50,48 @@ class Search:
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch."""
-        best = _Best.empty(query, space)
+        best = _Best.empty(query)
         rows = torch.arange(len(query), device=query.factual.device)
         value, failed, succeeded = self.tradeoff.start(best.distance)
         for _round in range(self.tradeoff.rounds):
-            success = torch.zeros_like(best.found)
-            success[rows] = self._descend(query[rows], space, objective, value[rows], best, rows)
-            value, failed, succeeded = self.tradeoff.update(value, failed, succeeded, success)
+            best.success = torch.zeros_like(best.found)
+            best.put(rows, self._descend(query[rows], space, objective, value[rows], best[rows]))
+            value, failed, succeeded = self.tradeoff.update(value, failed, succeeded, best.success)
             if not self.tradeoff.bisect:
-                rows = rows[~success[rows]]
+                rows = rows[~best.success[rows]]
             if not len(rows):
                 break
         return Found(best.counterfactual, best.steps, best.calls, extra=best.extra)
 
-    def _descend(
-        self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, best: _Best, rows: Tensor
-    ) -> Tensor:
-        """One round for `rows`; returns which of them succeeded in it: (len(rows),) bool."""
-        success = torch.zeros_like(rows, dtype=torch.bool)
-        idle = torch.zeros_like(rows)
-        alive = torch.ones_like(success)
-        places = torch.arange(len(rows), device=rows.device)
+    def _descend(self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, whole: _Best) -> _Best:
+        """One round for the queries of `whole`; returns what is known of them after it."""
+        best, places = whole, torch.arange(len(query), device=query.factual.device)
+        alive, idle = torch.ones_like(best.success), torch.zeros_like(places)
         variables = {name: value.detach().clone().requires_grad_(name not in space.held) for name, value in space.start(query).items()}
         optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
         for step in range(self.steps + 1):
             candidate, distance = self._evaluate(query, space, objective, variables, step)
-            reached = query.reached(candidate.logits.detach()) & alive
-            better = best.update(rows, query, candidate, distance.detach(), reached, alive)
-            success[places] |= reached
+            better = best.update(query, space, candidate, distance.detach(), alive)
             idle = torch.where(better, 0, idle + 1)
-            alive = alive & ~self.stop(success[places], idle)
-            if step == self.steps or not bool(alive.any()):
+            alive = alive & ~self.stop(best.success, idle)
+            left = int(alive.count_nonzero())
+            if step == self.steps or not left:
                 break
-            best.steps[rows] += alive
+            best.steps += alive
             total, _parts = objective(query, candidate, tradeoff, distance)
-            optimizer.zero_grad(set_to_none=True)
+            for value in variables.values():
+                value.grad = None
             total.sum().backward()
             optimizer.step()
             with torch.no_grad():
                 space.project_(query, variables)
-            if float(1 - alive.float().mean()) > self.crowd:
+            if 0 < len(alive) - left >= self.crowd * len(alive):
+                whole.put(places, best)
                 variables = take_rows(optimizer, variables, alive)
-                query, tradeoff, rows, places, idle = query[alive], tradeoff[alive], rows[alive], places[alive], idle[alive]
+                query, tradeoff, places, best, idle = query[alive], tradeoff[alive], places[alive], best[alive], idle[alive]
                 alive = alive[alive]
-        return success
+        whole.put(places, best)
+        return whole
 
     def _evaluate(
         self, query: Query, space: Space, objective: Objective, variables: Variables, step: int
@@ -105,19 +103,19 @@ class Search:
 
 @dataclass
 class _Best:
-    """The best point so far of each query of a whole batch, and what it has cost."""
+    """The best point so far of each query of a batch, and what it has cost; `success` is about the round that runs."""
 
     counterfactual: Tensor
     distance: Tensor
     probability: Tensor
     found: Tensor
+    success: Tensor
     steps: Tensor
     calls: Tensor
-    space: Space
     extra: dict[str, Tensor]
 
     @staticmethod
-    def empty(query: Query, space: Space) -> _Best:
+    def empty(query: Query) -> _Best:
         like = query.factual.flatten(1)[:, 0]
         zeros = torch.zeros_like(query.target)
         return _Best(
@@ -125,29 +123,47 @@ class _Best:
             distance=torch.full_like(like, torch.inf),
             probability=torch.full_like(like, -1.0),
             found=zeros.bool(),
+            success=zeros.bool(),
             steps=zeros.clone(),
             calls=zeros,
-            space=space,
             extra={},
         )
 
-    def update(self, rows: Tensor, query: Query, candidate: Candidate, distance: Tensor, reached: Tensor, alive: Tensor) -> Tensor:
-        """Keep better points; returns where there was one, (len(rows),) bool."""
-        self.calls[rows] += alive
-        probability = probability_of(candidate.logits.detach(), query.target)
-        nearer = reached & (distance < self.distance[rows])
-        likelier = alive & ~self.found[rows] & ~reached & (probability > self.probability[rows])
-        better = nearer | likelier
-        if not bool(better.any()):
-            return better
-        chosen = rows[better]
-        self.counterfactual[chosen] = candidate.decoded.detach()[better]
-        self.distance[chosen] = torch.where(reached, distance, torch.inf)[better]
-        self.probability[chosen] = probability[better]
-        self.found[rows] |= reached
-        for name, value in self.space.extra({name: value.detach() for name, value in candidate.variables.items()}).items():
-            self.extra.setdefault(name, value.new_zeros(len(self.found), *value.shape[1:]))[chosen] = value[better]
+    def __getitem__(self, rows: Tensor) -> _Best:
+        """A copy of some rows, so that the steps between two removals work on whole tensors."""
+        named = {name: value[rows] for name, value in vars(self).items() if name != "extra"}
+        return _Best(**named, extra={name: value[rows] for name, value in self.extra.items()})
+
+    def put(self, rows: Tensor, part: _Best) -> None:
+        """Write rows (int64) back; nothing to do for the batch itself."""
+        if part is self:
+            return
+        for name, value in part.extra.items():
+            self.extra.setdefault(name, value.new_zeros(len(self.found), *value.shape[1:]))[rows] = value
+        for name, value in vars(part).items():
+            if name != "extra":
+                getattr(self, name)[rows] = value
+
+    def update(self, query: Query, space: Space, candidate: Candidate, distance: Tensor, alive: Tensor) -> Tensor:
+        """Keep better points; returns where there was one, (B,) bool."""
+        self.calls += alive
+        reached, probability = query.grade(candidate.logits.detach())
+        reached = reached & alive
+        self.found = self.found | reached
+        self.success = self.success | reached
+        nearer = reached & (distance < self.distance)
+        better = nearer | (alive & ~self.found & (probability > self.probability))
+        if bool(better.any()):
+            self.distance = torch.where(nearer, distance, self.distance)
+            self.probability = torch.where(better, probability, self.probability)
+            self.counterfactual = _choose(better, candidate.decoded.detach(), self.counterfactual)
+            for name, value in space.extra({name: value.detach() for name, value in candidate.variables.items()}).items():
+                self.extra[name] = _choose(better, value, self.extra.get(name, torch.zeros_like(value)))
         return better
+
+
+def _choose(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 def take_rows(optimizer: torch.optim.Optimizer, variables: Variables, rows: Tensor) -> Variables:
