@@ -1,59 +1,141 @@
-"""The loop: leaving finished queries out saves time and changes nothing else."""
+"""The one loop: it leaves out what is finished without changing what is not, and keeps the nearest answer."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
 
-from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.explainer.revise import Revise
-from counterfoil.explainer.wachter import Wachter
+from counterfoil.core.counterfactuals import Found
+from counterfoil.core.query import Query
+from counterfoil.search import L1, CrossEntropy, Objective, Pixels, Search, Stop, Tradeoff
+from counterfoil.search.search import take_rows
 
-
-class Counting(nn.Module):
-    """A classifier that counts the inputs it is shown."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.shown = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.shown += len(x)
-        logits: Tensor = self.net(x)
-        return logits
+OPTIMISERS = [
+    partial(Adam, lr=0.05),
+    partial(AdamW, lr=0.05, amsgrad=True),
+    partial(SGD, lr=0.05, momentum=0.9),
+    partial(RMSprop, lr=0.01),
+]
 
 
-def ask(explainer: OptimisedExplainer, x: Tensor, crowd: float) -> tuple[Counterfactuals, int]:
-    explainer.search.crowd = crowd
-    explainer.classifier.shown = 0
-    return explainer(x), int(explainer.classifier.shown)
+@pytest.fixture
+def query(tiny_classifier: nn.Module, toy: Any) -> Query:
+    x = toy.test[range(10)].x.double()
+    logits = tiny_classifier(x)
+    return Query(x, logits.topk(2).indices[:, 1], tiny_classifier.requires_grad_(False), confidence=0.9)
 
 
-@pytest.mark.parametrize("options", [{"patience": 0}, {"patience": 4, "rounds": 3}, {"patience": None}], ids=str)
-@pytest.mark.parametrize("method", ["revise", "wachter"])
-def test_leaving_out_changes_no_answer(method: str, options: dict, tiny_classifier: nn.Module, tiny_vae: nn.Module, toy) -> None:
-    x = toy.test[range(12)].x.double()
-    counting = Counting(tiny_classifier)
-    recipe = {"steps": 25, "confidence": 0.8, **options}
-    explainer = Revise(counting, tiny_vae, **recipe) if method == "revise" else Wachter(counting, **recipe)
-    at_once, _ = ask(explainer, x, crowd=0.0)
-    stayed, _ = ask(explainer, x, crowd=1.1)
-    assert at_once.valid.any()
-    for name in ("counterfactual", "steps", "classifier_calls"):
-        torch.testing.assert_close(getattr(at_once, name), getattr(stayed, name), rtol=0, atol=1e-9)
-    for name in at_once.extra:
-        torch.testing.assert_close(at_once.extra[name], stayed.extra[name], rtol=0, atol=1e-9)
+def search(query: Query, **options: Any) -> Found:
+    return Search(**{"steps": 40, "optimizer": partial(Adam, lr=0.02), **options})(query, Pixels(), Objective(CrossEntropy(), L1(20.0)))
 
 
-def test_the_classifier_is_shown_open_queries_only(tiny_classifier: nn.Module, toy) -> None:
-    """What is charged to the queries is what the classifier saw, where finished ones leave at once; more where they stay."""
-    x = toy.test[range(12)].x.double()
-    explainer = Wachter(Counting(tiny_classifier), steps=25, confidence=0.8, patience=0, rounds=1)
-    answers, shown = ask(explainer, x, crowd=0.0)
-    assert answers.steps.min() < answers.steps.max()
-    assert shown == int(answers.classifier_calls.sum())
-    _, shown_staying = ask(explainer, x, crowd=1.1)
-    assert shown_staying > shown
+@pytest.mark.parametrize("make", OPTIMISERS, ids=lambda make: make.func.__name__)
+def test_rows_taken_out_leave_the_others_on_their_path(make: Any) -> None:
+    """Ten steps with two rows taken out after the fourth and the seventh: those left move as if they had always been alone."""
+    start = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.linspace(1, 2, 15, dtype=torch.float64).view(5, 3)
+
+    def run(rows: Tensor, leaving: dict[int, Tensor]) -> Tensor:
+        variables = {"x": start[rows].clone().requires_grad_()}
+        scale, optimizer = weight[rows], make(list(variables.values()))
+        for step in range(10):
+            if step in leaving:
+                variables = take_rows(optimizer, variables, leaving[step])
+                scale = scale[leaving[step]]
+            optimizer.zero_grad(set_to_none=True)
+            (scale * variables["x"] ** 4).sum().backward()
+            optimizer.step()
+        return variables["x"].detach()
+
+    together = run(torch.arange(5), {4: torch.tensor([True, False, True, True, True]), 7: torch.tensor([True, False, True, True])})
+    for row, moved in zip((0, 3, 4), together, strict=True):
+        torch.testing.assert_close(moved, run(torch.tensor([row]), {})[0], rtol=0, atol=1e-12)
+
+
+def test_rows_may_leave_before_the_first_step() -> None:
+    variables = {"a": torch.zeros(3, 2, requires_grad=True), "b": torch.ones(3, requires_grad=True)}
+    optimizer = Adam(list(variables.values()))
+    kept = take_rows(optimizer, variables, torch.tensor([False, True, True]))
+    assert kept["a"].shape == (2, 2)
+    assert optimizer.param_groups[0]["params"][1] is kept["b"]
+    assert kept["b"].requires_grad
+    assert kept["b"].is_leaf
+
+
+@pytest.mark.parametrize("bisect", [False, True])
+def test_leaving_out_finished_queries_changes_nothing(query: Query, bisect: bool) -> None:
+    options = {"stop": Stop(3), "tradeoff": Tradeoff(rounds=3, bisect=bisect)}
+    at_once, never = (search(query, crowd=crowd, **options) for crowd in (0.0, 1.0))
+    torch.testing.assert_close(at_once.counterfactual, never.counterfactual, rtol=0, atol=1e-9)
+    assert torch.equal(at_once.steps, never.steps)
+    assert torch.equal(at_once.classifier_calls, never.classifier_calls)
+    assert len(at_once.steps.unique()) > 2, "all queries finished together: this test would say nothing"
+
+
+def test_finished_queries_are_really_left_out(query: Query) -> None:
+    shown: list[int] = []
+    handle = query.classifier.register_forward_hook(lambda _module, inputs, _output: shown.append(len(inputs[0])))
+    found = search(query, crowd=0.0, stop=Stop(0))
+    handle.remove()
+    assert sum(shown) == int(found.classifier_calls.sum())
+    assert shown[-1] < shown[0]
+
+
+def test_patience_keeps_the_nearest_answer_of_the_path(query: Query) -> None:
+    """An answer may only come nearer with more patience, and every one reaches the confidence."""
+    distances = []
+    for patience in (0, 5, None):
+        found = search(query, stop=Stop(patience), steps=60)
+        assert query.reached(query.classifier(found.counterfactual)).all()
+        distances.append((found.counterfactual - query.factual).abs().flatten(1).mean(1))
+    assert (distances[1] <= distances[0] + 1e-12).all()
+    assert (distances[2] <= distances[1] + 1e-12).all()
+    assert (distances[2] < distances[0]).any()
+
+
+def test_steps_are_those_of_the_first_answer(query: Query) -> None:
+    """With patience 0 and one row: the step count is where a plain loop first reaches the confidence."""
+    row = query[torch.tensor([0])]
+    x = row.factual.clone().requires_grad_()
+    optimizer, taken = Adam([x], lr=0.02), 0
+    while not bool(row.reached(row.classifier(x))):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(row.classifier(x), row.target) + 20 * (x - row.factual).abs().mean()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+        taken += 1
+    found = search(row, stop=Stop(0))
+    assert found.steps.tolist() == [taken]
+    assert found.classifier_calls.tolist() == [taken + 1]
+    torch.testing.assert_close(found.counterfactual, x.detach())
+
+
+def test_without_an_answer_the_likeliest_point_is_kept(query: Query) -> None:
+    """A hopeless confidence: what comes back is no less probable than the factual."""
+    hopeless = Query(query.factual, query.target, query.classifier, confidence=1.0)
+    found = search(hopeless, steps=5)
+    before, after = (query.classifier(x).softmax(1).gather(1, query.target[:, None]) for x in (query.factual, found.counterfactual))
+    assert (after > before).all()
+    assert found.steps.tolist() == [5] * 10
+
+
+def test_only_failed_queries_get_another_round(query: Query) -> None:
+    one, three = (search(query, steps=6, optimizer=partial(Adam, lr=0.002), tradeoff=Tradeoff(rounds=rounds)) for rounds in (1, 3))
+    solved = query.reached(query.classifier(one.counterfactual))
+    assert solved.any()
+    assert not solved.all()
+    assert torch.equal(three.steps[solved], one.steps[solved])
+    assert (three.steps[~solved] > one.steps[~solved]).all()
+
+
+def test_no_steps_is_a_question_only(query: Query) -> None:
+    found = search(query, steps=0)
+    assert found.steps.tolist() == [0] * 10
+    assert found.classifier_calls.tolist() == [1] * 10
