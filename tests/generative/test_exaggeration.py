@@ -13,7 +13,8 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images, Splits
 from counterfoil.explainer.progressive import Progressive
-from counterfoil.generative.exaggeration import ExaggerationTraining, divergence, fill
+from counterfoil.generative.balanced import fill
+from counterfoil.generative.exaggeration import ExaggerationTraining, divergence
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
 

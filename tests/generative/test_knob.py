@@ -82,3 +82,11 @@ def test_fit_refuses_a_classifier_that_ignores_its_input() -> None:
         Knob(2).fit(torch.zeros(1, 50), torch.full((1, 50), 0.3))
     with pytest.raises(UserError, match="calibration=magic"):
         Knob(2).fit(saturated(), saturated(), "magic")
+
+
+def test_auto_prefers_fewer_empty_bins_where_all_modes_leave_some() -> None:
+    s = torch.cat((torch.linspace(-14, -7, 500), torch.linspace(7, 14, 500)))[None]
+    knob = Knob(2)
+    empty = {mode: int((knob.fit(s, s, mode)[1] == 0).sum()) for mode in ("raw", "temperature", "logit")}
+    mode, counts = knob.fit(s, s)
+    assert int((counts == 0).sum()) == empty[mode] == min(empty.values()) < empty["raw"]

@@ -10,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from counterfoil.core.errors import UserError
 from counterfoil.data.base import EpochSampler, Images
 
 
@@ -100,3 +101,46 @@ class BalancedData(LightningDataModule):
     def _loader(self, part: int) -> DataLoader[Asked]:
         images, sampler = self.parts[part]
         return DataLoader(AskedImages(images), sampler=sampler, batch_size=None, num_workers=0, generator=torch.Generator())
+
+
+def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
+    """Rows of each cell, and which cells borrowed theirs from the nearest filled bin of the slot: bool (T * number,).
+
+    Args:
+        bins: (T, N), the bin of each image in each slot.
+        number: bins a slot.
+        empty: "error" or "borrow".
+    """
+    cells, borrowed = [], []
+    for slot, row in enumerate(bins):
+        counts = torch.bincount(row, minlength=number)
+        vacant = (counts == 0).nonzero()[:, 0].tolist()
+        if vacant and empty == "error":
+            raise UserError(
+                f"exaggerator: after calibration no training image lies in bin {vacant[0]} of 0..{number - 1} of target {slot} "
+                f"(images a bin: {counts.tolist()}); lower net.bins, train on more images, or set training.empty=borrow to show the "
+                "discriminator real images of the nearest filled bin instead"
+            )
+        filled = (counts > 0).nonzero()[:, 0]
+        for k in range(number):
+            nearest = filled[(filled - k).abs().argmin()]
+            cells.append((row == nearest).nonzero()[:, 0])
+            borrowed.append(k in vacant)
+    return cells, torch.tensor(borrowed)
+
+
+def of_classes(images: Images, pair: tuple[int, int] | None) -> Images:
+    """The images of a pair's classes, or all."""
+    if pair is None:
+        return images
+    return images.take(((images.labels == pair[0]) | (images.labels == pair[1])).nonzero()[:, 0])
+
+
+def refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
+    found = torch.unique(images.labels).tolist() if len(images) else []
+    if len(found) < 2:
+        wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"
+        raise UserError(
+            f"exaggerator: the training images hold {f'class {found[0]} alone' if found else 'none of these classes'}, expected {wanted}; "
+            "choose another net.targets, or data in which the target varies"
+        )

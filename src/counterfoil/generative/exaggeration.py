@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from counterfoil.classifier.training import augment
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, stratified
-from counterfoil.generative.balanced import Asked, BalancedData, BalancedSampler, InOrder
+from counterfoil.generative.balanced import Asked, BalancedData, BalancedSampler, InOrder, fill, of_classes, refuse_single_class
 from counterfoil.generative.discriminator import Discriminator
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.generative.watch import Watch, strip_figures
@@ -124,14 +124,14 @@ class ExaggerationTraining(Training):
             UserError: training images of a single class, a classifier that ignores its input, bins without images.
         """
         knob = self.net.knob
-        train, val, test = (_of_classes(part, knob.pair) for part in (data.train, data.val, data.test))
-        _refuse_single_class(train, knob.pair)
+        train, val, test = (of_classes(part, knob.pair) for part in (data.train, data.val, data.test))
+        refuse_single_class(train, knob.pair)
         graded, held = self._graded(train), self._graded(val)
         mode, counts = knob.fit(held, graded, self.calibration, self.enough)
         knob.classifier.copy_(fingerprint(self.classifier))
         self.average.knob.load_state_dict(knob.state_dict())
         self._announce(mode, counts)
-        cells, self.borrowed = fill(knob.bin_of(graded.flatten(), _slots(graded)).view_as(graded), knob.bins, self.empty)
+        cells, self.borrowed = fill(knob.bins_of(graded), knob.bins, self.empty)
         slots = len(knob.slots)
         samplers = (
             BalancedSampler(cells, knob.bins, self.batch_size, self.steps, self.data_seed),
@@ -336,50 +336,3 @@ def divergence(asked: Tensor, scaled: Tensor) -> Tensor:
     entropy = torch.special.entr(asked) + torch.special.entr(1 - asked)
     kl: Tensor = (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
     return kl
-
-
-def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
-    """Rows of each cell, and which cells borrowed theirs from the nearest filled bin of the slot: bool (T * number,).
-
-    Args:
-        bins: (T, N), the bin of each image in each slot.
-        number: bins a slot.
-        empty: "error" or "borrow".
-    """
-    cells, borrowed = [], []
-    for slot, row in enumerate(bins):
-        counts = torch.bincount(row, minlength=number)
-        vacant = (counts == 0).nonzero()[:, 0].tolist()
-        if vacant and empty == "error":
-            raise UserError(
-                f"exaggerator: after calibration no training image lies in bin {vacant[0]} of 0..{number - 1} of target {slot} "
-                f"(images a bin: {counts.tolist()}); lower net.bins, train on more images, or set training.empty=borrow to show the "
-                "discriminator real images of the nearest filled bin instead"
-            )
-        filled = (counts > 0).nonzero()[:, 0]
-        for k in range(number):
-            nearest = filled[(filled - k).abs().argmin()]
-            cells.append((row == nearest).nonzero()[:, 0])
-            borrowed.append(k in vacant)
-    return cells, torch.tensor(borrowed)
-
-
-def _slots(graded: Tensor) -> Tensor:
-    return torch.arange(len(graded)).repeat_interleave(graded.shape[1])
-
-
-def _of_classes(images: Images, pair: tuple[int, int] | None) -> Images:
-    """The images of a pair's classes, or all."""
-    if pair is None:
-        return images
-    return images.take(((images.labels == pair[0]) | (images.labels == pair[1])).nonzero()[:, 0])
-
-
-def _refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
-    found = torch.unique(images.labels).tolist() if len(images) else []
-    if len(found) < 2:
-        wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"
-        raise UserError(
-            f"exaggerator: the training images hold {f'class {found[0]} alone' if found else 'none of these classes'}, expected {wanted}; "
-            "choose another net.targets, or data in which the target varies"
-        )

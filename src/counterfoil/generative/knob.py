@@ -124,7 +124,7 @@ class Knob(nn.Module):
         raw: tau = 1, bins of equal width in q. temperature: the tau that spreads the *validation* images most evenly over bins of
         equal width (largest entropy). logit: bins of equal width in s from 0 out to the 90 % quantile of each side, with
         q = OUTER where the mean of both sides ends. auto: the first of these whose smallest bin holds `enough` training images,
-        else the one whose smallest bin is fullest.
+        else the one with the fewest empty bins and among those the fullest smallest bin.
 
         Args:
             val, train: log-odds (T, N) of the validation and training images.
@@ -147,7 +147,7 @@ class Knob(nn.Module):
         for name in _MODES if mode == "auto" else (mode,):
             self._set(name, val.float(), train.float())
             counts = self.counts(train)
-            if best is None or counts.min() > best[1].min():
+            if best is None or _fullness(counts) > _fullness(best[1]):
                 best = name, counts
             if counts.min() >= enough:
                 break
@@ -157,9 +157,12 @@ class Knob(nn.Module):
 
     def counts(self, log_odds: Tensor) -> Tensor:
         """How many of the log-odds (T, N) lie in each bin: int64 (T, bins)."""
-        slots = torch.arange(len(self.slots)).repeat_interleave(log_odds.shape[1])
-        cells = slots * self.bins + self.bin_of(log_odds.flatten().to(self.edges), slots)
-        return torch.bincount(cells, minlength=len(self.slots) * self.bins).view(len(self.slots), self.bins)
+        return torch.stack([torch.bincount(row, minlength=self.bins) for row in self.bins_of(log_odds)])
+
+    def bins_of(self, log_odds: Tensor) -> Tensor:
+        """The bins (T, N) of log-odds (T, N), a row a slot."""
+        slots = torch.arange(len(log_odds)).repeat_interleave(log_odds.shape[1])
+        return self.bin_of(log_odds.flatten().to(self.edges), slots).view_as(log_odds)
 
     def _set(self, mode: str, val: Tensor, train: Tensor) -> None:
         if mode == "logit":
@@ -187,6 +190,10 @@ def _resolve(
     if len(found) != 2 or found[0] == found[1]:
         raise UserError(f"targets={list(targets)}: expected two different classes for a pair, one class, or null for every class")
     return (found[0], found[1]), (found[1],)
+
+
+def _fullness(counts: Tensor) -> tuple[int, int]:
+    return int((counts > 0).sum()), int(counts.min())
 
 
 def _even(temperature: Tensor, bins: int) -> tuple[Tensor, Tensor]:
