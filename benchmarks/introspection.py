@@ -1,0 +1,120 @@
+"""Does the ranked change of attributes name what a classifier uses?  python benchmarks/introspection.py [overrides of evaluate.py]
+
+Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling with Eyeglasses planted on it in 95 % of the training
+faces; Beard and Dark_Clothes at once. The generator and the judge are trained on faces without a plant. The truth is measured: as
+attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean f_1 without it|.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from counterfoil.run.models import Models
+from counterfoil.run.record import write_json
+from counterfoil.run.store import Store
+from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
+from counterfoil.util.build import plain
+
+ROOT = Path(__file__).resolve().parents[1]
+CASES = {
+    "smiling": (["attribute=Smiling"], ("Smiling",)),
+    "planted": (["attribute=Smiling", "data.spurious={first: Smiling, second: Eyeglasses, strength: 0.95}"], ("Smiling", "Eyeglasses")),
+    "conjunction": (["attribute=Beard+Dark_Clothes"], ("Beard", "Dark_Clothes")),
+}
+KINDS = ("attribute_change", "judged_change")
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    """The config of evaluate.py."""
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        node: dict[str, Any] = plain(hydra.compose("evaluate", overrides=["experiment=introspection", "logger=none", *overrides]))
+    return node
+
+
+def weights(overrides: list[str]) -> list[str]:
+    """Train generator and judge on faces without a plant; the overrides that have other runs read them."""
+    subprocess.run([sys.executable, str(ROOT / "train.py"), "experiment=attributes", "logger=none", *overrides], check=True)
+    node = compose(*overrides)
+    models = Models(Store(Path(node["store"])), node["data"])
+    return [f"{key}.checkpoint={models.store.weights(node[key], models.data).resolve()}" for key in ("generative", "judge")]
+
+
+def effects(overrides: list[str]) -> dict[str, float]:
+    """How much each attribute moves the classifier's probability of class 1 over test faces."""
+    node = compose(*overrides)
+    models = Models(Store(Path(node["store"])), node["data"])
+    classifier, test = models.share(node["classifier"]), models.data.test
+    with torch.no_grad():
+        p = torch.cat([classifier(test[range(i, min(i + 256, len(test)))].x).softmax(1)[:, 1] for i in range(0, len(test), 256)])
+    has = test.attributes > 0
+    return {name: float((p[has[:, j]].mean() - p[~has[:, j]].mean()).abs()) for j, name in enumerate(models.data.attribute_names)}
+
+
+def rows(run: Path, method: str, kind: str) -> tuple[list[str], np.ndarray]:
+    """Names of the attributes and the change (N, A) of each valid answer, of a method that has this kind of change."""
+    with (run / "queries.csv").open() as file:
+        table = [row for row in csv.DictReader(file) if row["method"] == method and row["valid"] == "1"]
+    columns = [key for key in (table[0] if table else {}) if key.startswith(f"{kind}/")]
+    values = np.array([[float(row[key]) for key in columns] for row in table]).reshape(len(table), len(columns))
+    known = np.isfinite(values).any(0)
+    return [key.partition("/")[2] for key, one in zip(columns, known, strict=True) if one], values[:, known]
+
+
+def agreement(values: np.ndarray, truth: np.ndarray, causes: np.ndarray, resamples: int = 1000) -> dict[str, Any]:
+    """Whether the largest mean change lies on a cause, and the rank correlation of mean changes and true effects, with intervals."""
+    rng = np.random.default_rng(0)
+    drawn = [np.abs(values[rng.integers(len(values), size=len(values))]).mean(0) for _ in range(resamples)]
+    mean = np.abs(values).mean(0)
+    correlations = [spearmanr(sample, truth).statistic for sample in drawn]
+    return {
+        "hit": bool(causes[mean.argmax()]),
+        "hit_share_of_resamples": float(np.mean([causes[sample.argmax()] for sample in drawn])),
+        "rank_correlation": float(spearmanr(mean, truth).statistic),
+        "low": float(np.quantile(correlations, 0.025)),
+        "high": float(np.quantile(correlations, 0.975)),
+        "n": len(values),
+    }
+
+
+def report(case: str, causes: tuple[str, ...], run: Path, truth: dict[str, float]) -> dict[str, Any]:
+    """Every method and kind of change of one run."""
+    found: dict[str, Any] = {"effects": truth, "causes": causes}
+    for method in json.loads((run / "metrics.json").read_text())["methods"]:
+        for kind in KINDS:
+            names, values = rows(run, method, kind)
+            if len(values) and names:
+                entry = agreement(values, np.array([truth[n] for n in names]), np.array([n in causes for n in names]))
+                order = np.abs(values).mean(0).argsort()[::-1]
+                entry["ranking"] = {names[j]: round(float(np.abs(values[:, j]).mean()), 4) for j in order}
+                found[f"{method}, {kind}"] = entry
+                top = ", ".join(f"{name} {value:.2f}" for name, value in list(entry["ranking"].items())[:3])
+                bounds = f"rank correlation {entry['rank_correlation']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
+                print(f"{case:12} {method:8} {kind:17} {'hit ' if entry['hit'] else 'miss'}  {bounds}  {top}")
+    return found
+
+
+def main(overrides: list[str]) -> None:
+    """Three runs, one table."""
+    folder = Path("runs/introspection")
+    given = weights(overrides)
+    found = {}
+    for case, (own, causes) in CASES.items():
+        run = folder / case
+        command = [sys.executable, str(ROOT / "evaluate.py"), "experiment=introspection", "train_missing=true", "overwrite=true", "logger=none"]
+        subprocess.run([*command, f"run_dir={run}", *overrides, *own, *given], check=True)
+        found[case] = report(case, causes, run, effects([*overrides, *own]))
+    write_json(folder / "introspection.json", found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
