@@ -1,0 +1,131 @@
+"""Every fault of a classifier is named with its cure before anything is explained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from counterfoil.classifier.base import Classifier
+from counterfoil.classifier.check import check
+from counterfoil.classifier.cnn import CNN
+from counterfoil.core.decision import Attribute, Probabilities, Threshold
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import Batch
+
+
+class Bright(nn.Module):
+    """Knows the toy pictures: the logit of a class is the brightness where its bar stands."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x[:, 0, 2:14, 2 + 5 * k : 5 + 5 * k].mean((1, 2)) for k in range(3)], 1) * 10
+
+
+class Changed(nn.Module):
+    """Another network, with something done to its outputs or before it."""
+
+    def __init__(self, after: Any = lambda y: y, before: Any = lambda x: x) -> None:
+        super().__init__()
+        self.net, self.after, self.before = Bright(), after, before
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.net(self.before(x)))
+
+
+@pytest.fixture
+def batch(toy: Any) -> Batch:
+    return toy.test[range(30)]
+
+
+def test_a_good_classifier_gives_no_warning(batch: Batch) -> None:
+    assert check(Bright(), batch, 3) == []
+
+
+def test_probabilities_are_told_from_logits(batch: Batch) -> None:
+    softmax = Changed(lambda y: y.softmax(1))
+    with pytest.raises(UserError, match="Probabilities"):
+        check(softmax, batch, 3)
+    assert check(Classifier(softmax, decision=Probabilities()), batch, 3) == []
+    assert check(Changed(lambda y: y / 100), batch, 3) == [], "small positive logits are no probabilities"
+
+
+def test_randomness(batch: Batch) -> None:
+    with pytest.raises(UserError, match="differ"):
+        check(Changed(lambda y: y + 0.01 * torch.randn_like(y)), batch, 3)
+    with pytest.raises(UserError, match="differ"):
+        check(Changed(lambda y: nn.functional.dropout(y, 0.5, training=True)), batch, 3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Changed(lambda y: y.detach()),
+        Changed(lambda y: y.round()),
+        Changed(before=lambda x: (x > 0.5).float()),
+        Changed(lambda y: y * 0 + torch.tensor([1.0, 2.0, 3.0])),
+    ],
+    ids=["detached", "rounded", "binarised", "constant"],
+)
+def test_no_gradient(batch: Batch, changed: nn.Module) -> None:
+    with pytest.raises(UserError, match="growing_spheres"):
+        check(changed, batch, 3)
+    check(changed, batch, 3, gradients=False)
+
+
+def test_the_cure_for_a_missing_gradient_is_one() -> None:
+    """The methods that the message names say themselves that they need none."""
+    from counterfoil.explainer.growing_spheres import GrowingSpheres
+    from counterfoil.explainer.nearest import Nearest
+    from counterfoil.explainer.wachter import Wachter
+
+    assert not GrowingSpheres.needs_gradients
+    assert not Nearest.needs_gradients
+    assert Wachter.needs_gradients
+
+
+def test_wrong_channels_and_size(batch: Batch) -> None:
+    with pytest.raises(UserError, match=r"\(1, 16, 16\).*data\.channels"):
+        check(CNN(channels=3, classes=3), batch, 3)
+    with pytest.raises(UserError, match="cannot take images"):
+        check(nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 3)), batch, 3)
+
+
+@pytest.mark.parametrize("net", [CNN(classes=10, width=4), nn.Sequential(nn.Flatten(), nn.Linear(256, 3), nn.Unflatten(1, (3, 1)))])
+def test_wrong_classes(batch: Batch, net: nn.Module) -> None:
+    with pytest.raises(UserError, match="the data have 3 classes"):
+        check(net.eval(), batch, 3)
+
+
+def test_not_numbers_are_not_called_noise(batch: Batch) -> None:
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(UserError, match=r"NaN or infinite.*classifier\.std"):
+            check(Changed(lambda y, bad=bad: y + bad), batch, 3)
+
+
+def test_chance_accuracy_warns_and_says_what_to_look_at(batch: Batch) -> None:
+    for bad in (Changed(lambda y: y.roll(1, 1)), Changed(lambda y: y * torch.tensor([1.0, 0.0, 0.0]) + torch.tensor([0.0, -1.0, -2.0]))):
+        warnings = check(bad, batch, 3)
+        assert len(warnings) == 1
+        assert "no better than chance" in warnings[0]
+        assert "classifier.mean" in warnings[0]
+
+
+def test_a_rule_on_a_regression_has_no_accuracy(batch: Batch) -> None:
+    regression = Classifier(Changed(lambda y: y[:, :1]), decision=Threshold(0.3))
+    assert check(regression, batch, 3, labelled=False) == []
+
+
+def test_an_attribute_of_another_network_is_told(batch: Batch) -> None:
+    with pytest.raises(UserError, match="column 7"):
+        check(Classifier(Bright(), decision=Attribute("Smiling", 7)), batch, 2)
+
+
+@pytest.mark.parametrize("error", [IndexError, AssertionError, TypeError, ValueError])
+def test_whatever_a_foreign_network_raises_is_one_line(batch: Batch, error: type[Exception]) -> None:
+    def fail(_x: Tensor) -> Tensor:
+        raise error
+
+    with pytest.raises(UserError, match=error.__name__):
+        check(Changed(before=fail), batch, 3)
