@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 from counterfoil.data.base import Batch
 
 
@@ -47,7 +47,7 @@ def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
         with torch.no_grad():
             logits: Tensor = classifier(x)
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        reason = first_line(error)[:200]
         raise UserError(
             f"classifier: cannot take images of shape {tuple(x.shape[1:])} (channels, height, width): {reason}; "
             "choose data.channels and data.size to fit it, or another classifier"

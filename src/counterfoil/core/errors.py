@@ -3,3 +3,8 @@
 
 class UserError(Exception):
     """Something the user can cure: one line that names what was found, what was expected and the option that cures it."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 from counterfoil.core.query import Query
 from counterfoil.search import Space
 
@@ -33,7 +33,7 @@ def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Modu
         except RuntimeError as error:
             raise UserError(
                 f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "
-                f"{tuple(x.shape[1:])} (channels, height, width): {str(error).splitlines()[0][:160]}; train it on the same data"
+                f"{tuple(x.shape[1:])} (channels, height, width): {first_line(error)[:160]}; train it on the same data"
             ) from error
     share = float(kept.double().mean())
     kind = type(generator).__name__

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals, unknown_costs
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 
 NEEDED = ("factual", "counterfactual", "target")
 
@@ -70,7 +70,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".npz":
             return {name: torch.from_numpy(array) for name, array in _arrays(path).items()}
     except (SafetensorError, OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {str(error).splitlines()[0]}") from error
+        raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {first_line(error)}") from error
     raise UserError(f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}")
 
 

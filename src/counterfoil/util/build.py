@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 
 Node = dict[str, Any]
 Share = Callable[[Node], Any]
@@ -91,4 +91,4 @@ def _check_arguments(target: Callable[..., Any], arguments: list[Any], values: M
 def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).splitlines()[0]
+    return first_line(error)

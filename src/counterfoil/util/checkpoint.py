@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 
 NESTS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("", "net.", "model.", "module.", "net.net.", "classifier.", "model.net.", "_orig_mod.")
@@ -41,7 +41,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     try:
         loaded: Any = load_file(str(path)) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {path} is damaged or not a file of weights: {str(error).splitlines()[0]}") from error
+        raise UserError(f"checkpoint {path} is damaged or not a file of weights: {first_line(error)}") from error
     except Exception as error:
         if "weights" not in str(error).lower() and "pickle" not in type(error).__name__.lower():
             raise
@@ -61,7 +61,7 @@ def load_program(path: Path | str) -> nn.Module | None:
     path = Path(path)
     if path.suffix == ".pt2":
         return _attempt(lambda: _Program(torch.export.load(path).module()), path)
-    if path.suffix in (".pt", ".ts", ".torchscript", ".jit") and _is_script(path):
+    if path.suffix in (".pt", ".pth", ".ts", ".torchscript", ".jit") and _is_script(path):
         return _attempt(lambda: torch.jit.load(str(path), map_location="cpu"), path)
     return None
 
@@ -91,7 +91,7 @@ def _attempt(load: Any, path: Path) -> nn.Module:
     try:
         module: nn.Module = load()
     except Exception as error:
-        raise UserError(f"checkpoint {path} is damaged or of another torch version: {str(error).splitlines()[0]}") from error
+        raise UserError(f"checkpoint {path} is damaged or of another torch version: {first_line(error)}") from error
     return module
 
 
