@@ -1,0 +1,23 @@
+"""Abilities of generative models, and the error of a method that needs another."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.generative.base import Conditional, Decodes, Encodes, require
+from counterfoil.generative.cvae import CVAE
+from counterfoil.generative.vae import VAE
+
+
+def test_our_models_can_what_they_say() -> None:
+    for model in (VAE(1, 16, width=4), CVAE(1, 16, width=4)):
+        require(model, Encodes, Decodes, method="revise")
+    require(CVAE(1, 16, width=4), Conditional, method="revise")
+
+
+@pytest.mark.parametrize(("model", "found"), [(None, "none"), (nn.Linear(2, 2), "Linear")])
+def test_the_error_names_method_ability_model_and_cure(model: nn.Module | None, found: str) -> None:
+    with pytest.raises(UserError, match=rf"revise.*Encodes.*{found}.*generative=vae"):
+        require(model, Encodes, Decodes, method="revise")

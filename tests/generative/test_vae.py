@@ -1,0 +1,118 @@
+"""Variational auto-encoders, with and without a class: their loss by hand, their shapes, their parts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.generative.cvae import CVAE
+from counterfoil.generative.vae import VAE
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.fixture
+def condition() -> Tensor:
+    return nn.functional.one_hot(torch.tensor([0, 1, 2, 0, 1, 2]), 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 128])
+@pytest.mark.parametrize("classes", [0, 4])
+def test_shapes(size: int, channels: int, classes: int) -> None:
+    net = CVAE(channels, size, classes, latent=3, width=4) if classes else VAE(channels, size, latent=3, width=4)
+    condition = torch.eye(4)[:2] if classes else None
+    x = torch.rand(2, channels, size, size)
+    z = net.encode(x, condition)
+    assert z.shape == (2, 3)
+    image = net.decode(z, condition)
+    assert image.shape == x.shape
+    assert image.min() > 0
+    assert image.max() < 1
+
+
+@pytest.mark.parametrize("size", [7, 8, 27, 33])
+def test_sizes_that_cannot_be_halved_are_refused(size: int) -> None:
+    with pytest.raises(UserError, match=rf"{size} px.*data\.size"):
+        VAE(1, size)
+
+
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+def test_loss_by_hand(x: Tensor, beta: float) -> None:
+    """Binary cross-entropy summed over pixels, KL summed over the code, both averaged over images; the code drawn once."""
+    torch.manual_seed(0)
+    net = VAE(1, 16, latent=4, width=4, beta=beta).double().eval()
+    torch.manual_seed(5)
+    terms = net.loss(x)
+    torch.manual_seed(5)
+    mean, log_variance = net.posterior(x)
+    z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    image = net.decode(z)
+    each = (x.flatten(1) * image.flatten(1).log() + (1 - x.flatten(1)) * (1 - image.flatten(1)).log()).tolist()
+    cross_entropy = -sum(map(sum, each)) / 6
+    kl = sum(
+        math.log(1 / math.exp(v / 2)) + (math.exp(v) + m**2) / 2 - 0.5
+        for m, v in zip(mean.flatten().tolist(), log_variance.flatten().tolist(), strict=True)
+    ) / 6
+    assert float(terms["reconstruction"]) == pytest.approx(cross_entropy)
+    assert float(terms["kl"]) == pytest.approx(kl)
+    assert float(terms["loss"]) == pytest.approx(cross_entropy + beta * kl)
+
+
+def test_kl_is_that_of_two_gaussians(x: Tensor) -> None:
+    torch.manual_seed(0)
+    net = VAE(1, 16, latent=4, width=4).double().eval()
+    mean, log_variance = net.posterior(x)
+    posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(torch.zeros_like(mean), 1.0)).sum() / 6
+    torch.testing.assert_close(net.loss(x)["kl"], kl)
+
+
+def test_encode_is_the_mean_and_deterministic(tiny_vae: Any, x: Tensor) -> None:
+    assert torch.equal(tiny_vae.encode(x), tiny_vae.posterior(x)[0])
+    assert torch.equal(tiny_vae.encode(x), tiny_vae.encode(x))
+
+
+def test_log_variance_is_bounded(x: Tensor) -> None:
+    net = VAE(1, 16, latent=4, width=4).double().eval()
+    with torch.no_grad():
+        net.to_code.bias.fill_(1e4)
+    assert net.posterior(x)[1].max() == 10
+    assert net.loss(x)["loss"].isfinite()
+
+
+def test_every_parameter_learns(x: Tensor, condition: Tensor) -> None:
+    for net, given in ((VAE(1, 16, latent=4, width=4), None), (CVAE(1, 16, 3, latent=4, width=4), condition)):
+        net.double().loss(x, given)["loss"].backward()
+        still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+        assert not still
+
+
+def test_the_condition_reaches_code_and_image(x: Tensor, condition: Tensor) -> None:
+    torch.manual_seed(0)
+    net = CVAE(1, 16, 3, latent=4, width=4).double().eval()
+    other = condition.roll(1, 0)
+    assert not torch.allclose(net.encode(x, condition), net.encode(x, other))
+    z = torch.zeros(6, 4, dtype=torch.float64)
+    assert not torch.allclose(net.decode(z, condition), net.decode(z, other))
+    torch.testing.assert_close(net.decode(z, condition)[0], net.decode(z, condition)[3])
+    with pytest.raises(ValueError, match="condition"):
+        net.encode(x)
+
+
+def test_a_plain_vae_ignores_a_condition(tiny_vae: Any, x: Tensor, condition: Tensor) -> None:
+    assert torch.equal(tiny_vae.encode(x, condition), tiny_vae.encode(x))
+
+
+def test_a_batch_is_independent_once_evaluated(tiny_vae: Any, x: Tensor) -> None:
+    z = tiny_vae.encode(x)
+    torch.testing.assert_close(tiny_vae.encode(x[2:3]), z[2:3], rtol=0, atol=1e-12)
+    torch.testing.assert_close(tiny_vae.decode(z[2:3]), tiny_vae.decode(z)[2:3], rtol=0, atol=1e-12)
