@@ -24,6 +24,7 @@ from counterfoil.run import needs
 from counterfoil.run.explaining import explain_all
 from counterfoil.run.folder import claim, same_weights
 from counterfoil.run.models import Models, resolve_device
+from counterfoil.run.options import check_options
 from counterfoil.run.record import command_line, versions, write_json, write_queries, write_text
 from counterfoil.run.store import Store, digest
 from counterfoil.run.stored import read_answers
@@ -52,6 +53,7 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
     """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json."""
     node: dict[str, Any] = plain(config)
     started = time.perf_counter()
+    check_options(node)
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     dtype = _dtype(node["dtype"])
@@ -105,7 +107,7 @@ def _needs_gradients(node: dict[str, Any]) -> bool:
 
     if node["counterfactuals"]:
         return False
-    return any(getattr(locate(e["_target_"], "explainer"), "needs_gradients", True) for e in (node["explainer"] or {}).values())
+    return any(getattr(locate(e["_target_"], "explainer"), "needs_gradients", True) for e in (node.get("explainer") or {}).values())
 
 
 def _queries(node: dict[str, Any], models: Models, classifier: Any) -> QuerySet:
@@ -130,7 +132,7 @@ def _answer(evaluation: Evaluation, run_dir: Path) -> None:
         for name, answers in evaluation.answers.items():
             answers.save(run_dir / "counterfactuals" / name / "batch-00000.safetensors")
         return
-    if not node["explainer"]:
+    if not node.get("explainer"):
         raise UserError("explainer: none chosen; choose one or several, such as explainer=revise or explainer=[wachter,revise] or explainer=all")
     queries.save(run_dir / "questions.csv")
     mask = _mask(node["mask"], models)
@@ -178,7 +180,7 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
 
 def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
     """The metrics chosen; a recipe may stand for several, by name."""
-    built = {name: build(recipe, models.share, f"metric.{name}") for name, recipe in (node["metric"] or {}).items()}
+    built = {name: build(recipe, models.share, f"metric.{name}") for name, recipe in (node.get("metric") or {}).items()}
     return {key: metric for name, made in built.items() for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()}
 
 

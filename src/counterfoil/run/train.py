@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from counterfoil.core.errors import UserError
 from counterfoil.run import needs
 from counterfoil.run.models import Models
+from counterfoil.run.options import check_options
 from counterfoil.run.record import command_line
 from counterfoil.run.store import Store
 from counterfoil.run.training import train_all
@@ -21,6 +22,7 @@ from counterfoil.util.loggers import close
 def train(config: DictConfig, run_dir: Path) -> list[Path]:
     """Train every model that the config names; returns their folders."""
     node: dict[str, Any] = plain(config)
+    check_options(node)
     nodes = needs.for_training(node)
     if not nodes:
         raise UserError("nothing to train: choose a model, such as classifier=cnn or generative=vae, or experiment=demo")

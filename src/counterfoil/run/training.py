@@ -44,9 +44,9 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     work = file.with_suffix(".partial")
     if overwrite:
         shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
     seed_all(node["seed"], node["role"], node["name"])
     module = _module(node, models)
+    work.mkdir(parents=True, exist_ok=True)
     trainer = _trainer(trainer_node, module.epochs, work, logger, _reseeding(node))
     data = module.prepare(models.data)
     last = work / "last.ckpt"

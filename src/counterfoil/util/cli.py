@@ -44,7 +44,8 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
         try:
             task(config)
         except Exception as error:
-            if HydraConfig.get().mode is not None and HydraConfig.get().mode.name == "MULTIRUN":
+            mode = HydraConfig.get().mode
+            if mode is not None and mode.name == "MULTIRUN":
                 raise
             _end(error)
 
@@ -87,7 +88,7 @@ def remove_empty_run_dir() -> None:
     """Hydra makes the run folder before our code can refuse; leave none behind that holds nothing."""
     from hydra.core.hydra_config import HydraConfig
 
-    if HydraConfig.initialized():
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         folder = Path(HydraConfig.get().runtime.output_dir)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
@@ -105,8 +106,17 @@ def _config_error(error: Exception) -> str:
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing and "Available options" in text:
         group, _, name = missing.group(1).rpartition("/")
-        options = [line for line in lines[lines.index(next(x for x in lines if x.startswith("Available"))) + 1 :] if re.fullmatch(r"[\w-]+", line)]
+        start = next(i for i, line in enumerate(lines) if line.startswith("Available"))
+        options = [line for line in lines[start + 1 :] if re.fullmatch(r"[\w-]+", line)]
         return f"{group}={name} does not exist; choose one of: {', '.join(options)}{suggest(name, options)}"
+    absent = re.search(r"Could not load '([^']+)'", text)
+    if absent:
+        group, _, name = absent.group(1).rpartition("/")
+        options = sorted({file.stem for folder in re.findall(r"path=file://(\S+)", text) for file in Path(folder, group).glob("*.yaml")})
+        return f"{group}={name} does not exist; choose one or several of: {', '.join(options)}{suggest(name, options)}"
+    unset = re.search(r"Missing mandatory value: .*full_key: (\S+)", " ".join(lines))
+    if unset:
+        return f"option {unset.group(1)} has no value; set {unset.group(1)}=VALUE"
     key = re.search(r"Key '([^']+)' is not in struct", text) or re.search(r"Could not override '([^']+)'", text)
     if key:
         path = re.search(r"full_key: (\S+)", text)
