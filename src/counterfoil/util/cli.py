@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import os
 import re
@@ -77,8 +78,9 @@ def explain_error(error: BaseException) -> str | None:
     for link in chain:
         if isinstance(link, UserError):
             return str(link)
-        if isinstance(link, OSError) and link.errno == 28:
-            return f"no space left on the disk for {link.filename or 'the run folder'}; free some, or choose another run_dir= or store="
+        if getattr(link, "errno", None) == errno.ENOSPC or "No space left on device" in str(link):
+            file = getattr(link, "filename", None) or "the run folder or the store"
+            return f"no space left on the disk for {file}; free some, or choose another run_dir= or store="
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_error(error)
     return None
