@@ -90,8 +90,8 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
         )
     index, targets = [], []
     for line, row in enumerate(rows, start=2):
-        index.append(_row_index(row["index"], len(data.test), f"queries={path}, line {line}"))
-        targets.append(_class(row["target"], class_names, f"queries={path}, line {line}"))
+        index.append(_row_index(row["index"] or "", len(data.test), f"queries={path}, line {line}"))
+        targets.append(_class(row["target"] or "", class_names, f"queries={path}, line {line}"))
     unique = list(dict.fromkeys(index))
     place = {image: i for i, image in enumerate(unique)}
     return QuerySet(data.test.images[torch.tensor(unique)], tuple(unique), torch.tensor([place[i] for i in index]), torch.tensor(targets))
@@ -154,12 +154,12 @@ def _number(target: str) -> str | int:
 def _class(value: str, names: Sequence[str], where: str) -> int:
     if value in names:
         return list(names).index(value)
-    if value.isdigit() and int(value) < len(names):
+    if value.isdecimal() and int(value) < len(names):
         return int(value)
     raise UserError(f"{where}: target {value!r} is not a class; choose one of: {', '.join(names)}")
 
 
 def _row_index(value: str, rows: int, where: str) -> int:
-    if not value.strip().isdigit() or int(value) >= rows:
+    if not value.strip().isdecimal() or int(value) >= rows:
         raise UserError(f"{where}: index {value!r} is not a row of the test split, expected 0..{rows - 1}")
     return int(value)
