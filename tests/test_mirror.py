@@ -1,0 +1,357 @@
+"""The house's order, kept by a test: code, configs, tests and the README's tables mirror each other.
+
+A new method is one .py and one .yaml (and a row in the README): nothing here lists methods.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.data.base import Images
+from counterfoil.explainer.base import Explainer
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.run.models import Models
+from counterfoil.run.store import Store
+from counterfoil.run.training import _module
+from counterfoil.util.build import build, locate, model_nodes, plain
+
+ROOT = Path(__file__).parents[1]
+SOURCE, CONF, TESTS = ROOT / "src" / "counterfoil", ROOT / "conf", ROOT / "tests"
+README = (ROOT / "README.md").read_text()
+COVERED = {
+    "core/errors.py": "util/test_checkpoint.py",
+    "data/queries.py": "data/test_queries.py",
+    "explainer/base.py": "explainer/test_properties.py",
+    "explainer/optimised.py": "explainer/test_properties.py",
+    "explainer/gate.py": "explainer/test_aip.py",
+    "explainer/latent_shift.py": "explainer/test_latent.py",
+    "explainer/revise.py": "explainer/test_latent.py",
+    "explainer/random_attributes.py": "explainer/test_properties.py",
+    "generative/cvae.py": "generative/test_vae.py",
+    "classifier/cnn.py": "classifier/test_networks.py",
+    "classifier/resnet.py": "classifier/test_networks.py",
+    "search/candidate.py": "search/test_term.py",
+    "run/explaining.py": "run/test_evaluate.py",
+    "run/models.py": "run/test_train.py",
+    "run/needs.py": "run/test_train.py",
+    "run/options.py": "run/test_cli.py",
+    "run/record.py": "run/test_evaluate.py",
+    "run/store.py": "run/test_train.py",
+    "run/training.py": "run/test_train.py",
+    "util/cli.py": "run/test_cli.py",
+    "util/loggers.py": "util/test_small.py",
+    "util/pictures.py": "util/test_small.py",
+    "util/seed.py": "util/test_small.py",
+    "util/training.py": "classifier/test_training.py",
+    **{f"metric/{name}.py": "metric/test_compatibility.py" for name in ("attributes", "closeness", "consistency", "identity", "presence")},
+}
+"""Files whose tests stand in another file than the one of their own name."""
+
+
+def target_of(path: Path) -> str:
+    return str(yaml.safe_load(path.read_text())["_target_"])
+
+
+def written_in(path: Path) -> dict[str, type]:
+    """The public classes that a source file defines."""
+    module = importlib.import_module(".".join(("counterfoil", *path.relative_to(SOURCE).with_suffix("").parts)))
+    own = {name: value for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__}
+    return {name: value for name, value in own.items() if not name.startswith("_")}
+
+
+def methods() -> Iterator[tuple[Path, type]]:
+    """Every file of a method with its class."""
+    for path in sorted((SOURCE / "explainer").glob("*.py")):
+        for cls in written_in(path).values():
+            if issubclass(cls, Explainer) and cls not in (Explainer, OptimisedExplainer):
+                yield path, cls
+
+
+each_method = pytest.mark.parametrize(("path", "cls"), list(methods()), ids=lambda value: getattr(value, "__name__", ""))
+
+
+@each_method
+def test_every_method_has_a_yaml_of_its_name(path: Path, cls: type) -> None:
+    config = CONF / "explainer" / f"{path.stem}.yaml"
+    assert config.is_file(), f"{path.name} has no conf/explainer/{path.stem}.yaml, so that explainer={path.stem} does not exist"
+    assert target_of(config) == f"{cls.__module__}.{cls.__name__}"
+
+
+@pytest.mark.parametrize("group", ["explainer", "metric"])
+def test_every_yaml_is_placed_and_points_into_its_package(group: str) -> None:
+    for path in sorted((CONF / group).glob("*.yaml")):
+        assert path.read_text().startswith(f"# @package {group}.{path.stem}\n"), f"{path} must start with: # @package {group}.{path.stem}"
+        assert target_of(path).startswith(f"counterfoil.{group}."), path
+        assert locate(target_of(path), str(path)), path
+
+
+@each_method
+def test_every_option_of_a_method_is_in_its_yaml_or_has_a_default(path: Path, cls: type) -> None:
+    given = yaml.safe_load((CONF / "explainer" / f"{path.stem}.yaml").read_text())
+    parameters = inspect.signature(cls).parameters
+    unknown = set(given) - {"_target_", "defaults", "generator", *parameters}
+    assert not unknown, f"conf/explainer/{path.stem}.yaml sets {unknown}, which {cls.__name__} does not take"
+    assert given["confidence"] == "${confidence}"
+    assert given["count"] == "${count}"
+
+
+@each_method
+def test_every_method_stands_in_the_readme(path: Path, cls: type) -> None:
+    row = f"| `{path.stem}` |"
+    assert row in README, f"README.md: the table of methods has no row {row} paper | needs | departures |"
+
+
+def test_the_readme_names_no_method_or_metric_that_does_not_exist() -> None:
+    """Rows of the two tables with one name, or several in the metrics' table, in their first column."""
+    known = {path.stem for group in ("explainer", "metric") for path in (CONF / group).glob("*.yaml")}
+    for header in ("| method |", "| name |"):
+        assert header in README, f"README.md: no table that starts with {header}"
+        for line in README.split(header, 1)[1].split("\n\n", 1)[0].splitlines()[2:]:
+            for name in re.findall(r"`(\w+)`", line.split("|")[1]):
+                assert name in known, f"README.md names {name}, which has no yaml"
+
+
+def test_every_default_metric_stands_in_the_readme() -> None:
+    table = README.split("| name |", 1)[1].split("\n\n", 1)[0]
+    for name in default_metrics():
+        assert f"`{name}`" in table, f"README.md: the table of metrics lacks {name}"
+
+
+@each_method
+def test_every_method_states_formula_or_sketch_and_source(path: Path, cls: type) -> None:
+    text = inspect.getdoc(cls) or ""
+    assert "Source" in text or "Reference" in text, f"{cls.__name__} names no source"
+    if "count" in inspect.signature(cls).parameters:
+        assert "Args:" in text
+
+
+def test_a_recipe_is_a_constructor_and_nothing_else() -> None:
+    recipes = [cls for _, cls in methods() if issubclass(cls, OptimisedExplainer)]
+    assert len(recipes) >= 2
+    for cls in recipes:
+        written = {name for name in vars(cls) if name == "__init__" or not name.startswith(("__", "_abc_"))}
+        assert written == {"__init__"}, f"{cls.__name__} writes {written}; a recipe writes __init__ alone"
+
+
+def test_inheritance_is_two_deep_at_most() -> None:
+    """Public classes; what a file factors out under a name of its own does not count."""
+    for path in sorted(SOURCE.glob("*/*.py")):
+        for cls in written_in(path).values():
+            bases = [base for base in cls.__mro__[1:] if base.__module__.startswith("counterfoil")]
+            named = [base.__name__ for base in bases if not base.__name__.startswith("_")]
+            assert len(named) <= 2, f"{cls.__name__} inherits from {named}"
+
+
+def test_nothing_but_the_base_decides_what_an_answer_is_worth() -> None:
+    assert all("forward" not in vars(cls) for _, cls in methods())
+
+
+def test_every_file_has_a_test() -> None:
+    missing = []
+    for path in sorted(SOURCE.glob("*/*.py")):
+        name = path.relative_to(SOURCE).as_posix()
+        public = any(not getattr(node, "name", "_").startswith("_") for node in ast.parse(path.read_text()).body)
+        own = TESTS / path.parent.name / f"test_{path.stem}.py"
+        if public and not own.is_file() and not (TESTS / COVERED.get(name, "none")).is_file():
+            missing.append(name)
+    assert not missing, f"no tests/<folder>/test_<file>.py for {missing}; write it, or name the test that covers it in COVERED"
+
+
+def test_the_list_of_exceptions_is_true() -> None:
+    for name in COVERED:
+        assert (SOURCE / name).is_file(), f"COVERED names {name}, which is gone"
+
+
+def default_metrics() -> list[str]:
+    defaults = yaml.safe_load((CONF / "evaluate.yaml").read_text())["defaults"]
+    return list(next(entry["metric"] for entry in defaults if "metric" in entry))
+
+
+def test_every_metric_is_measured_by_default_or_used_or_said_to_be_optional() -> None:
+    experiments = " ".join(path.read_text() for path in (CONF / "experiment").glob("*.yaml"))
+    default = default_metrics()
+    for path in (CONF / "metric").glob("*.yaml"):
+        said = re.search(r"^# .*\b(optional|needs)\b", path.read_text(), re.I | re.M)
+        used = re.search(rf"override /metric: \[[^\]]*\b{path.stem}\b", experiments)
+        assert path.stem in default or used or said, f"metric {path.stem} is in no list; say in its yaml what it needs"
+    assert {path.stem for path in (CONF / "metric").glob("*.yaml")} >= set(default)
+
+
+def test_files_and_groups_mirror_each_other() -> None:
+    for group in ("data", "classifier", "generative", "explainer", "metric"):
+        for path in (CONF / group).glob("*.yaml"):
+            targets = re.findall(r"_target_: (counterfoil\.\w+)\.", path.read_text())
+            assert f"counterfoil.{group}" in targets or path.stem == "custom", path
+
+
+# every yaml of every group, composed with the scripts' own configs and built
+
+
+class Untrained(Models):
+    """Networks as they are before training, on small drawn pictures with two attributes."""
+
+    def load(self, node: dict[str, Any]) -> nn.Module:
+        torch.manual_seed(0)
+        net = self.network(node)
+        return self._classifier(net, node) if node["role"] == "classifier" else net.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def models(toy: Any, tmp_path: Path) -> Untrained:
+    made = Untrained(Store(tmp_path), {"_target_": "counterfoil.data.digits.Digits"})
+    splits = toy._splits
+    for name in ("train", "val", "test"):
+        part = getattr(splits, name)
+        drawn = torch.randint(0, 2, (len(part), 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+        object.__setattr__(splits, name, Images(part.images, part.labels, drawn))
+    object.__setattr__(splits, "attribute_names", ("Smiling", "Eyeglasses"))
+    toy.attribute = "Smiling"
+    made.data = toy
+    return made
+
+
+def names_in(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def needed(group: str, name: str) -> list[str]:
+    """What the yaml's own comment says it needs, as overrides."""
+    return re.findall(r"[Nn]eeds.*?\b(explainer=\w+)", (CONF / group / f"{name}.yaml").read_text())
+
+
+Compose = Callable[..., tuple[Any, Mapping[str, str]]]
+
+
+@pytest.mark.parametrize("name", names_in("explainer"))
+def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) -> None:
+    node = plain(compose("evaluate", f"explainer=[{name}]", "attribute=Smiling", "confidence=0.7", "count=2")[0])
+    assert list(node["explainer"]) == [name]
+    explainer = build(node["explainer"][name], models.share, name, classifier=models.share(node["classifier"]))
+    assert isinstance(explainer, Explainer)
+    assert (explainer.confidence, explainer.count) == (0.7, 2)
+
+
+@pytest.mark.parametrize("name", names_in("metric"))
+def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> None:
+    """With what its yaml says it needs; and where it refuses, with what its message says cures that."""
+    decision = ("judge.decision._target_=counterfoil.core.decision.Attribute", "+judge.decision.name=Smiling")
+    given = ["attribute=Smiling", "judge.training.multilabel=true", *decision, *(needed("metric", name) or ["explainer=[]"])]
+
+    def built(*overrides: str) -> Any:
+        node = plain(compose("evaluate", f"metric=[{name}]", *given, *overrides)[0])
+        return build(node["metric"][name], models.share, f"metric.{name}")
+
+    try:
+        metric = built()
+    except UserError as error:
+        metric = built(*re.findall(r"\bset (\w+=\w+)", str(error)))
+    for made in metric.values() if isinstance(metric, Mapping) else [metric]:
+        assert hasattr(made, "compute")
+        assert made.higher_is_better in (True, False, None)
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate"])
+@pytest.mark.parametrize("group", ["classifier", "classifier@judge"])
+@pytest.mark.parametrize("name", names_in("classifier"))
+def test_every_classifier_builds(compose: Compose, models: Untrained, script: str, group: str, name: str) -> None:
+    key = group.split("@")[-1]
+    own = [f"{key}.net._target_=counterfoil.classifier.cnn.CNN"] if name == "custom" else []
+    node = plain(compose(script, f"{group}={name}", *own)[0][key])
+    assert node["role"] == "classifier"
+    assert node["name"] == name
+    classifier = models.share(node)
+    assert classifier(models.data.test[range(2)].x).shape == (2, 3)
+    assert _module(node, models).epochs == node["training"]["epochs"]
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate"])
+@pytest.mark.parametrize("name", names_in("generative"))
+def test_every_generative_model_builds(compose: Compose, models: Untrained, script: str, name: str) -> None:
+    config = compose(script, f"generative={name}", "classifier=cnn")[0]
+    node = plain(config)["generative"]
+    assert node["role"] in ("generative", "autoencoder")
+    assert isinstance(models.share(node), nn.Module)
+    assert _module(node, models).epochs == node["training"]["epochs"]
+
+
+@pytest.mark.parametrize("name", names_in("data"))
+def test_every_data_set_builds(compose: Compose, name: str) -> None:
+    node = plain(compose("evaluate", f"data={name}")[0]["data"])
+    assert node.pop("role") == "data"
+    data = build(node, where="data")
+    assert data.name == node["name"] == name
+
+
+@pytest.mark.parametrize("name", names_in("trainer"))
+def test_every_trainer_builds(compose: Compose, tmp_path: Path, name: str) -> None:
+    node = plain(compose("train", f"trainer={name}")[0]["trainer"])
+    given = {key: value for key, value in node.items() if value is not None}
+    assert build(given, where="trainer", max_epochs=1, logger=False, default_root_dir=str(tmp_path)).max_epochs == 1
+
+
+@pytest.mark.parametrize("name", names_in("logger"))
+def test_every_logger_builds(compose: Compose, tmp_path: Path, name: str) -> None:
+    node = plain(compose("train", f"logger={name}")[0]["logger"])
+    if name == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
+        with pytest.raises(UserError, match="pip install"):
+            build(node, where="logger", save_dir=str(tmp_path))
+        return
+    logger = build(node, where="logger", save_dir=str(tmp_path))
+    assert logger is False or hasattr(logger, "log_metrics")
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from targets(child, f"{path}.{key}")
+    if isinstance(node, Mapping) and "_target_" in node:
+        yield path, dict(node)
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate"])
+@pytest.mark.parametrize("name", names_in("experiment"))
+def test_every_experiment_composes_for_both_scripts(compose: Compose, script: str, name: str) -> None:
+    """All values resolve, all classes exist and take the arguments they are given."""
+    open_values = re.findall(r"(\w+): \{(\w+): \"\?\?\?\"", (CONF / "experiment" / f"{name}.yaml").read_text())
+    config, _ = compose(script, f"experiment={name}", *(f"{key}.{option}=given" for key, option in open_values))
+    node = plain(config)
+    models = list(model_nodes(node))
+    assert models
+    for path, part in targets(node):
+        found = locate(part["_target_"], path)
+        if part.get("_partial_"):
+            continue
+        parameters = inspect.signature(found).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            unknown = set(part) - set(parameters) - {"_target_", "role", "_args_", "_convert_"}
+            assert not unknown, f"experiment {name}: {path} gives {part['_target_']} {unknown}"
+
+
+def test_both_scripts_share_what_makes_a_model(compose: Compose) -> None:
+    """The same choices name the same models, whichever script composes them."""
+    chosen = ("classifier=cnn", "classifier@judge=resnet", "generative=cvae", "generative@autoencoder=autoencoder", "seed=3")
+    train, evaluate = (plain(compose(script, *chosen, "explainer=[revise]")[0]) for script in ("train", "evaluate"))
+    for key in ("data", "classifier", "judge", "generative", "autoencoder"):
+        assert train[key] == evaluate[key]
+    assert train["judge"]["seed"] != train["classifier"]["seed"]
+    assert evaluate["explainer"]["revise"]["generator"] == evaluate["generative"]
+
+
+def test_all_is_every_method_but_the_empty_recipe() -> None:
+    from counterfoil.util.cli import expand_all
+
+    (expanded,) = expand_all(["explainer=all"], CONF)
+    assert set(expanded.removeprefix("explainer=[").removesuffix("]").split(",")) == {path.stem for path, _ in methods()}
