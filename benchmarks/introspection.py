@@ -110,8 +110,8 @@ def main(overrides: list[str]) -> None:
     found = {}
     for case, (own, causes) in CASES.items():
         run = folder / case
-        command = [sys.executable, str(ROOT / "evaluate.py"), "experiment=introspection", "train_missing=true", "overwrite=true", "logger=none"]
-        subprocess.run([*command, f"run_dir={run}", *overrides, *own, *given], check=True)
+        command = [sys.executable, str(ROOT / "evaluate.py"), "experiment=introspection", "train_missing=true", "overwrite=true"]
+        subprocess.run([*command, "logger=none", f"run_dir={run}", *overrides, *own, *given], check=True)
         found[case] = report(case, causes, run, effects([*overrides, *own]))
     write_json(folder / "introspection.json", found)
 

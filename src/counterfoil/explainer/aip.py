@@ -43,7 +43,7 @@ class AIP(OptimisedExplainer):
         generator: nn.Module | None,
         *,
         mu: float = 0.5,
-        gamma: float = 0.1,
+        gamma: float = 0.05,
         alpha: float = 0.05,
         beta: float = 0.99,
         n_max: int = 200,

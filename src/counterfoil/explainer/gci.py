@@ -59,7 +59,7 @@ class GCI(OptimisedExplainer):
         rounds: int = 5,
         steps: int = 200,
         lr: float = 0.05,
-        sparsity: float = 0.0,
+        sparsity: float = 0.02,
         overshoot: float = 0.5,
         patience: int | None = 20,
         gate: float = 0.0,

@@ -50,8 +50,8 @@ class Models:
         if node.get("checkpoint") and "_target_" not in node["net"]:
             raise UserError(f"{where}._target_ is not set and {node['checkpoint']} is no TorchScript or torch.export file; name the network's class")
         given = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node), "class_names": self.data.class_names, "attributes": offered(self.data)}
-        target = node["net"]["_target_"]
-        network: nn.Module = build(node["net"], self.share, where, **accepted(target, given, where))
+        recipe = {key: value for key, value in node["net"].items() if value is not None or key not in given}
+        network: nn.Module = build(recipe, self.share, where, **accepted(recipe["_target_"], given, where))
         return network
 
     def load(self, node: Node) -> nn.Module:
