@@ -1,0 +1,92 @@
+"""A researcher's own network, its weights and her folder of images, through both scripts by overrides alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+NET = """
+from torch import nn
+
+
+class BirdNet(nn.Module):
+    def __init__(self, hidden, channels, size, classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, hidden), nn.LeakyReLU(0.3))
+        self.head = nn.Linear(hidden, classes)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+"""
+
+
+def birds(root: Path) -> None:
+    """Colour images 24 px wide and 20 high of three kinds, told apart by their colour."""
+    draw = np.random.default_rng(0)
+    for k, kind in enumerate(("finch", "gull", "owl")):
+        (root / kind).mkdir(parents=True)
+        for i in range(40):
+            pixels = draw.integers(0, 120, (20, 24, 3))
+            pixels[..., k] += 110
+            Image.fromarray(pixels.astype(np.uint8)).save(root / kind / f"{i}.png")
+
+
+def run(environment: dict[str, str], folder: Path, script: str, *overrides: str) -> str:
+    command = [sys.executable, str(ROOT / script), *overrides]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_own_network_weights_and_images_by_overrides_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+    birds(tmp_path / "birds")
+    (tmp_path / "my_package.py").write_text(NET)
+    shared = ["data=folder", "data.root=birds", "data.size=16", "data.batch_size=16", "logger=none", "store=store"]
+    own = ["classifier=custom", "classifier.net._target_=my_package.BirdNet", "+classifier.net.hidden=32"]
+    norm = ["classifier.mean=[0.4,0.4,0.4]", "classifier.std=[0.2,0.25,0.3]"]
+    judge = ["classifier@judge=resnet", "judge.net.width=4", "judge.net.stages=1", "judge.layers=[pool]"]
+    judge += ["judge.training.epochs=4", "judge.training.batch_size=8"]
+    trained = ["classifier.training.epochs=8", "classifier.training.batch_size=8"]
+    run(environment, tmp_path, "train.py", *shared, *own, *norm, *judge, *trained, "run_dir=trained")
+
+    (weights,) = (tmp_path / "store").glob("folder-classifier-custom-*.safetensors")
+    renamed = {f"model.{name}": value for name, value in load_file(str(weights)).items()}
+    torch.save({"state_dict": renamed, "epoch": 3}, tmp_path / "birdnet.ckpt")
+    for file in (tmp_path / "store").glob("folder-classifier-custom-*"):
+        file.unlink()
+    asked = ["explainer=[wachter]", "explainer.wachter.scale=1", "n=6", "metric=[validity,judge_agreement,l1]", "confidence=0.6"]
+    asked += ["classifier.checkpoint=birdnet.ckpt", "classifier.layers=[body]", "target=owl", "run_dir=out"]
+    run(environment, tmp_path, "evaluate.py", *shared, *own, *norm, *judge, *asked)
+
+    summary = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert summary["queries"]["class_names"] == ["finch", "gull", "owl"]
+    assert summary["methods"]["wachter"]["validity"]["value"] > 0.9
+    answers = load_file(str(tmp_path / "out/counterfactuals/wachter/batch-00000.safetensors"))
+    assert answers["factual"].shape == (6, 3, 16, 16)
+    assert answers["target"].tolist() == [2] * 6
+    assert len(list(csv.DictReader((tmp_path / "out/queries.csv").open()))) == 6
+    _graded_by_her_network(tmp_path, answers)
+
+
+def _graded_by_her_network(folder: Path, answers: dict[str, torch.Tensor]) -> None:
+    """Her own class, her own normalisation, by hand."""
+    names: dict[str, type[torch.nn.Module]] = {}
+    exec(NET, names)
+    net = names["BirdNet"](32, 3, 16, 3)
+    saved = torch.load(folder / "birdnet.ckpt", weights_only=True)["state_dict"]
+    net.load_state_dict({name.removeprefix("model."): value for name, value in saved.items()})
+    mean, std = torch.tensor([0.4, 0.4, 0.4]).view(3, 1, 1), torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1)
+    with torch.no_grad():
+        logits = net((answers["counterfactual"] - mean) / std)
+    torch.testing.assert_close(logits, answers["counterfactual_logits"], rtol=1e-4, atol=1e-4)
