@@ -47,9 +47,16 @@ class Models:
     def network(self, node: Node) -> nn.Module:
         """The node's untrained network; arguments named channels, size, classes and attributes come from the data."""
         where = f"{node['role']}.net"
-        if node.get("checkpoint") and "_target_" not in node["net"]:
-            raise UserError(f"{where}._target_ is not set and {node['checkpoint']} is no TorchScript or torch.export file; name the network's class")
-        given = {"channels": self.data.channels, "size": self.data.size, "classes": self._outputs(node), "class_names": self.data.class_names, "attributes": offered(self.data)}
+        if not node["net"].get("_target_"):
+            given_file = f" and {node['checkpoint']} is no TorchScript or torch.export file" if node.get("checkpoint") else ""
+            raise UserError(f"{where}._target_ is not set{given_file}; name the network's class")
+        given = {
+            "channels": self.data.channels,
+            "size": self.data.size,
+            "classes": self._outputs(node),
+            "class_names": self.data.class_names,
+            "attributes": offered(self.data),
+        }
         recipe = {key: value for key, value in node["net"].items() if value is not None or key not in given}
         network: nn.Module = build(recipe, self.share, where, **accepted(recipe["_target_"], given, where))
         return network
