@@ -1,7 +1,7 @@
 import re
 from xml.etree import ElementTree
 
-from counterfoil.report.plot import curve, inline_svg, save_svg, scatter
+from counterfoil.report.plot import curve, curves, inline_svg, save_svg, scatter
 
 
 def test_scatter_leaves_out_methods_without_both_figures(run):
@@ -45,3 +45,12 @@ def test_curve_with_a_gap_and_both_themes(tmp_path):
     assert light != dark
     assert "var(--" not in light + dark
     assert {path.name for path in tmp_path.iterdir()} == {"light.svg", "dark.svg"}
+
+
+def test_panels_share_positions_and_a_legend():
+    share = [{"value": 0.5, "low": 0.4, "high": 0.6}, {"value": 0.9, "low": 0.8, "high": 1.0}]
+    distance = [{"value": 0.01, "low": 0.005, "high": 0.02}, {"value": 0.02, "low": 0.01, "high": 0.03}]
+    figure = curves([0.5, 0.9], {"validity": {"a": share, "b": share}, "l1_valid": {"a": distance, "b": distance}}, "confidence")
+    assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes] == [[[0.5, 50], [0.9, 90]], [[0.5, 0.01], [0.9, 0.02]]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["Validity, %", "L1, valid"]

@@ -50,13 +50,21 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]],
         metric: name whose unit the figures are written in.
     """
     figure, axes = _canvas(xlabel, ylabel)
-    for place, (name, entries) in enumerate(series.items()):
-        middle, low, high = ([_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high"))
-        axes.plot(x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name)
-        axes.fill_between(x, low, high, color=_series(place), alpha=0.15, lw=0)
-    legend = axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    _draw_curves(axes, x, series, metric)
+    _legend(axes)
+    return figure
+
+
+def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], xlabel: str) -> Figure:
+    """Several metrics side by side as in `curve`, metric -> name -> S entries, under one legend."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.0 * len(panels), 3.8), layout="constrained")
+    figure.patch.set_alpha(0)
+    for axes, (metric, series) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        _dress(axes, xlabel, f"{label(metric)}, {unit(metric)}" if unit(metric) else label(metric))
+        _draw_curves(axes, x, series, metric)
+    _legend(figure, handles=figure.axes[0].lines, loc="outside upper center", ncols=SERIES)
     return figure
 
 
@@ -95,6 +103,11 @@ def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
+    _dress(axes, xlabel, ylabel)
+    return figure, axes
+
+
+def _dress(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.patch.set_alpha(0)
     axes.grid(color=_LINE, lw=0.8)
     axes.set_axisbelow(True)
@@ -103,7 +116,19 @@ def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     axes.tick_params(colors=_MUTED, labelsize=9, length=3)
     for name, text in (("x", xlabel), ("y", ylabel)):
         getattr(axes, f"set_{name}label")(text, color=_INK, fontsize=10, parse_math=False)
-    return figure, axes
+
+
+def _draw_curves(axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> None:
+    for place, (name, entries) in enumerate(series.items()):
+        middle, low, high = ([_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high"))
+        axes.plot(x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name)
+        axes.fill_between(x, low, high, color=_series(place), alpha=0.15, lw=0)
+
+
+def _legend(owner: Axes | Figure, **options: Any) -> None:
+    legend = owner.legend(frameon=False, fontsize=9, labelcolor=_INK, **options)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _axis(methods: Methods, metric: str) -> str:
