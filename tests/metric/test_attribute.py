@@ -52,17 +52,17 @@ def test_gate_asks_the_classifier_about_the_reconstruction(cf, parts):
     torch.testing.assert_close(score, torch.tensor([1.0, 1.0, float(kept), NAN]), equal_nan=True)
 
 
-def test_an_entry_for_each_declared_attribute(cf):
-    entries, table = evaluate_metrics(attribute.declared_metrics(cf), cf)
-    assert list(entries) == ["attribute_change/A", "attribute_change/B", "attribute_change/C"]
+def test_an_entry_for_each_declared_attribute(cf, parts):
+    entries, table = evaluate_metrics(attribute.declared_metrics(cf, parts.classifier), cf)
+    assert list(entries) == ["reconstruction_gate", "attribute_change/A", "attribute_change/B", "attribute_change/C"]
     assert entries["attribute_change/A"]["value"] == pytest.approx(0.25)
     assert entries["attribute_change/A"]["n"] == 4
     assert set(table) == set(entries)
 
 
-def test_methods_that_declare_nothing_have_no_value(make):
+def test_methods_that_declare_nothing_have_no_value(make, parts):
     plain = make(3)
-    assert attribute.declared_metrics(plain) == {}
+    assert attribute.declared_metrics(plain, parts.classifier) == {}
     for metric in (attribute.AttributeL1(), attribute.AttributesMoved(), attribute.CausalScore(["A"]), attribute.LatentPerturbation()):
         assert metric.score(plain).isnan().all(), metric.name
 

@@ -24,9 +24,10 @@ def declared(cf: Counterfactuals) -> dict[str, Tensor]:
     return {name.removeprefix(CHANGE): value.nan_to_num() for name, value in cf.extra.items() if name.startswith(CHANGE)}
 
 
-def declared_metrics(cf: Counterfactuals) -> dict[str, SampleMetric]:
-    """A metric for each attribute whose change the answers declare, by the name it is reported as."""
-    return {f"{CHANGE}{name}": AttributeChange(name) for name in declared(cf)}
+def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
+    """What answers call for by what they carry: each attribute's change, and the gate where there are reconstructions."""
+    gate: dict[str, SampleMetric] = {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
+    return gate | {f"{CHANGE}{name}": AttributeChange(name) for name in declared(cf)}
 
 
 class AttributeChange(SampleMetric):

@@ -162,7 +162,7 @@ def _mask(path: str | None, models: Models) -> Tensor | None:
 def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:
     node, models = evaluation.node, evaluation.models
     metrics = _metrics(node, models)
-    told = {name: declared_metrics(cf) for name, cf in evaluation.answers.items()}
+    told = {name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.answers.items()}
     scored = {name: evaluate_metrics({**metrics, **told[name]}, _placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()}
     summary = {
         "methods": {name: entries for name, (entries, _table) in scored.items()},
