@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -19,7 +21,7 @@ class CNN(nn.Module):
     def __init__(self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, dropout: float = 0.1) -> None:
         super().__init__()
         widths = [channels, *(width * 2**i for i in range(stages))]
-        self.blocks = nn.Sequential(*(_stage(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.blocks = nn.Sequential(*(_stage(a, b) for a, b in pairwise(widths)))
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -21,7 +23,7 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         widths = [width, *(width * 2**i for i in range(stages))]
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(widths)))
         self.pool = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(widths[-1], classes)
 

@@ -45,7 +45,8 @@ class ShapeScale:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The scaled measures (B, 3) of images (B, C, H, W) in [0, 1]."""
-        return ((measure(x) - self.low.to(x)) / self.span.to(x).clamp(min=math.ulp(1.0))).clamp(0, 1)
+        scaled: Tensor = (measure(x) - self.low.to(x)) / self.span.to(x).clamp(min=math.ulp(1.0))
+        return scaled.clamp(0, 1)
 
 
 def _moments(ink: Tensor, area: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -55,7 +55,7 @@ class Explainer(nn.Module, ABC):
         super().train(False)
         return self
 
-    @final
+    @final  # type: ignore[misc]
     def forward(self, x: Tensor, target: Target = None, *, mask: Tensor | None = None) -> Counterfactuals:
         """Ask for counterfactuals and have the classifier grade exactly the images returned.
 

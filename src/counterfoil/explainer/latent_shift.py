@@ -109,7 +109,8 @@ class _Line:
 
     def at(self, shift: Tensor, rows: Tensor | None = None) -> Tensor:
         origin, direction = (self.origin, self.direction) if rows is None else (self.origin[rows], self.direction[rows])
-        return origin + shift.view(-1, *[1] * (origin.ndim - 1)) * direction
+        point: Tensor = origin + shift.view(-1, *[1] * (origin.ndim - 1)) * direction
+        return point
 
     def decode(self, shift: Tensor, rows: Tensor | None = None) -> Tensor:
         query = self.query if rows is None else self.query[rows]

@@ -178,4 +178,5 @@ def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (
         moved[:, column, column] = 1.0
     conditions = torch.cat((a[:, None], moved), dim=1)
     code = net.encode(x).repeat_interleave(conditions.shape[1], dim=0)
-    return net.decode(code, conditions.flatten(0, 1)).unflatten(0, (len(x), -1))
+    images: Tensor = net.decode(code, conditions.flatten(0, 1))
+    return torch.unflatten(images, 0, (len(x), -1))

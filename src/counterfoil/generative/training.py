@@ -50,7 +50,8 @@ class GenerativeTraining(Training):
 
     def _show(self, batch: Batch) -> None:
         x, condition = batch.x[: self.pictures], self._condition(batch.y[: self.pictures])
-        z = torch.randn(len(x), self.net.latent, generator=torch.Generator().manual_seed(0))  # type: ignore[call-overload]
+        latent: int = self.net.latent  # type: ignore[assignment]
+        z = torch.randn(len(x), latent, generator=torch.Generator().manual_seed(0))
         samples = self.net.decode(z.to(x), condition)  # type: ignore[operator]
         rows = torch.stack((x, self._reconstruct(x, condition), samples)).flatten(0, 1)
         log_grid(self, f"{self.name}/images, reconstructions, samples", rows, columns=len(x))

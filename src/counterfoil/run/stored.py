@@ -54,7 +54,7 @@ def _read_file(path: Path) -> Counterfactuals:
     target = _whole_numbers(tensors["target"], "target", path)
     if factual.shape != counterfactual.shape or len(target) != len(factual):
         raise UserError(f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}")
-    costs = {name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()}
+    costs: dict[str, Any] = {name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()}
     query = _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
     for name, column in {**costs, "query": query}.items():
         if column.shape != target.shape:
@@ -82,7 +82,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _whole_numbers(values: Tensor, name: str, path: Path) -> Tensor:
     whole = values.flatten()
-    if whole.is_floating_point() and not torch.equal(whole, whole.round()) or name == "query" and bool((whole < 0).any()):
+    if (whole.is_floating_point() and not torch.equal(whole, whole.round())) or (name == "query" and bool((whole < 0).any())):
         raise UserError(f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, expected whole numbers from 0")
     return whole.long()
 
