@@ -1,0 +1,101 @@
+"""What a config's model nodes become: networks sized by the data, files alone, one object an address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from counterfoil.classifier.cnn import CNN
+from counterfoil.core.errors import UserError
+from counterfoil.run.models import Models, resolve_device
+from counterfoil.run.store import Store
+from counterfoil.util.build import plain
+
+
+def of(bench: Any, *overrides: str) -> tuple[Models, dict[str, Any]]:
+    """The models and the plain config of an evaluation on small models."""
+    node = plain(bench.compose("evaluate", *bench.models, f"store={bench.store}", *overrides)[0])
+    return Models(Store(Path(node["store"])), node["data"]), node
+
+
+def test_networks_take_sizes_from_the_data(bench: Any) -> None:
+    models, node = of(bench)
+    net = models.network(node["classifier"])
+    assert net(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    assert sum(1 for _ in models.network(node["autoencoder"]).children()) == 1
+    assert len(models.network(node["autoencoder"]).experts) == 11
+
+
+def test_vae_has_no_condition_and_cvae_one_a_class(bench: Any) -> None:
+    """The data offer `classes` to every network; an unconditional model must not take them."""
+    models, node = of(bench)
+    assert models.network(node["generative"]).classes == 0
+    models, node = of(bench, "generative=cvae")
+    assert models.network(node["generative"]).classes == 10
+    x, condition = torch.rand(2, 1, 28, 28), torch.eye(10)[:2]
+    cvae = models.network(node["generative"]).eval()
+    assert cvae.decode(cvae.encode(x, condition), condition).shape == x.shape
+    with pytest.raises(ValueError, match="condition"):
+        cvae.encode(x)
+
+
+def test_one_object_an_address(bench: Any) -> None:
+    models, node = of(bench)
+    assert models.share(node["classifier"]) is models.share(dict(node["classifier"]))
+    assert models.share(node["judge"]) is not models.share(node["classifier"])
+    assert models.share(node["data"]) is models.data
+
+
+def test_loaded_networks_are_frozen_and_placed(bench: Any) -> None:
+    node = of(bench)[1]
+    models = Models(Store(bench.store), node["data"], dtype=torch.float64)
+    for key in ("classifier", "generative", "autoencoder"):
+        net = models.share(node[key])
+        assert not any(p.requires_grad for p in net.parameters())
+        assert not any(module.training for module in net.modules())
+        assert {p.dtype for p in net.parameters()} == {torch.float64}
+
+
+def _script(net: nn.Module, path: Path) -> None:
+    torch.jit.script(net).save(str(path))
+
+
+def _export(net: nn.Module, path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    torch.export.save(torch.export.export(net, (torch.rand(3, 1, 28, 28),), dynamic_shapes={"x": {0: batch}}), path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize(("save", "name"), [(_script, "net.pt"), (_export, "net.pt2")])
+def test_program_alone_is_explained_without_naming_a_class(bench: Any, tmp_path: Path, save: Any, name: str) -> None:
+    """And is graded as the network it was made of."""
+    torch.manual_seed(0)
+    net = CNN(1, 10, width=4, stages=2).eval()
+    save(net, tmp_path / name)
+    given = ("classifier=custom", f"classifier.checkpoint={tmp_path / name}", "explainer=[wachter]", "metric=[validity,judge_agreement]")
+    small = type(bench)(bench.store, tuple(part for part in bench.models if not part.startswith("classifier.")))
+    summary = small.evaluate(tmp_path / "run", *given, "n=4", "confidence=0.2")
+    from counterfoil.core.counterfactuals import Counterfactuals
+
+    cf = Counterfactuals.load(tmp_path / "run/counterfactuals/wachter/batch-00000.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(cf.counterfactual_logits, net(cf.counterfactual), rtol=1e-4, atol=1e-5)
+    assert summary["queries"]["classifier"] == "custom"
+
+
+def test_weights_alone_need_their_class(bench: Any, tmp_path: Path) -> None:
+    torch.save(CNN(1, 10).state_dict(), tmp_path / "net.pt")
+    small = type(bench)(bench.store, tuple(part for part in bench.models if not part.startswith("classifier.")))
+    with pytest.raises(UserError, match=r"classifier\.net\._target_ is not set.*name the network's class"):
+        small.evaluate(tmp_path / "run", "classifier=custom", f"classifier.checkpoint={tmp_path / 'net.pt'}")
+
+
+def test_devices_by_name() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(UserError, match="device=abacus is not a device"):
+        resolve_device("abacus")
