@@ -38,7 +38,7 @@ def test_reconstructions_get_better_and_pictures_are_logged(toy: Any, tmp_path: 
     module = GenerativeTraining(net, pictures=4, lr=5e-3, epochs=12, name="vae")
     x = toy.train[range(30)]
     condition = torch.nn.functional.one_hot(x.y, 3).float() if conditional else None
-    before = float((net.eval().decode(net.encode(x.x, condition), condition) - x.x).abs().mean())
+    before = (net.eval().decode(net.encode(x.x, condition), condition) - x.x).abs().mean().item()
     net.train()
     measured = fitted(module, toy, 12, CSVLogger(str(tmp_path), name="csv", version=""))
     assert set(measured) == {f"vae/test/{key}" for key in ("loss", "reconstruction", "kl", "l1")}
@@ -51,7 +51,7 @@ def test_reconstructions_get_better_and_pictures_are_logged(toy: Any, tmp_path: 
 def test_class_autoencoders_train(toy: Any) -> None:
     pl.seed_everything(0, verbose=False)
     net = ClassAutoencoders(1, 16, classes=3, latent=4, width=4)
-    before = float(net.eval().loss(*toy.test[range(30)][:2])["loss"])
+    before = net.eval().loss(*toy.test[range(30)][:2])["loss"].item()
     net.train()
     measured = fitted(AutoencoderTraining(net, lr=5e-3, epochs=8, name="ae"), toy, 8)
     assert measured["ae/test/loss"] < 0.7 * before

@@ -62,9 +62,9 @@ def test_loss_by_hand(x: Tensor, beta: float) -> None:
         math.log(1 / math.exp(v / 2)) + (math.exp(v) + m**2) / 2 - 0.5
         for m, v in zip(mean.flatten().tolist(), log_variance.flatten().tolist(), strict=True)
     ) / 6
-    assert float(terms["reconstruction"]) == pytest.approx(cross_entropy)
-    assert float(terms["kl"]) == pytest.approx(kl)
-    assert float(terms["loss"]) == pytest.approx(cross_entropy + beta * kl)
+    assert terms["reconstruction"].item() == pytest.approx(cross_entropy)
+    assert terms["kl"].item() == pytest.approx(kl)
+    assert terms["loss"].item() == pytest.approx(cross_entropy + beta * kl)
 
 
 def test_kl_is_that_of_two_gaussians(x: Tensor) -> None:

@@ -125,6 +125,7 @@ class Mischief:
         return Path.touch, (Path("ran-code"),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("by", ["torch", "pickle"])
 def test_code_in_a_file_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     monkeypatch.chdir(tmp_path)

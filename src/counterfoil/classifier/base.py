@@ -86,7 +86,7 @@ class Classifier(nn.Module):
     def _normalised(self, x: Tensor) -> Tensor:
         for name, value in (("mean", self.mean), ("std", self.std)):
             if len(value) not in (1, x.shape[1]):  # a longer one would broadcast, and make a colour image of a grey one
-                raise UserError(f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one number or one each")
+                raise UserError(f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one or one each")
         return (x - self.mean) / self.std
 
 

@@ -101,7 +101,7 @@ class Counterfactuals:
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
-        """Join batches in order; a part without `path` or an extra, as nothing was searched in it, gets its factuals and NaN (or -1) there."""
+        """Join batches in order; a part in which nothing was searched gets its factuals for `path`, and NaN (or -1) for an extra."""
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
         return _assemble({name: torch.cat([_column(table, name, value) for table in tables]) for name, value in like.items()})

@@ -46,7 +46,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         if "weights" not in str(error).lower() and "pickle" not in type(error).__name__.lower():
             raise
         raise UserError(
-            f"checkpoint {path} holds more than tensors and is not unpickled; save it with torch.save(model.state_dict(), ...) or as safetensors"
+            f"checkpoint {path} holds more than tensors and is not unpickled; save model.state_dict() with torch.save, or safetensors"
         ) from error
     for nest in NESTS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(nest), Mapping):
