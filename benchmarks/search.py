@@ -8,6 +8,7 @@ on the shipped digits, trained once into models/.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -37,7 +38,7 @@ def bare_revise(classifier: nn.Module, vae: Any, x: Tensor, target: Tensor, step
 
 
 def bare_wachter(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, steps: int) -> Tensor:
-    """The floor under `wachter` at its defaults."""
+    """The floor under `wachter` at its defaults, without its clamp to [0, 1]."""
     return _bare(classifier, x.clone(), lambda variable: variable, x, target, steps, weight=20.0, lr=0.02)
 
 
@@ -72,6 +73,7 @@ def against_floor(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tens
             times = interleave({"ours": partial(explainer, x[:n], target[:n]), "floor": floor}, repeats, _wait(args.device))
             seconds = {key: value.per(n) for key, value in times.items()}
             rows.append({"method": name, "queries": n, "repeats": repeats, **seconds, "ratio": ratios(times["ours"], times["floor"])})
+            print(f"{name}, {n} queries: ratio {rows[-1]['ratio']['median']:.3f}", file=sys.stderr)
     return rows
 
 
@@ -87,6 +89,7 @@ def leaving_out(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor
         repeats = max(1, args.repeats // 2)
         times = interleave(cases, repeats, _wait(args.device), warm=False)
         rows.append({"method": name, "queries": n, "repeats": repeats, **_counts(left), **_gain(times, n)})
+        print(f"{name}, leaving out: gain {rows[-1]['gain']['median']:.2f}", file=sys.stderr)
     return rows
 
 
