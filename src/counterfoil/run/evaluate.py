@@ -117,7 +117,16 @@ def _queries(node: dict[str, Any], models: Models, classifier: Any) -> QuerySet:
         if path.is_dir():
             return from_folder(path, models.data, classifier, str(node["target"]))
         return from_csv(path, models.data, classifier.class_names)
-    key = digest([models.data.identity, models.fingerprint(node["classifier"]), node["seed"], node["n"], node["target"], node["classifier"]["decision"]])
+    key = digest(
+        [
+            models.data.identity,
+            models.fingerprint(node["classifier"]),
+            node["seed"],
+            node["n"],
+            node["target"],
+            node["classifier"]["decision"],
+        ]
+    )
     frozen = models.store.root / "queries" / f"{models.data.name}-{key}.csv"
     if not frozen.is_file():
         sample(models.data, classifier, node["n"], node["seed"], str(node["target"])).save(frozen)
@@ -133,10 +142,15 @@ def _answer(evaluation: Evaluation, run_dir: Path) -> None:
             answers.save(run_dir / "counterfactuals" / name / "batch-00000.safetensors")
         return
     if not node.get("explainer"):
-        raise UserError("explainer: none chosen; choose one or several, such as explainer=revise or explainer=[wachter,revise] or explainer=all")
+        raise UserError(
+            "explainer: none chosen; choose one or several, such as explainer=revise or explainer=[wachter,revise] or explainer=all"
+        )
     queries.save(run_dir / "questions.csv")
     mask = _mask(node["mask"], models)
-    explainers = {name: build(recipe, models.share, f"explainer.{name}", classifier=evaluation.classifier) for name, recipe in node["explainer"].items()}
+    explainers = {
+        name: build(recipe, models.share, f"explainer.{name}", classifier=evaluation.classifier)
+        for name, recipe in node["explainer"].items()
+    }
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         folder = run_dir / "counterfactuals" / name
@@ -163,7 +177,9 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     node, models = evaluation.node, evaluation.models
     metrics = _metrics(node, models)
     told = {name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.answers.items()}
-    scored = {name: evaluate_metrics({**metrics, **told[name]}, _placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()}
+    scored = {
+        name: evaluate_metrics({**metrics, **told[name]}, _placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()
+    }
     summary = {
         "methods": {name: entries for name, (entries, _table) in scored.items()},
         "queries": _about_queries(evaluation, seconds),
@@ -222,7 +238,9 @@ def _about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     }
 
 
-def _report(evaluation: Evaluation, summary: dict[str, Any], tables: dict[str, dict[str, Tensor]], metrics: dict[str, Any], run_dir: Path) -> None:
+def _report(
+    evaluation: Evaluation, summary: dict[str, Any], tables: dict[str, dict[str, Tensor]], metrics: dict[str, Any], run_dir: Path
+) -> None:
     from rich.console import Console
 
     from counterfoil.metric.base import describe
@@ -230,7 +248,10 @@ def _report(evaluation: Evaluation, summary: dict[str, Any], tables: dict[str, d
     from counterfoil.report.leaderboard import leaderboard
 
     about = summary["queries"]
-    judged = {name: torch.cat([probability_of(evaluation.judge(p.counterfactual), p.target) for p in _placed(cf, evaluation.models)]).cpu() for name, cf in evaluation.answers.items()}
+    judged = {
+        name: torch.cat([probability_of(evaluation.judge(p.counterfactual), p.target) for p in _placed(cf, evaluation.models)]).cpu()
+        for name, cf in evaluation.answers.items()
+    }
     page = write_report(
         run_dir / "report.html",
         summary,
@@ -273,10 +294,14 @@ def _log(logger: Any, summary: dict[str, Any], answers: Mapping[str, Counterfact
     if not logger:
         return
     logger.log_hyperparams({key: value for key, value in summary["queries"].items() if not isinstance(value, dict | list)})
-    logger.log_metrics({f"{m}/{name}": e["value"] for m, entries in summary["methods"].items() for name, e in entries.items() if e["value"] is not None})
+    logger.log_metrics(
+        {f"{m}/{name}": e["value"] for m, entries in summary["methods"].items() for name, e in entries.items() if e["value"] is not None}
+    )
     for name, cf in answers.items():
         log_picture(logger, f"{name}/grid", overview(cf))
     if type(logger).__name__ == "WandbLogger":
         for name, table in tables.items():
-            rows = zip(answers[name].query.tolist(), answers[name].target.tolist(), *(column.tolist() for column in table.values()), strict=True)
+            rows = zip(
+                answers[name].query.tolist(), answers[name].target.tolist(), *(column.tolist() for column in table.values()), strict=True
+            )
             logger.log_table(f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows])

@@ -12,7 +12,18 @@ from pathlib import Path
 from counterfoil.core.errors import UserError
 from counterfoil.run.record import write_json
 
-OURS = ("run.json", "counterfactuals", "metrics.json", "queries.csv", "report.html", "config.yaml", "questions.csv", "csv", "wandb", "tensorboard")
+OURS = (
+    "run.json",
+    "counterfactuals",
+    "metrics.json",
+    "queries.csv",
+    "report.html",
+    "config.yaml",
+    "questions.csv",
+    "csv",
+    "wandb",
+    "tensorboard",
+)
 
 
 @contextmanager

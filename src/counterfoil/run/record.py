@@ -51,7 +51,9 @@ def write_text(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def write_queries(path: Path, answers: Mapping[str, Counterfactuals], tables: Mapping[str, Mapping[str, Tensor]], index: list[int | str]) -> None:
+def write_queries(
+    path: Path, answers: Mapping[str, Counterfactuals], tables: Mapping[str, Mapping[str, Tensor]], index: list[int | str]
+) -> None:
     """One row an answer: method, query, target, source, valid, and every metric."""
     partial = path.with_name(path.name + ".partial")
     names = list(dict.fromkeys(name for table in tables.values() for name in table))

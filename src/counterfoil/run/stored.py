@@ -49,16 +49,25 @@ def _read_file(path: Path) -> Counterfactuals:
     tensors = _read_tensors(path)
     missing = [name for name in NEEDED if name not in tensors]
     if missing:
-        raise UserError(f"counterfactuals={path} lacks {', '.join(missing)}; expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}")
+        raise UserError(
+            f"counterfactuals={path} lacks {', '.join(missing)}; expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}"
+        )
     factual, counterfactual = (_images(tensors[name], name, path) for name in NEEDED[:2])
     target = _whole_numbers(tensors["target"], "target", path)
     if factual.shape != counterfactual.shape or len(target) != len(factual):
-        raise UserError(f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}")
-    costs: dict[str, Any] = {name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()}
+        raise UserError(
+            f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, "
+            f"counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}"
+        )
+    costs: dict[str, Any] = {
+        name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()
+    }
     query = _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
     for name, column in {**costs, "query": query}.items():
         if column.shape != target.shape:
-            raise UserError(f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, expected one number for each of {len(target)} rows")
+            raise UserError(
+                f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, expected one number for each of {len(target)} rows"
+            )
     nothing = factual.new_zeros(len(target), 2)
     return Counterfactuals(factual, counterfactual, target, nothing, nothing, query, **costs)
 
@@ -107,7 +116,9 @@ def _graded(cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, in
     classes = factual_logits.shape[1]
     if int(cf.target.min()) < 0 or int(cf.target.max()) >= classes:
         raise UserError(f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}")
-    named: dict[str, Any] = {name: getattr(cf, name) for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))}
+    named: dict[str, Any] = {
+        name: getattr(cf, name) for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))
+    }
     return Counterfactuals(**named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits)
 
 

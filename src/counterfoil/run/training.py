@@ -20,7 +20,16 @@ from counterfoil.util.build import Node, accepted, build, locate
 from counterfoil.util.seed import seed_all
 
 
-def train_all(nodes: Sequence[tuple[str, Node]], models: Models, trainer: Node, logger: Any, *, overwrite: bool = False, command: str = "", announce: bool = True) -> list[Path]:
+def train_all(
+    nodes: Sequence[tuple[str, Node]],
+    models: Models,
+    trainer: Node,
+    logger: Any,
+    *,
+    overwrite: bool = False,
+    command: str = "",
+    announce: bool = True,
+) -> list[Path]:
     """Train each model node that has no weights yet, in order; returns the files of weights of all."""
     from rich import print
 
@@ -82,7 +91,9 @@ def _reseeding(node: Node) -> Any:
     """Seeds every epoch by its number, so that a training that was cut off draws what it would have drawn."""
     from pytorch_lightning.callbacks import LambdaCallback
 
-    return LambdaCallback(on_train_epoch_start=lambda trainer, _module: seed_all(node["seed"], node["role"], node["name"], str(trainer.current_epoch)))
+    return LambdaCallback(
+        on_train_epoch_start=lambda trainer, _module: seed_all(node["seed"], node["role"], node["name"], str(trainer.current_epoch))
+    )
 
 
 def _trainer(node: Node, epochs: int, work: Path, logger: Any, *callbacks: Any) -> Any:
@@ -92,12 +103,24 @@ def _trainer(node: Node, epochs: int, work: Path, logger: Any, *callbacks: Any) 
     from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*")
+    warnings.filterwarnings(
+        "ignore", message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*"
+    )
     if node.get("max_epochs") is not None:
-        raise UserError("trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs=")
+        raise UserError(
+            "trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs="
+        )
     keep = ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
     given = {key: value for key, value in node.items() if value is not None}
-    return build(given, where="trainer", max_epochs=epochs, callbacks=[keep, RichProgressBar(), *callbacks], logger=logger, default_root_dir=str(work), enable_checkpointing=True)
+    return build(
+        given,
+        where="trainer",
+        max_epochs=epochs,
+        callbacks=[keep, RichProgressBar(), *callbacks],
+        logger=logger,
+        default_root_dir=str(work),
+        enable_checkpointing=True,
+    )
 
 
 def _refuse_nan(net: nn.Module, node: Node) -> None:
@@ -119,4 +142,3 @@ def _keep(net: nn.Module, node: Node, file: Path, work: Path, noted: Mapping[str
 
 def _summary(measured: Mapping[str, float]) -> str:
     return "  ".join(f"{key} {value:.4g}" for key, value in measured.items())
-
