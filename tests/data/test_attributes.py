@@ -47,7 +47,12 @@ def test_a_shape_that_never_varies_is_named(toy):
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(["A", "Hat"], "Hat is not in data=named; known attributes: A, B, C"), ([], "none"), (["A", "A"], "different"), (["C"], "C is 1 in all 40")],
+    [
+        (["A", "Hat"], "Hat is not in data=named; known attributes: A, B, C"),
+        ([], "none"),
+        (["A", "A"], "different"),
+        (["C"], "C is 1 in all 40"),
+    ],
 )
 def test_refuses(names, message):
     with pytest.raises(UserError, match=message):

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from counterfoil.core.errors import UserError
 from counterfoil.explainer.wachter import Wachter
 
 
@@ -80,3 +81,9 @@ def test_a_query_that_fails_weighs_the_flip_more(linear: Any) -> None:
     cf = Wachter(linear(weight, torch.tensor([-2.0, 2.0])), rounds=2, **options)(x, 1)
     assert cf.valid.all()
     assert cf.steps.item() > 200
+
+
+@pytest.mark.parametrize("option", ["flip", "distance"])
+def test_unknown_terms_are_named(option: str) -> None:
+    with pytest.raises(UserError, match=rf"{option}=l7 is not known; choose one of"):
+        Wachter(nn.Identity(), **{option: "l7"})  # type: ignore[arg-type]

@@ -58,10 +58,13 @@ def test_loss_by_hand(x: Tensor, beta: float) -> None:
     image = net.decode(z)
     each = (x.flatten(1) * image.flatten(1).log() + (1 - x.flatten(1)) * (1 - image.flatten(1)).log()).tolist()
     cross_entropy = -sum(map(sum, each)) / 6
-    kl = sum(
-        math.log(1 / math.exp(v / 2)) + (math.exp(v) + m**2) / 2 - 0.5
-        for m, v in zip(mean.flatten().tolist(), log_variance.flatten().tolist(), strict=True)
-    ) / 6
+    kl = (
+        sum(
+            math.log(1 / math.exp(v / 2)) + (math.exp(v) + m**2) / 2 - 0.5
+            for m, v in zip(mean.flatten().tolist(), log_variance.flatten().tolist(), strict=True)
+        )
+        / 6
+    )
     assert terms["reconstruction"].item() == pytest.approx(cross_entropy)
     assert terms["kl"].item() == pytest.approx(kl)
     assert terms["loss"].item() == pytest.approx(cross_entropy + beta * kl)

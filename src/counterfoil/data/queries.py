@@ -57,7 +57,8 @@ class QuerySet:
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
     """Draw n test images, classes in turn, and give each its target: runner_up, all others, one class by name, or a pair "A:B".
 
-    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already puts in a class asked for by name are left out.
+    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already
+    puts in a class asked for by name are left out.
 
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.
@@ -124,7 +125,9 @@ def _between(images: Images, classifier: nn.Module, n: int, order: list[int], pa
     decided = _logits(classifier, images, index).argmax(1).tolist() if index else []
     chosen = [i for i, label in zip(index, decided, strict=True) if label == int(images.labels[i])][:n]
     if not chosen or pair[0] == pair[1]:
-        raise UserError(f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; choose two other classes")
+        raise UserError(
+            f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; choose two other classes"
+        )
     targets = torch.tensor([pair[0] + pair[1] - int(images.labels[i]) for i in chosen])
     return QuerySet(images.images[torch.tensor(chosen)], tuple(chosen), torch.arange(len(chosen)), targets)
 

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.errors import UserError
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import L1, L2, CrossEntropy, Hinge, Objective, Pixels, Search, SquaredError, Stop, Tradeoff
 
@@ -52,6 +53,9 @@ class Wachter(OptimisedExplainer):
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
+        for option, value, known in (("flip", flip, FLIPS), ("distance", distance, DISTANCES)):
+            if value not in known:
+                raise UserError(f"explainer.wachter.{option}={value} is not known; choose one of: {', '.join(known)}")
         super().__init__(
             classifier,
             space=Pixels(),

@@ -50,5 +50,3 @@ class ClassAutoencoders(nn.Module):
         expert = self.experts[k]
         image: Tensor = expert.decode(expert.encode(x))  # type: ignore[operator]
         return image
-
-

@@ -27,11 +27,15 @@ class VAE(nn.Module):
     Source: Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; beta after beta-VAE (Higgins et al., 2017).
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, conditions: int = 0) -> None:
+    def __init__(
+        self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, conditions: int = 0
+    ) -> None:
         super().__init__()
         halvings = _halvings(size)
         if not halvings:
-            raise UserError(f"{type(self).__name__}: images of {size} px cannot be halved; choose an even data.size of 10 or more, such as 32")
+            raise UserError(
+                f"{type(self).__name__}: images of {size} px cannot be halved; choose an even data.size of 10 or more, such as 32"
+            )
         widths = [width * min(2**i, 4) for i in range(halvings)]
         small = size // 2**halvings
         self.latent = latent

@@ -93,9 +93,7 @@ class Search:
         whole.put(places, best)
         return whole
 
-    def _evaluate(
-        self, query: Query, space: Space, objective: Objective, variables: Variables, step: int
-    ) -> tuple[Candidate, Tensor]:
+    def _evaluate(self, query: Query, space: Space, objective: Objective, variables: Variables, step: int) -> tuple[Candidate, Tensor]:
         decoded = query.keep(space.decode(query, variables))
         candidate = Candidate(variables, decoded, query.classifier(decoded), step / max(self.steps, 1))
         return candidate, objective.distance(query, candidate)

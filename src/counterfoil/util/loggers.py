@@ -19,7 +19,13 @@ def wandb_logger(save_dir: str, project: str = "counterfoil", mode: str = "auto"
         raise UserError(f"logger.mode={mode} is not known; choose auto, online, offline or disabled")
     mode = os.environ.get("WANDB_MODE", "online" if os.environ.get("WANDB_API_KEY") else "offline") if mode == "auto" else mode
     settings = wandb.Settings(
-        silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True, x_disable_meta=True, mode=mode  # type: ignore[arg-type]
+        silent=True,
+        console="off",
+        x_disable_stats=True,
+        disable_git=True,
+        disable_code=True,
+        x_disable_meta=True,
+        mode=mode,  # type: ignore[arg-type]
     )
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     return WandbLogger(project=project, save_dir=save_dir, offline=mode != "online", settings=settings, **options)
