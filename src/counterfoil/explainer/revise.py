@@ -37,7 +37,7 @@ class Revise(OptimisedExplainer):
         *,
         lambda_: float = 2.0,
         steps: int = 200,
-        lr: float = 0.1,
+        lr: float = 0.2,
         rounds: int = 2,
         patience: int | None = 0,
         confidence: float = 0.5,
