@@ -25,6 +25,8 @@ OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=Tr
 def run(main: Callable[[], None], conf: Path) -> None:
     """Call a Hydra main; a mistake of the user's ends in one line and exit code 1, a defect of ours in a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Threads that spin while they wait make a busy machine many times slower; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.path.append(os.getcwd())
     sys.argv = expand_all(sys.argv, conf)
     try:
