@@ -24,7 +24,8 @@ class Knob(nn.Module):
 
     q is the *calibrated posterior*: every request, bin and error of the method is in it. It equals the classifier's own posterior
     only for tau = 1. A temperature is chosen so that real images fill the bins, not so that q is an honest probability; the order
-    of q is the order of the classifier's own posterior, so that rank correlations are the same for both.
+    of q is the order of the classifier's own posterior, so that rank correlations are the same for both within a target; pooled
+    over targets of different tau they are not.
 
     Args:
         classes: K of the classifier.

@@ -27,7 +27,8 @@ class StripReader:
     """Asks the classifier about each image of `path`, on the scale of the generator's knob.
 
     All values are calibrated posteriors q of the row's target, for that is what is requested (see `Knob`): with tau > 1 they are
-    milder than the classifier's own, so that errors can be compared for the same tau alone. The rank correlation is the same.
+    milder than the classifier's own, so that errors can be compared for the same tau alone. Within one target the rank
+    correlation is the same; pooled over targets of different tau it is not.
 
     Args:
         classifier: images -> logits (B, K).
