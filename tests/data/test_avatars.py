@@ -123,3 +123,20 @@ def test_export_writes_the_published_layout(tmp_path: Path) -> None:
     pictures, names = read_images(tmp_path / "out" / "img_align_celeba", 64, 3)
     assert names[:2] == ["000001.jpg", "000002.jpg"]
     assert (pictures[10].float() - data.test.images[0].float()).abs().mean() < 4
+
+
+@needs_packages
+def test_twins_differ_by_the_turned_attribute_alone(tmp_path: Path) -> None:
+    data = Avatars(n=40, cache_dir=tmp_path)
+    twins, test = data.twins("Eyeglasses", 4), data.test
+    column, other = ATTRIBUTES.index("Eyeglasses"), ATTRIBUTES.index("Sunglasses")
+    assert test.attributes is not None
+    assert twins.attributes is not None
+    assert torch.equal(twins.attributes[:, column], 1 - test.attributes[:4, column])
+    kept = [i for i in range(len(ATTRIBUTES)) if i not in (column, other)]
+    assert torch.equal(twins.attributes[:, kept], test.attributes[:4, kept])
+    assert not bool((twins.attributes[:, column] & twins.attributes[:, other]).any())
+    assert torch.equal(twins.labels, test.labels[:4])
+    changed = (twins.images != test.images[:4]).any(1)
+    assert bool(changed.flatten(1).any(1).all())
+    assert not bool(changed[:, 45:].any())  # the clothes

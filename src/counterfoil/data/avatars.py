@@ -76,6 +76,26 @@ class Avatars(ImageData):
         train, val, test = (Images(images[rows], labels[rows, ATTRIBUTES.index("Smiling")], labels[rows]) for rows in _split_rows(self.n))
         return Splits(train, test, ("not Smiling", "Smiling"), val, ATTRIBUTES)
 
+    def twins(self, attribute: str, n: int) -> Images:
+        """The first `n` test faces drawn anew with this one attribute turned: their true counterfactuals, labels as the truth has it.
+
+        A pair that excludes each other is never shown together: what is turned on takes the other off.
+        """
+        _require_packages()
+        rows = self.test.attributes
+        assert rows is not None
+        turned = rows[:n].clone().numpy()
+        column = ATTRIBUTES.index(attribute)
+        turned[:, column] = 1 - turned[:, column]
+        for pair in EXCLUSIVE:
+            if attribute in pair:
+                other = ATTRIBUTES.index(pair[1 - pair.index(attribute)])
+                turned[turned[:, column] == 1, other] = 0
+        pixels = draw_many(turned, self.seed, _split_rows(self.n)[-1].start)
+        labels = [ATTRIBUTES.index(part) for part in str(self.attribute).split("+")]
+        truth = torch.from_numpy(turned)
+        return Images(torch.from_numpy(pixels), truth[:, labels].amin(1), truth)
+
     def export_celeba(self, folder: str | Path, n: int | None = None) -> None:
         """Write the first `n` faces of each split (None: all) as JPEGs and lists in CelebA's layout on disk."""
         from PIL import Image

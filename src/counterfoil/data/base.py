@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +60,12 @@ class Images(Dataset[Batch]):
     def take(self, rows: Tensor | slice) -> Images:
         """The split that holds these rows alone; a slice shares memory, an index copies."""
         return Images(self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows])
+
+    def joined(self, more: Images) -> Images:
+        """These rows and then the others; attributes where both have them."""
+        both = self.attributes is not None and more.attributes is not None
+        attributes = torch.cat((self.attributes, more.attributes)) if both else None  # type: ignore[arg-type]
+        return Images(torch.cat((self.images, more.images)), torch.cat((self.labels, more.labels)), attributes)
 
     def cut(self, sizes: Sequence[int]) -> list[Images]:
         """Consecutive parts of these sizes, sharing memory."""
@@ -218,6 +225,12 @@ class ImageData(LightningDataModule, ABC):
     def size(self) -> int:
         """H, which equals W."""
         return self.train.images.shape[-1]
+
+    def with_train(self, train: Images) -> ImageData:
+        """The same data with another training split."""
+        other = copy.copy(self)
+        other.__dict__["_splits"] = replace(self._splits, train=train)
+        return other
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, another order each epoch, the short last one left out."""
