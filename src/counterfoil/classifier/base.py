@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.decision import Classes, Decision
 from counterfoil.core.errors import UserError
+from counterfoil.core.taps import read
 
 
 class Classifier(nn.Module):
@@ -63,18 +64,11 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Activations (B, ...) of each of `layers`, by name, for inputs (B, C, H, W) in [0, 1]."""
-        found: dict[str, Tensor] = {}
-        modules = dict(self.net.named_modules())
-        hooks = [
-            modules[name].register_forward_hook(lambda _module, _inputs, output, name=name: found.__setitem__(name, output))
-            for name in self.layers
-        ]
-        try:
-            self.net(self._normalised(x))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return found
+        return self.read(x, self.layers)[1]
+
+    def read(self, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits (B, K) and the activations (B, ...) of any sub-modules of the network, by name, from one pass."""
+        return read(self, x, layers)
 
     def embed(self, x: Tensor) -> Tensor:
         """The last of `layers` as one vector an input: (B, D), averaged over positions where it has any."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from counterfoil.core.taps import read
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Query:
         return self.factual.shape[0]
 
     def __getitem__(self, rows: Tensor) -> Query:
-        """The questions in `rows` (int64 or bool); cached logits go along."""
+        """The questions in `rows` (int64 or bool); what is cached of them goes along."""
         part = replace(
             self,
             factual=self.factual[rows],
@@ -47,6 +50,8 @@ class Query:
         )
         if "logits" in self.__dict__:
             part.__dict__["logits"] = self.logits[rows]
+        if "remembered" in self.__dict__:
+            part.__dict__["remembered"] = {name: value[rows] for name, value in self.remembered.items()}
         if "seeds" in self.__dict__:
             chosen = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
             part.__dict__["seeds"] = [self.seeds[int(i)] for i in chosen]
@@ -58,6 +63,26 @@ class Query:
         with torch.no_grad():
             logits: Tensor = self.classifier(self.factual)
         return logits
+
+    @cached_property
+    def remembered(self) -> dict[str, Tensor]:
+        """What `remember` holds."""
+        return {}
+
+    def remember(self, name: str, make: Callable[[], Tensor]) -> Tensor:
+        """make(), which is asked once: a tensor with a leading B, whose rows go along when rows of the query are taken."""
+        if name not in self.remembered:
+            self.remembered[name] = make().detach()
+        return self.remembered[name]
+
+    def features(self, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The classifier's activations (B, ...) on the factuals by name, without gradient; those not known yet cost one pass."""
+        missing = [name for name in layers if f"features/{name}" not in self.remembered]
+        if missing:
+            with torch.no_grad():
+                _logits, found = read(self.classifier, self.factual, missing)
+            self.remembered.update({f"features/{name}": value for name, value in found.items()})
+        return {name: self.remembered[f"features/{name}"] for name in layers}
 
     @property
     def source(self) -> Tensor:

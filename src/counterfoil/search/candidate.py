@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -19,9 +20,11 @@ class Candidate:
         decoded: (B, C, H, W) the input it stands for.
         logits: (B, K) of the decoded input.
         progress: share of the steps done, in [0, 1], for schedules.
+        features: the classifier's activations (B, ...) on the decoded input, of the layers that the objective asks for.
     """
 
     variables: Variables
     decoded: Tensor
     logits: Tensor
     progress: float
+    features: Mapping[str, Tensor] = field(default_factory=dict)

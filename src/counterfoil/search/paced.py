@@ -40,3 +40,37 @@ class Paced:
 
         optimizer.register_step_pre_hook(pace)
         return optimizer
+
+
+class Unfrozen:
+    """Progressive schedule P2: Adam on some tensors first, on more of them every few steps.
+
+    Args:
+        turns: for each tensor, after how many times `every` steps it is freed; 0: at once.
+        every: steps, >= 1.
+        lr: of Adam.
+
+    Source of the idea: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    """
+
+    def __init__(self, turns: Sequence[int], *, every: int, lr: float) -> None:
+        self.turns = tuple(turns)
+        self.every = every
+        self.lr = lr
+
+    def __call__(self, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """The optimiser of these tensors, as many as there are turns."""
+        groups = [{"params": [tensor]} for tensor, _turn in zip(tensors, self.turns, strict=True)]
+        optimizer = torch.optim.Adam(groups, lr=self.lr)
+        taken = 0
+
+        def hold(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
+            nonlocal taken
+            for turn, group in zip(self.turns, optimizer.param_groups, strict=True):
+                if taken < turn * self.every:
+                    for tensor in group["params"]:
+                        tensor.grad = None  # Adam passes by a tensor without gradient, and starts counting its steps later
+            taken += 1
+
+        optimizer.register_step_pre_hook(hold)
+        return optimizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
+from counterfoil.core.taps import read
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
@@ -49,8 +50,20 @@ class Search:
         self.crowd = crowd
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
-        """Search for every query of the batch."""
+        """Search for every query of the batch, in parts where the space says that fewer fit."""
+        fitting = space.capacity(query)
+        if fitting >= len(query):
+            return self._search(query, space, objective)
+        return _join([self._search(query[part], space, objective) for part in torch.arange(len(query)).to(query.target).split(fitting)])
+
+    def _search(self, query: Query, space: Space, objective: Objective) -> Found:
         best = _Best.empty(query)
+        layers = objective.layers(query.classifier)
+        if layers:
+            query.features(layers)
+        if layers or objective.images:
+            best.calls += bool(layers) + objective.images
+        space.prepare(query)
         rows = torch.arange(len(query), device=query.factual.device)
         value, failed, succeeded = self.tradeoff.start(best.distance)
         for _round in range(self.tradeoff.rounds):
@@ -67,10 +80,11 @@ class Search:
         """One round for the queries of `whole`; returns what is known of them after it."""
         best, places = whole, torch.arange(len(query), device=query.factual.device)
         alive, idle = torch.ones_like(best.success), torch.zeros_like(places)
+        layers, images = objective.layers(query.classifier), objective.images
         variables = {name: value.detach().clone().requires_grad_(name not in space.held) for name, value in space.start(query).items()}
         optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
         for step in range(self.steps + 1):
-            candidate, distance = self._evaluate(query, space, objective, variables, step)
+            candidate, distance = self._evaluate(query, space, objective, variables, layers, step)
             better = best.update(query, space, candidate, distance.detach(), alive)
             idle = torch.where(better, 0, idle + 1)
             alive = alive & ~self.stop(best.success, idle)
@@ -78,6 +92,8 @@ class Search:
             if step == self.steps or not left:
                 break
             best.steps += alive
+            if images:
+                best.calls += images * alive
             total, _parts = objective(query, candidate, tradeoff, distance)
             for value in variables.values():
                 value.grad = None
@@ -93,9 +109,12 @@ class Search:
         whole.put(places, best)
         return whole
 
-    def _evaluate(self, query: Query, space: Space, objective: Objective, variables: Variables, step: int) -> tuple[Candidate, Tensor]:
+    def _evaluate(
+        self, query: Query, space: Space, objective: Objective, variables: Variables, layers: Sequence[str], step: int
+    ) -> tuple[Candidate, Tensor]:
         decoded = query.keep(space.decode(query, variables))
-        candidate = Candidate(variables, decoded, query.classifier(decoded), step / max(self.steps, 1))
+        logits, features = read(query.classifier, decoded, layers)
+        candidate = Candidate(variables, decoded, logits, step / max(self.steps, 1), features)
         return candidate, objective.distance(query, candidate)
 
 
@@ -158,6 +177,16 @@ class _Best:
             for name, value in space.extra({name: value.detach() for name, value in candidate.variables.items()}).items():
                 self.extra[name] = _choose(better, value, self.extra.get(name, torch.zeros_like(value)))
         return better
+
+
+def _join(parts: Sequence[Found]) -> Found:
+    """The answers of consecutive parts of a batch."""
+    return Found(
+        torch.cat([part.counterfactual for part in parts]),
+        torch.cat([part.steps for part in parts]),
+        torch.cat([part.classifier_calls for part in parts]),
+        extra={name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
+    )
 
 
 def _choose(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -27,6 +27,14 @@ class Space(ABC):
     def __init__(self, spread: float = 0.0) -> None:
         self.spread = spread
 
+    def prepare(self, query: Query) -> None:
+        """Called once before a search, to work out and `remember` what every round of it starts from; nothing by default."""
+        return
+
+    def capacity(self, query: Query) -> int:
+        """How many of the queries can be searched at once; all by default."""
+        return len(query)
+
     @abstractmethod
     def start(self, query: Query) -> Variables:
         """Starting point, each tensor with a leading B."""

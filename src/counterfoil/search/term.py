@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -23,8 +23,15 @@ class Term(ABC):
         weight: factor in the objective, a number or a function of the search's progress in [0, 1].
     """
 
+    images: int = 0
+    """Further images that the classifier is shown whenever the term is evaluated, and once for the factual."""
+
     def __init__(self, weight: float | Schedule = 1.0) -> None:
         self.weight = weight
+
+    def layers(self, classifier: nn.Module) -> tuple[str, ...]:
+        """Layers of the classifier whose activations the term reads off a candidate; none by default."""
+        return ()
 
     @abstractmethod
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
@@ -97,6 +104,20 @@ class Objective:
         self.flip = flip
         self.distance = distance
         self.terms = terms
+
+    @property
+    def all(self) -> Mapping[str, Term]:
+        """Every term by name."""
+        return {"flip": self.flip, "distance": self.distance, **self.terms}
+
+    @property
+    def images(self) -> int:
+        """Further images that the classifier is shown at an evaluation of the objective."""
+        return sum(term.images for term in self.all.values())
+
+    def layers(self, classifier: nn.Module) -> tuple[str, ...]:
+        """Layers of the classifier whose activations some term reads, each once."""
+        return tuple(dict.fromkeys(name for term in self.all.values() for name in term.layers(classifier)))
 
     def __call__(self, query: Query, candidate: Candidate, tradeoff: Tensor, distance: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The total (B,) under trade-offs (B,), given the distance term's value (B,); and each term unweighted, for logs."""

@@ -1,0 +1,68 @@
+"""Counterfactuals that fit the statistics stored in the classifier's batch norms."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+from torch.optim import Adam
+
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.search import L1, BatchStatistics, CrossEntropy, Norm, Objective, Pixels, Search, Stop, TotalVariation, Tradeoff
+from counterfoil.search.regulariser import batch_norms
+
+
+class DeepInversion(OptimisedExplainer):
+    """Class-conditional deep inversion that starts at the query and stays near it.
+
+    argmin_x'  CE(f(x'), t) + scale * mean |x' - x| + tv R_TV(x') + l2 R_l2(x')
+               + bn * sum_l (||mu_l(x') - m_l|| + ||var_l(x') - v_l||)
+
+    Args:
+        scale: weight of the distance, a mean over pixels and channels.
+        tv, l2: weights of total variation and of the norm, sums over pixels.
+        bn: weight of the statistics; a classifier without batch norm has none to fit, which a warning says.
+        first: factor of the first batch norm.
+        steps, lr: of Adam, each round.
+        rounds: a query without an answer tries again with the cross-entropy weighed 10 times more.
+        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        confidence, count: see `Explainer`.
+
+    Departures: starts at the query instead of noise, with a distance to it, and without jitter and flips; statistics over the positions of
+    each image instead of over a batch; weights rescaled for that.
+    Source: Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion (Yin et al., 2020), arXiv 1912.08795.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        scale: float = 5.0,
+        tv: float = 1e-3,
+        l2: float = 1e-3,
+        bn: float = 1e-2,
+        first: float = 10.0,
+        steps: int = 300,
+        lr: float = 1e-2,
+        rounds: int = 2,
+        patience: int | None = 0,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        if bn and not batch_norms(classifier):
+            from rich import print
+
+            print(
+                "[yellow]warning:[/yellow] explainer deep_inversion: the classifier has no batch norm with running statistics, so there is "
+                "nothing to invert but its decision; bn has no effect"
+            )
+        super().__init__(
+            classifier,
+            space=Pixels(),
+            objective=Objective(
+                CrossEntropy(), distance=L1(scale), tv=TotalVariation(tv), l2=Norm(l2), statistics=BatchStatistics(bn, first=first)
+            ),
+            search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)),
+            confidence=confidence,
+            count=count,
+        )

@@ -1,0 +1,131 @@
+"""Counterfactuals from the classifier alone, through an untrained image prior that is fitted to each query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Adam
+
+from counterfoil.classifier.score import Score
+from counterfoil.core.errors import UserError
+from counterfoil.core.taps import check_taps
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.search import (
+    DIP,
+    INR,
+    L1,
+    CrossEntropy,
+    Dropping,
+    FeaturePreservation,
+    ManifoldConsistency,
+    Objective,
+    Prior,
+    Search,
+    Stop,
+    Tradeoff,
+    Unfrozen,
+)
+
+PRIORS: dict[str, Callable[..., Prior]] = {"inr": INR, "dip": DIP}
+"""By the name that an option gives them."""
+SCHEDULES = ("preservation", "parameters", "none")
+
+
+class DISC(OptimisedExplainer):
+    """DISC: deep inversion of the classifier under an image prior, progressively.
+
+    argmin_theta  lambda_1 sum_l d(Psi_l(g_theta), Psi_l(x)) + lambda_2 L_mc(g_theta; f) + lambda_3 CE(f(g_theta), t)
+
+    from theta_0 with g_theta_0 = x (the pre-image). Needs neither data nor a generative model: L_mc is a score that the classifier
+    carries. Of the points that reach the confidence the nearest in pixels is returned.
+
+    Args:
+        prior: g, "inr" or "dip" at its defaults, or a prior.
+        lambda_1: weight of feature preservation, relative squared distances over pixels and layers.
+        lambda_2: weight of manifold consistency; 0 leaves it out.
+        lambda_3: weight of functional consistency.
+        score, margin, literal: of manifold consistency, see `ManifoldConsistency`.
+        layers: Psi, names of the classifier's layers, shallow to deep; None: those it names itself, or some of its convolutions.
+        schedule: "preservation" (P1) drops the shallowest layer every `T_s` steps until two are left; "parameters" (P2) frees the
+            weights of g block by block, nearest to the output first, every `T_s` steps; "none".
+        T_s: steps of a stage.
+        steps, lr: of Adam, each round.
+        rounds: a query without an answer tries again from its pre-image with lambda_3 10 times larger.
+        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        confidence, count: see `Explainer`.
+
+    Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is fitted in pixels alone; the
+    target must be reached once, not kept for some steps. See `ManifoldConsistency` for its form.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        prior: str | Prior = "inr",
+        lambda_1: float = 0.2,
+        lambda_2: float = 1.0,
+        lambda_3: float = 1.0,
+        score: str | Score = "auto",
+        margin: float | None = None,
+        literal: bool = False,
+        layers: Sequence[str] | None = None,
+        schedule: Literal["preservation", "parameters", "none"] = "preservation",
+        T_s: int = 20,
+        steps: int = 300,
+        lr: float = 2e-3,
+        rounds: int = 2,
+        patience: int | None = 0,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        space = prior_of(prior, "disc")
+        check_schedule(schedule, T_s)
+        check_taps(classifier, layers or ())
+        manifold = ManifoldConsistency(lambda_2, score=score, margin=margin, literal=literal)
+        check_taps(classifier, manifold.layers(classifier))
+        super().__init__(
+            classifier,
+            space=space,
+            objective=Objective(
+                CrossEntropy(lambda_3),
+                distance=L1(0.0),
+                preservation=FeaturePreservation(
+                    lambda_1, names=layers, curriculum=Dropping(T_s / max(steps, 1)) if schedule == "preservation" else None
+                ),
+                **({"manifold": manifold} if lambda_2 else {}),
+            ),
+            search=Search(
+                steps, optimizer_of(space, schedule, T_s, lr), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)
+            ),
+            confidence=confidence,
+            count=count,
+        )
+
+
+def prior_of(prior: str | Prior, method: str) -> Prior:
+    """A prior by its name, or as it is."""
+    if not isinstance(prior, str):
+        return prior
+    if prior not in PRIORS:
+        raise UserError(f"explainer {method}: prior={prior} is not offered; choose one of: {', '.join(PRIORS)}")
+    return PRIORS[prior]()
+
+
+def check_schedule(schedule: str, stage: int) -> None:
+    """Refuse schedules that do not exist."""
+    if schedule not in SCHEDULES:
+        raise UserError(f"explainer disc: schedule={schedule} is not offered; choose one of: {', '.join(SCHEDULES)}")
+    if stage < 1:
+        raise UserError(f"explainer disc: T_s={stage} steps are no stage; choose 1 or more, or schedule=none")
+
+
+def optimizer_of(prior: Prior, schedule: str, stage: int, lr: float) -> Callable[[list[Any]], Any]:
+    """Adam on all weights at once, or on one block after the other."""
+    if schedule != "parameters":
+        return partial(Adam, lr=lr)
+    return Unfrozen([turn for turn, block in enumerate(prior.blocks) for _name in block], every=stage, lr=lr)

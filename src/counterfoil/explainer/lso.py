@@ -1,0 +1,72 @@
+"""Counterfactuals that preserve what the classifier's layers see, on pixels or through an image prior: the rungs below DISC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import nn
+from torch.optim import Adam
+
+from counterfoil.core.taps import check_taps
+from counterfoil.explainer.disc import prior_of
+from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.search import L1, CrossEntropy, FeaturePreservation, Norm, Objective, Pixels, Prior, Search, Stop, TotalVariation, Tradeoff
+
+
+class LSO(OptimisedExplainer):
+    """Latent-space optimisation, the latent space being the classifier's own.
+
+    argmin  lambda_1 sum_l d(Psi_l(x'), Psi_l(x)) + tv R_TV(x') + l2 R_l2(x') + lambda_3 CE(f(x'), t)
+
+    over pixels; with a prior over its weights, and without the two regularisers.
+
+    Args:
+        prior: None: pixels; "inr" or "dip" at its defaults, or a prior.
+        lambda_1: weight of feature preservation, relative squared distances over pixels and layers.
+        lambda_3: weight of the cross-entropy.
+        layers: Psi, names of the classifier's layers; None: those it names itself, or some of its convolutions.
+        tv, l2: weights of total variation and of the norm, sums over pixels; without effect under a prior.
+        steps: of Adam, each round.
+        lr: of Adam; None: 0.01 on pixels, 0.002 on weights.
+        rounds: a query without an answer tries again with lambda_3 10 times larger.
+        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        confidence, count: see `Explainer`.
+
+    Departures: weights are ours, the source names none.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        prior: str | Prior | None = None,
+        lambda_1: float = 0.2,
+        lambda_3: float = 1.0,
+        layers: Sequence[str] | None = None,
+        tv: float = 1e-3,
+        l2: float = 1e-3,
+        steps: int = 300,
+        lr: float | None = None,
+        rounds: int = 2,
+        patience: int | None = 0,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
+        check_taps(classifier, layers or ())
+        space = Pixels() if prior is None else prior_of(prior, "lso")
+        rate = lr or (1e-2 if prior is None else 2e-3)
+        super().__init__(
+            classifier,
+            space=space,
+            objective=Objective(
+                CrossEntropy(lambda_3),
+                distance=L1(0.0),
+                preservation=FeaturePreservation(lambda_1, names=layers),
+                **({"tv": TotalVariation(tv), "l2": Norm(l2)} if prior is None else {}),
+            ),
+            search=Search(steps, partial(Adam, lr=rate), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)),
+            confidence=confidence,
+            count=count,
+        )
