@@ -1,8 +1,13 @@
-"""Does the ranked change of attributes name what a classifier uses?  python benchmarks/introspection.py [overrides of evaluate.py]
+"""Does the ranked change of attributes name what a classifier uses?
+
+python benchmarks/introspection.py [--progressive] [overrides of evaluate.py, such as store=weights]
 
 Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling with Eyeglasses planted on it in 95 % of the training
 faces; Beard and Dark_Clothes at once. The generator and the judge are trained on faces without a plant. The truth is measured: as
-attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean f_1 without it|.
+attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean f_1 without it|. GCI, AIP and
+REVISE answer, and progressive exaggeration for those classifiers for which its model is trained (--progressive trains all three). What a
+method declares is ranked where it declares it (attribute_change), and for all methods what the judge sees (judged_change). A hit is a true
+cause at the top. Writes runs/introspection/introspection.json and a run folder a classifier.
 """
 
 from __future__ import annotations
@@ -32,6 +37,14 @@ CASES = {
     "conjunction": (["attribute=Beard+Dark_Clothes"], ("Beard", "Dark_Clothes")),
 }
 KINDS = ("attribute_change", "judged_change")
+PROGRESSIVE = [
+    "explainer=[gci,aip,progressive]",
+    "explainer.progressive.generator.training={lambda_cls: 20.0, lambda_rec: 40.0, lr: 5e-4, batch_size: 32, epochs: 18, steps: 250, "
+    "average: 0.999, flip: true, empty: borrow}",
+]
+"""As in experiment=pe_avatars_smiling."""
+UNPLANTED = ("generative", "judge", "explainer.revise.generator")
+"""Models that are trained on faces without a plant, whatever the classifier saw."""
 
 
 def compose(*overrides: str) -> dict[str, Any]:
@@ -42,11 +55,31 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def weights(overrides: list[str]) -> list[str]:
-    """Train generator and judge on faces without a plant; the overrides that have other runs read them."""
-    subprocess.run([sys.executable, str(ROOT / "train.py"), "experiment=attributes", "logger=none", *overrides], check=True)
+    """Train what every case shares on faces without a plant; the overrides that have other runs read it."""
+    _call("train.py", *overrides)
     node = compose(*overrides)
     models = Models(Store(Path(node["store"])), node["data"])
-    return [f"{key}.checkpoint={models.store.weights(node[key], models.data).resolve()}" for key in ("generative", "judge")]
+    return [f"{path}.checkpoint={models.store.weights(_at(node, path), models.data).resolve()}" for path in UNPLANTED]
+
+
+def progressive(overrides: list[str]) -> list[str]:
+    """The overrides that add progressive exaggeration where its model, which each classifier needs of its own, is in the store."""
+    node = compose(*overrides, *PROGRESSIVE)
+    models = Models(Store(Path(node["store"])), node["data"])
+    return PROGRESSIVE if models.store.has(_at(node, "explainer.progressive.generator"), models.data) else []
+
+
+def _at(node: dict[str, Any], path: str) -> dict[str, Any]:
+    for key in path.split("."):
+        node = node[key]
+    return node
+
+
+def _call(script: str, *overrides: str) -> None:
+    """A script in a process of its own; where it fails it has said why."""
+    done = subprocess.run([sys.executable, str(ROOT / script), "experiment=introspection", "logger=none", *overrides])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def effects(overrides: list[str]) -> dict[str, float]:
@@ -103,18 +136,18 @@ def report(case: str, causes: tuple[str, ...], run: Path, truth: dict[str, float
     return found
 
 
-def main(overrides: list[str]) -> None:
-    """Three runs, one table."""
+def main(overrides: list[str], with_progressive: bool) -> None:
+    """Three runs, one table; `with_progressive` trains its models too."""
     folder = Path("runs/introspection")
     given = weights(overrides)
     found = {}
     for case, (own, causes) in CASES.items():
         run = folder / case
-        command = [sys.executable, str(ROOT / "evaluate.py"), "experiment=introspection", "train_missing=true", "overwrite=true"]
-        subprocess.run([*command, "logger=none", f"run_dir={run}", *overrides, *own, *given], check=True)
+        more = [*own, *(PROGRESSIVE if with_progressive else progressive([*overrides, *own]))]
+        _call("evaluate.py", "train_missing=true", "overwrite=true", f"run_dir={run}", *overrides, *more, *given)
         found[case] = report(case, causes, run, effects([*overrides, *own]))
     write_json(folder / "introspection.json", found)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([part for part in sys.argv[1:] if part != "--progressive"], "--progressive" in sys.argv[1:])
