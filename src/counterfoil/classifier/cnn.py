@@ -23,7 +23,7 @@ class CNN(nn.Module):
         widths = [channels, *(width * 2**i for i in range(stages))]
         self.blocks = nn.Sequential(*(_stage(a, b) for a, b in pairwise(widths)))
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
+        self.head: nn.Module = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (B, K) of inputs (B, C, H, W)."""

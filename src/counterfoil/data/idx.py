@@ -53,6 +53,10 @@ class IdxData(ImageData):
         train_x, train_y, test_x, test_y = self._files()
         return Splits(self._images(train_x, train_y), self._images(test_x, test_y), self.labels_named)
 
+    def at_hand(self) -> bool:
+        """Whether the files are on this machine, so that `load` fetches nothing."""
+        return any(all(_present(folder, name) for name in FILES) for folder in self._folders())
+
     def _images(self, images: Path, labels: Path) -> Images:
         x, y = read_idx(images, ndim=3), read_idx(labels, ndim=1).long()
         if len(x) != len(y):
