@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from counterfoil.search import Paced
+from counterfoil.search import Paced, Unfrozen
 
 
 def moves(steps, **options):
@@ -32,3 +32,16 @@ def test_adam_moves_by_the_rate_whatever_the_gradient():
 def test_one_rate_a_tensor():
     with pytest.raises(ValueError, match="zip"):
         Paced((0.1,))([torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)])
+
+
+def test_tensors_are_freed_in_turns():
+    """Gradients are 1, and Adam then moves by its rate: the i-th tensor begins after turns[i] times two steps."""
+    tensors = [torch.zeros(1, requires_grad=True) for _ in range(3)]
+    optimizer = Unfrozen((2, 0, 1), every=2, lr=0.1)(tensors)
+    found = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        sum(tensors).sum().backward()
+        optimizer.step()
+        found.append([round(-10 * t.item(), 3) for t in tensors])
+    assert found == [[0, 1, 0], [0, 2, 0], [0, 3, 1], [0, 4, 2], [1, 5, 3]]

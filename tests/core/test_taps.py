@@ -1,0 +1,88 @@
+"""Activations by name, from the pass that gives the logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from counterfoil.classifier.base import Classifier
+from counterfoil.classifier.cnn import CNN
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.core.taps import check_taps, default_taps, read
+
+
+def test_one_pass_gives_logits_and_what_goes_in_and_out(tiny_classifier: nn.Module) -> None:
+    x = torch.rand(3, 1, 16, 16).double()
+    passes = 0
+
+    def count(*_args: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    tiny_classifier.register_forward_hook(count)
+    logits, found = read(tiny_classifier, x, ("body.1", "body.2:input", "head:input"))
+    assert passes == 1
+    first = tiny_classifier.body[:2](2 * x - 1)
+    torch.testing.assert_close(found["body.1"], first)
+    torch.testing.assert_close(found["body.2:input"], first)
+    torch.testing.assert_close(tiny_classifier.head(found["head:input"]), logits)
+    assert not tiny_classifier.body[1]._forward_hooks, "a hook is left behind"
+
+
+def test_names_are_those_of_the_network_inside_a_classifier() -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(CNN(width=4, classes=3), layers=("blocks.0",))
+    x = torch.rand(2, 1, 16, 16)
+    logits, found = classifier.read(x, ("blocks.1", "pool"))
+    assert torch.equal(logits, classifier(x))
+    assert {name: value.shape[1] for name, value in found.items()} == {"blocks.1": 8, "pool": 16}
+    assert torch.equal(classifier.features(x)["blocks.0"], read(classifier, x, ("blocks.0",))[1]["blocks.0"])
+    assert default_taps(classifier) == ("blocks.0",)
+
+
+def test_a_network_that_names_no_layers_is_read_at_its_convolutions(tiny_classifier: nn.Module) -> None:
+    assert default_taps(tiny_classifier) == ("body.0", "body.2")
+    deep = nn.Sequential(*[nn.Conv2d(1, 1, 1) for _ in range(10)])
+    assert default_taps(deep) == ("1", "4", "7", "9")
+    assert default_taps(nn.Linear(2, 2)) == ()
+
+
+def test_an_unknown_layer_is_refused_with_those_that_exist(tiny_classifier: nn.Module) -> None:
+    for name in ("blocks.7", "blocks.7:input"):
+        with pytest.raises(UserError, match=r"blocks\.7.*TinyConv.*body\.0, body\.1"):
+            check_taps(tiny_classifier, (name,))
+
+
+class Odd(nn.Module):
+    """Runs one of two layers, which gives a pair; its other layer sums over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair, self.idle, self.whole = nn.LSTM(4, 4), nn.Linear(4, 4), nn.Softmax(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.whole(x.sum(0))
+        out: Tensor = self.pair(x)[0]
+        return out
+
+
+@pytest.mark.parametrize(("name", "found"), [("pair", "tuple"), ("idle", "nothing"), ("whole", "Tensor")])
+def test_what_is_no_activation_an_image_is_refused(name: str, found: str) -> None:
+    with pytest.raises(UserError, match=f"{name} gives {found}"):
+        read(Odd(), torch.rand(3, 4), (name,))
+
+
+def test_a_query_remembers_features_and_takes_their_rows_along(tiny_classifier: nn.Module) -> None:
+    x = torch.rand(4, 1, 16, 16).double()
+    query = Query(x, torch.zeros(4).long(), tiny_classifier)
+    whole = query.features(("body.1",))["body.1"]
+    assert not whole.requires_grad
+    part = query[torch.tensor([2, 0])]
+    tiny_classifier.forward = lambda _x: 1 / 0  # type: ignore[method-assign,assignment]
+    assert torch.equal(part.features(("body.1",))["body.1"], whole[[2, 0]])
+    asked = [query.remember("once", lambda value=value: torch.full((4,), value)) for value in (1.0, 2.0)]  # type: ignore[misc]
+    assert torch.equal(asked[0], asked[1])

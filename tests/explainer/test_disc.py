@@ -1,0 +1,159 @@
+"""DISC and the rungs below it: what their options build, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from counterfoil.classifier.base import Classifier
+from counterfoil.classifier.cnn import CNN
+from counterfoil.core.errors import UserError
+from counterfoil.explainer.deep_inversion import DeepInversion
+from counterfoil.explainer.disc import DISC
+from counterfoil.explainer.iso import ISO
+from counterfoil.explainer.lso import LSO
+from counterfoil.search import DIP, INR, BatchStatistics, Candidate, Dropping, FeaturePreservation, Pixels, Prior, Unfrozen
+
+SMALL = INR(frequencies=8, width=8, depth=2, steps=30, psnr=20.0)
+
+
+@pytest.fixture
+def x(toy: Any) -> torch.Tensor:
+    pixels: torch.Tensor = toy.test[range(3)].x.double()
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda c: DISC(c, layers=["body.9"]), ["body.9", "body.0, body.1"]),
+        (lambda c: LSO(c, layers=["body.9"]), ["body.9", "body.0, body.1"]),
+        (lambda c: DISC(c, score="kernel"), ["classifier=duq"]),
+        (lambda c: DISC(c, score="error"), ["classifier=dep"]),
+        (lambda c: DISC(c, score="entropy"), ["choose auto or one of"]),
+        (lambda c: DISC(c, prior="vae"), ["explainer disc", "inr, dip"]),
+        (lambda c: LSO(c, prior="vae"), ["explainer lso", "inr, dip"]),
+        (lambda c: DISC(c, schedule="fast"), ["preservation, parameters, none"]),
+        (lambda c: DISC(c, T_s=0), ["T_s=0"]),
+    ],
+)
+def test_bad_options_name_their_cure(make: Callable[[nn.Module], Any], words: list[str], tiny_classifier: nn.Module) -> None:
+    with pytest.raises(UserError) as caught:
+        make(tiny_classifier)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_images_too_small_for_the_prior(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+    with pytest.raises(UserError, match="too small for 4 halvings"):
+        DISC(tiny_classifier, prior=DIP(channels=(4, 4, 4, 4)))(x)
+
+
+@pytest.mark.parametrize("prior", ["inr", "dip"])
+def test_priors_by_name(prior: str, tiny_classifier: nn.Module) -> None:
+    assert isinstance(DISC(tiny_classifier, prior=prior).space, {"inr": INR, "dip": DIP}[prior])
+    assert isinstance(LSO(tiny_classifier, prior=prior).space, Prior)
+    assert isinstance(LSO(tiny_classifier).space, Pixels)
+
+
+def test_schedules(tiny_classifier: nn.Module) -> None:
+    def preservation(method: DISC) -> FeaturePreservation:
+        term = method.objective.terms["preservation"]
+        assert isinstance(term, FeaturePreservation)
+        return term
+
+    kept = DISC(tiny_classifier, schedule="preservation", T_s=30, steps=300)
+    assert preservation(kept).curriculum == Dropping(0.1)
+    freed = DISC(tiny_classifier, schedule="parameters", T_s=30, prior=INR(depth=1))
+    assert preservation(freed).curriculum is None
+    assert isinstance(freed.search.optimizer, Unfrozen)
+    assert (freed.search.optimizer.turns, freed.search.optimizer.every) == ((0, 0, 1, 1), 30)
+    none = DISC(tiny_classifier, schedule="none")
+    assert preservation(none).curriculum is None
+    assert not isinstance(none.search.optimizer, Unfrozen)
+
+
+@pytest.mark.parametrize("schedule", ["preservation", "parameters", "none"])
+def test_answers_carry_the_psnr_of_their_pre_image(schedule: Any, tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+    cf = DISC(tiny_classifier, prior=SMALL, schedule=schedule, T_s=5, steps=60, lr=1e-2)(x)
+    assert cf.valid.all()
+    assert cf.extra["psnr"].shape == (3,)
+    assert (cf.extra["psnr"] > 5).all()
+
+
+def test_parameters_are_left_alone_until_their_turn(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+    """With a stage longer than the search only the last layer moves."""
+    method = DISC(tiny_classifier, prior=SMALL, schedule="parameters", T_s=50, steps=10, patience=None, confidence=1.0)
+    seen: list[dict[str, torch.Tensor]] = []
+    term = method.objective.flip
+    whole = type(term).__call__
+
+    class Watching(type(term)):  # type: ignore[misc]
+        def __call__(self, query: Any, candidate: Candidate) -> torch.Tensor:
+            seen.append({name: value.detach().clone() for name, value in candidate.variables.items()})
+            return whole(self, query, candidate)
+
+    term.__class__ = Watching
+    method(x)
+    moved = {name for name in seen[0] if not torch.equal(seen[0][name], seen[-1][name])}
+    assert moved == {"w2", "b2"}
+
+
+def test_manifold_consistency_can_be_left_out(tiny_classifier: nn.Module) -> None:
+    assert "manifold" in DISC(tiny_classifier).objective.terms
+    assert "manifold" not in DISC(tiny_classifier, lambda_2=0.0).objective.terms
+
+
+def test_deep_inversion_reads_every_batch_norm_and_says_where_there_is_none(
+    tiny_classifier: nn.Module, x: torch.Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(CNN(width=4, classes=3, stages=2).double())
+    method = DeepInversion(classifier, steps=5)
+    statistics = method.objective.terms["statistics"]
+    assert isinstance(statistics, BatchStatistics)
+    assert statistics.layers(classifier) == tuple(f"blocks.{i}.{k}:input" for i in (0, 1) for k in (1, 4))
+    assert not capsys.readouterr().out
+    assert len(method(x)) == 3
+    DeepInversion(tiny_classifier)
+    assert "no batch norm" in " ".join(capsys.readouterr().out.split())
+
+
+def test_statistics_pull_towards_those_of_the_training_images(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    classifier = Classifier(CNN(width=4, classes=3, stages=2).double())
+    with_them, without = (
+        DeepInversion(classifier, bn=bn, confidence=1.0, steps=40, rounds=1, tv=0.0, l2=0.0, scale=0.0, lr=0.02, patience=None)
+        for bn in (10.0, 0.0)
+    )
+    distances = []
+    for method in (with_them, without):
+        query = x[:2]
+        answer = method(query, 1).counterfactual
+        term = method.objective.terms["statistics"]
+        logits, features = classifier.read(answer, term.layers(classifier))
+        distances.append(float(term(asked(classifier), Candidate({}, answer, logits, 1.0, features)).sum()))
+    assert distances[0] < distances[1]
+
+
+def asked(classifier: nn.Module) -> Any:
+    from counterfoil.core.query import Query
+
+    return Query(torch.zeros(2, 1, 16, 16).double(), torch.zeros(2).long(), classifier)
+
+
+def test_the_rungs_differ_in_what_they_preserve(tiny_classifier: nn.Module) -> None:
+    rungs = {
+        "iso": ISO(tiny_classifier),
+        "lso": LSO(tiny_classifier),
+        "lso inr": LSO(tiny_classifier, prior="inr"),
+        "disc": DISC(tiny_classifier),
+    }
+    read = {name: rung.objective.layers(tiny_classifier) for name, rung in rungs.items()}
+    assert read == {"iso": (), "lso": ("body.0", "body.2"), "lso inr": ("body.0", "body.2"), "disc": ("body.0", "body.2")}
+    assert {name: {"tv", "l2"} <= set(rung.objective.terms) for name, rung in rungs.items()} == {
+        "iso": True, "lso": True, "lso inr": False, "disc": False,
+    }  # fmt: skip
