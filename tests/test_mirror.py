@@ -281,7 +281,13 @@ def test_every_classifier_builds(compose: Compose, models: Untrained, script: st
     assert node["name"] == name
     classifier = models.share(node)
     assert classifier(models.data.test[range(2)].x).shape == (2, 3)
-    assert _module(node, models).epochs == node["training"]["epochs"]
+    training = _module(node, models)
+    assert training.epochs == node["training"]["epochs"]
+    for key in ("mean", "std"):
+        seen = getattr(training, key).flatten().tolist()
+        assert seen == getattr(classifier, key).flatten().tolist() == [node[key]], (
+            f"{name} is trained on another {key} than it is used with"
+        )
 
 
 @pytest.mark.parametrize("script", ["train", "evaluate"])

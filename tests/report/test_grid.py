@@ -17,7 +17,6 @@ from counterfoil.report.grid import (
     pixels,
     save_png,
     signed_difference,
-    strip,
     strongest,
     symmetric_scale,
 )  # fmt: skip
@@ -30,10 +29,6 @@ def test_grid_places_tiles_by_row():
     expected = np.full((5, 5), 255)
     expected[:2, :2], expected[:2, 3:], expected[3:, :2] = 0, 51, 102
     assert (picture == expected[..., None]).all()
-
-
-def test_strip_is_one_row_without_pad():
-    assert strip(torch.rand(4, 3, 5, 6), pad=0).shape == (5, 24, 3)
 
 
 def test_pixels_clamp_round_and_repeat_grey():

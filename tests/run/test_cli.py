@@ -213,6 +213,15 @@ def test_folder_of_mine_brings_a_method_along(script: Script, tmp_path: Path, mo
     assert "  revise:\n" in out
 
 
+def test_the_command_for_a_missing_model_finds_the_same_configs(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "mine/classifier").mkdir(parents=True)
+    (tmp_path / "mine/classifier/small.yaml").write_text("defaults: [cnn, _self_]\nname: small\nnet: {width: 4}\n")
+    given = ("logger=none", "classifier=small", "explainer=[wachter]", "metric=[validity]", "store=models", "run_dir=run")
+    code, _, error = script("evaluate", "--config-dir", str(tmp_path / "mine"), *given)
+    assert code == 1
+    says(error, f"python train.py --config-dir={tmp_path / 'mine'} store=models classifier=small")
+
+
 def test_multirun_has_a_folder_and_a_result_a_job(script: Script, bench: Any) -> None:
     given = ["logger=none", *bench.models, f"store={bench.store}", "n=4", "explainer=[nearest]", "metric=[validity]", "run_dir=sweep"]
     code, _, error = script("evaluate", "-m", *given, "target=1,2")

@@ -109,7 +109,7 @@ def test_interrupted_while_scoring_goes_on_to_the_same_metrics(
     import counterfoil.run.evaluate as module
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(module, "report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             bench.evaluate(tmp_path / "run")
         patch.undo()

@@ -21,7 +21,7 @@ _LABELS = {
     "l1": "L1", "l2": "L2", "linf": "L∞", "im1": "IM1", "im2": "IM2", "cout": "COUT", "fid_judge": "FID (judge)",
     "kid_judge": "KID (judge)", "peak_memory_mb": "Peak memory",
 }  # fmt: skip
-_UNITS = {"validity": "%", "judge_agreement": "%", "sparsity": "%", "seconds": "s", "peak_memory_mb": "MB"}
+_UNITS = {"validity": "%", "flipping_ratio": "%", "judge_agreement": "%", "sparsity": "%", "seconds": "s", "peak_memory_mb": "MB"}
 _SUFFIX = "_valid"
 
 
@@ -45,6 +45,13 @@ def number(value: float | None, metric: str = "") -> str:
     if 0 < abs(scaled) < 0.00095 and unit(metric) != "%":
         return f"{scaled:.1e}".replace("e-0", "e-")
     return f"{scaled:,.{decimals(scaled, metric)}f}"
+
+
+def probability(value: float | None) -> str:
+    """Two digits; the ends are kept for values that are truly there."""
+    if not finite(value):
+        return MISSING
+    return "<.01" if 0 < value < 0.005 else ">.99" if 0.995 <= value < 1 else f"{value:.2f}"  # type: ignore[operator]
 
 
 def decimals(scaled: float, metric: str = "") -> int:

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.attributes import Change, changes, ranking, sentence
 from counterfoil.report.format import Methods, direction, label, number, unit
-from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, strip, symmetric_scale
+from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
 
 SHOWN = 8
 """Answers in each grid and in each list of failures."""
@@ -73,7 +73,6 @@ class MethodView:
     ranked: dict[str, list[Card]] = field(default_factory=dict)
     failures: list[Card] = field(default_factory=list)
     unconfirmed: list[Card] = field(default_factory=list)
-    strips: list[tuple[str, str]] = field(default_factory=list)
     attributes: dict[str, list[Change]] = field(default_factory=dict)
     sheet: str = ""
     by_query: dict[int, Card] = field(default_factory=dict)
@@ -120,7 +119,7 @@ class Gallery:
         self.rows: dict[int, int] = {}
 
     def view(self, methods: Methods, queries: Sequence[int]) -> MethodView:
-        """Choose, label and draw: the shared queries, best, median and worst by each metric, failures, strips."""
+        """Choose, label and draw: the shared queries, best, median and worst by each metric, failures."""
         valid = self.answers.valid.cpu()
         doubted = valid & (self.judge == 0) if self.judge is not None else torch.zeros_like(valid)
         confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
@@ -133,7 +132,6 @@ class Gallery:
         view.ranked = self._ranked(methods, valid)
         view.failures = [self._card(row) for row in (~valid).nonzero()[:SHOWN, 0].tolist()]
         view.unconfirmed = [self._card(row) for row in doubted.nonzero()[:SHOWN, 0].tolist()]
-        view.strips = self._strips(firsts[:4])
         view.attributes = ranking(self.answers, self.class_names)
         view.sheet = self._sheet(view.scale)
         return view
@@ -172,13 +170,6 @@ class Gallery:
             if chosen:
                 found[metric] = [self._card(row, note) for row, note in zip(chosen, notes, strict=True)]
         return found
-
-    def _strips(self, rows: Sequence[int]) -> list[tuple[str, str]]:
-        if self.answers.path is None:
-            return []
-        paths = ((row, shrink(self.answers.path[row])) for row in rows)
-        captions = (f"Query {int(self.answers.query[row])}: towards {self._class(int(self.answers.target[row]))}" for row in rows)
-        return [(caption, data_uri(strip(path), path.shape[-1])) for caption, (_, path) in zip(captions, paths, strict=True)]
 
     def _sheet(self, scale: float) -> str:
         """All chosen rows below one another: factual, counterfactual, signed difference (see-through)."""

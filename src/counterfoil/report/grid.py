@@ -88,11 +88,6 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def strip(path: Tensor, pad: int = 1) -> Pixels:
-    """Images along the way (S, C, H, W), left to right."""
-    return grid(path, columns=path.shape[0], pad=pad)
-
-
 def overview(answers: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
     """The first answers, a column each: factual, counterfactual, signed difference; each tile at least `side` pixels wide."""
     part = answers[:limit]

@@ -14,6 +14,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
+from counterfoil.report.strips import Reading, strip_view
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
 _PLOTS = (("validity", "Validity against proximity"), ("judge_agreement", "Judge agreement against proximity"))
@@ -30,6 +31,7 @@ def write_report(
     command: str,
     judge_probabilities: Mapping[str, Tensor] | None = None,
     facts: Mapping[str, Any] | None = None,
+    readings: Mapping[str, Reading] | None = None,
 ) -> Path:
     """Write the page under a temporary name, then rename.
 
@@ -44,6 +46,7 @@ def write_report(
         command: what reproduces the run.
         judge_probabilities: method -> the judge's probability (N,) of the target on the counterfactual.
         facts: what stands in the head instead of what is found in `summary`, in this order.
+        readings: method -> what the classifier says along its strips, for methods with a `path`.
 
     Returns:
         The path written. Raises UserError where there is no answer to show.
@@ -51,7 +54,7 @@ def write_report(
     answered = {name: answers for name, answers in methods.items() if len(answers)}
     if not answered:
         raise UserError("the report needs at least one method with answers, found none; run evaluate.py with an explainer first")
-    judged = judge_probabilities or {}
+    judged, along = judge_probabilities or {}, readings or {}
     queries = common_queries(answered)
     views = [
         Gallery(name, answers, tables.get(name, {}), class_names, judged.get(name)).view(summary["methods"], queries)
@@ -64,6 +67,10 @@ def write_report(
         board=_board(summary["methods"], descriptions),
         queries=[(query, next((view.by_query[query] for view in views if query in view.by_query), None)) for query in queries],
         views=views,
+        strips=[
+            strip_view(v.name, answered[v.name], queries, class_names, along.get(v.name), summary["methods"], v.scale, f"strips{place}")
+            for place, v in enumerate(views)
+        ],
         pixels=_display(answered),
         judged=any(view.confirmed is not None for view in views),
         plots=_plots(summary["methods"]),
@@ -80,15 +87,8 @@ def _template() -> Any:
 
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(label=fmt.label, number=fmt.number, probability=_probability)
+    environment.filters.update(label=fmt.label, number=fmt.number, probability=fmt.probability)
     return environment.get_template("template.html")
-
-
-def _probability(value: float | None) -> str:
-    """Two digits; the ends are kept for values that are truly there."""
-    if not fmt.finite(value):
-        return fmt.MISSING
-    return "<.01" if 0 < value < 0.005 else ">.99" if 0.995 <= value < 1 else f"{value:.2f}"  # type: ignore[operator]
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,16 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]],
     return figure
 
 
+def against(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str) -> Figure:
+    """Curves as in `curve` of one share against another, in [0, 1], with the diagonal on which both are the same."""
+    figure, axes = _canvas(xlabel, ylabel, (5.2, 4.6))
+    axes.plot((0, 1), (0, 1), color=_MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    _draw_curves(axes, x, series, "")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    _legend(axes, handles=axes.lines[1:], loc="upper left")
+    return figure
+
+
 def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], xlabel: str) -> Figure:
     """Several metrics side by side as in `curve`, metric -> name -> S entries, under one legend."""
     from matplotlib.figure import Figure
@@ -97,10 +107,10 @@ def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
     return path
 
 
-def _canvas(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+def _canvas(xlabel: str, ylabel: str, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
     _dress(axes, xlabel, ylabel)

@@ -18,6 +18,7 @@ OURS = (
     "metrics.json",
     "queries.csv",
     "report.html",
+    "strips",
     "config.yaml",
     "questions.csv",
     "csv",

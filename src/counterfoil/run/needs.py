@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from counterfoil.run.models import Models
 from counterfoil.util.build import Node, model_nodes
@@ -32,13 +33,14 @@ def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str
     return [(path, node) for path, node in nodes if not models.store.has(node, models.data)]
 
 
-def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str]) -> str:
-    """The train.py command that makes the model at `path`, from this run's choices and overrides."""
+def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path] = ()) -> str:
+    """The train.py command that makes the model at `path`, from this run's choices, overrides and folders of further configs."""
+    flags = [f"--config-dir={folder}" for folder in folders]
     if path not in GROUPS:
-        return f"python evaluate.py {shlex.join([*overrides, 'train_missing=true'])}"
+        return shlex.join(["python", "evaluate.py", *flags, *overrides, "train_missing=true"])
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
     own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]
-    return shlex.join(["python", "train.py", *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
+    return shlex.join(["python", "train.py", *flags, *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
 
 
 def _distinct(nodes: Iterable[tuple[str, Node]], config: Node) -> list[tuple[str, Node]]:

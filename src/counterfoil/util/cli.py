@@ -66,7 +66,7 @@ def _end(error: Exception) -> NoReturn:
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
     """Turn explainer=all into the list of every explainer yaml in conf/ and in a --config-dir."""
-    folders = [conf, *_config_dirs(arguments)]
+    folders = [conf, *config_dirs(arguments)]
     names = sorted({file.stem for folder in folders for file in (folder / "explainer").glob("*.yaml")} - set(NOT_ALL))
     return [f"explainer=[{','.join(names)}]" if part == "explainer=all" else part for part in arguments]
 
@@ -135,7 +135,8 @@ def _chain(error: BaseException | None) -> Iterable[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _config_dirs(arguments: Sequence[str]) -> list[Path]:
+def config_dirs(arguments: Sequence[str]) -> list[Path]:
+    """The folders that a command line adds to the configs with --config-dir."""
     found = []
     for i, part in enumerate(arguments):
         if part in ("--config-dir", "-cd") and i + 1 < len(arguments):

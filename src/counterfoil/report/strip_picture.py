@@ -1,0 +1,110 @@
+"""Strips as one picture to keep: images, the posterior written under each, and difference maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.report.format import probability
+from counterfoil.report.gallery import common_queries, shrink
+from counterfoil.report.grid import Pixels, enlarge, grid, pixels, save_png, signed_difference, symmetric_scale
+from counterfoil.report.plot import save_svg
+from counterfoil.report.strips import Reading, Strip, compatibility_figure, first_rows, read_strips
+
+SIDE = 84
+"""Pixels that a tile is at least wide."""
+_GAP, _LINE, _MARGIN = 6, 22, 16
+_INK, _MUTED, _ACCENT, _GOOD = (27, 31, 36), (89, 97, 107), (31, 95, 191), (24, 112, 63)
+
+
+def save_strips(
+    folder: Path, methods: Mapping[str, Counterfactuals], class_names: Sequence[str], readings: Mapping[str, Reading]
+) -> list[Path]:
+    """Write <method>.png and, where posteriors were asked for, <method>-compatibility.svg (and -dark.svg) of each method with strips.
+
+    The queries are those of the page.
+
+    Returns:
+        the files written, [] where no method has strips.
+    """
+    answered = {name: answers for name, answers in methods.items() if len(answers)}
+    queries = common_queries(answered) if answered else []
+    files: list[Path] = []
+    for name, answers in answered.items():
+        reading = readings.get(name)
+        strips = read_strips(answers, first_rows(answers, queries), class_names, reading)
+        if strips:
+            files.append(save_png(folder / f"{name}.png", draw_strips(answers, strips, symmetric_scale(answers.delta))))
+        figure = None if reading is None or reading.posteriors is None else compatibility_figure(reading.posteriors)
+        if figure is not None:
+            for end, dark in (("", False), ("-dark", True)):
+                files.append(save_svg(figure, folder / f"{name}-compatibility{end}.svg", dark))
+    return files
+
+
+def draw_strips(answers: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
+    """A row of images and a row of difference maps a strip; above them what was asked for, between them what the classifier says.
+
+    Args:
+        answers: with a `path`.
+        strips: those to draw, at least one.
+        scale: the change drawn in full colour.
+
+    Returns:
+        (height, width, 3) on white; green figures: the classifier decides for the target; framed: the answer.
+    """
+    from PIL import Image, ImageDraw
+
+    rows = [_rows(answers, strip, scale) for strip in strips]
+    high, wide = rows[0][0].shape[:2]
+    side = (wide + _GAP) // (len(strips[0].frames) + 1)
+    step = 2 * (_LINE + high) + _MARGIN
+    canvas = Image.new("RGB", (wide + 2 * _MARGIN, len(strips) * step + _MARGIN), "white")
+    for place, (strip, (images, changes)) in enumerate(zip(strips, rows, strict=True)):
+        top = _MARGIN + place * step
+        canvas.paste(Image.fromarray(images), (_MARGIN, top + _LINE))
+        canvas.paste(Image.fromarray(changes), (_MARGIN + side, top + 2 * _LINE + high))
+        _write(ImageDraw.Draw(canvas), strip, top, side, high)
+    return np.asarray(canvas)
+
+
+def _rows(answers: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels, Pixels]:
+    """Factual and images, and the images' differences, each in a row."""
+    assert answers.path is not None
+    factual, path = shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row])
+    factor = -(-SIDE // factual.shape[-1])
+    made = pixels(torch.cat((factual, path))), signed_difference(path - factual, scale)
+    images, changes = (grid(np.stack([enlarge(tile, factor) for tile in part]), columns=len(part), pad=_GAP) for part in made)
+    return images, changes
+
+
+def _write(draw: Any, strip: Strip, top: int, side: int, high: int) -> None:
+    """The words of one strip, and a frame around its answer."""
+    width, under = side - _GAP, top + _LINE + high
+    plain, bold = _font("DejaVu Sans"), _font("DejaVu Sans:bold")
+    centred = partial(draw.text, anchor="mm")
+    centred((_MARGIN + width / 2, top + _LINE / 2), f"{strip.source} → {strip.target}", fill=_INK, font=bold)
+    if strip.start is not None:
+        centred((_MARGIN + width / 2, under + _LINE / 2), probability(strip.start), fill=_MUTED, font=plain)
+    for column, frame in enumerate(strip.frames, start=1):
+        left = _MARGIN + column * side
+        if frame.asked is not None:
+            centred((left + width / 2, top + _LINE / 2), f"asked {frame.asked:.2f}", fill=_MUTED, font=plain)
+        if frame.said is not None:
+            centred((left + width / 2, under + _LINE / 2), probability(frame.said), fill=_GOOD if frame.decided else _INK, font=bold)
+        if frame.answer:
+            draw.rectangle((left - 3, top + _LINE - 3, left + width + 2, under + 2), outline=_ACCENT, width=2)
+
+
+def _font(pattern: str, size: int = 13) -> Any:
+    """A font that matplotlib brings along, so that the picture is the same on every machine."""
+    from matplotlib.font_manager import findfont
+    from PIL import ImageFont
+
+    return ImageFont.truetype(findfont(pattern), size)
