@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.run.models import Models
 from counterfoil.run.record import versions, write_json
 from counterfoil.run.store import file_digest
-from counterfoil.util.build import Node, accepted, build, locate
+from counterfoil.util.build import Node, build, locate
 from counterfoil.util.seed import seed_all
 
 
@@ -75,16 +76,21 @@ def _module(node: Node, models: Models) -> Any:
     offered = {"mean": node.get("mean"), "std": node.get("std"), "name": node["name"], "data": models.data}
     where = f"{node['role']}.training"
     target = node["training"]["_target_"]
-    named = accepted(target, offered, where)
-    if "name" not in named and any(p.kind is p.VAR_KEYWORD for p in _parameters(target, where)):
-        named["name"] = node["name"]
+    known = _parameters(locate(target, where))
+    named = {key: value for key, value in offered.items() if key in known}
     return build(node["training"], models.share, where, net=models.network(node), **named)
 
 
-def _parameters(target: str, where: str) -> Sequence[Any]:
-    import inspect
-
-    return list(inspect.signature(locate(target, where)).parameters.values())
+def _parameters(target: Any) -> set[str]:
+    """Names that a callable takes; what a class hands on as keywords is what its bases take."""
+    makers = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)] if inspect.isclass(target) else [target]
+    names: set[str] = set()
+    for maker in makers:
+        parameters = inspect.signature(maker).parameters
+        names |= parameters.keys()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return names
+    return names | {"name"}
 
 
 def _reseeding(node: Node) -> Any:
