@@ -2,12 +2,13 @@
 
 python benchmarks/introspection.py [--progressive] [overrides of evaluate.py, such as store=weights]
 
-Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling with Eyeglasses planted on it in 95 % of the training
-faces; Beard and Dark_Clothes at once. The generator and the judge are trained on faces without a plant. The truth is measured: as
-attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean f_1 without it|. GCI, AIP and
-REVISE answer, and progressive exaggeration for those classifiers for which its model is trained (--progressive trains all three). What a
-method declares is ranked where it declares it (attribute_change), and for all methods what the judge sees (judged_change). A hit is a true
-cause at the top. Writes runs/introspection/introspection.json and a run folder a classifier.
+Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling trained where every smile wears eyeglasses and nothing
+else does, so that it tells glasses; Beard and Dark_Clothes at once. The generators and the judge are trained on faces without a plant.
+The truth is measured too: as attributes of test faces are independent, an attribute's effect on a classifier is
+|mean f_1 with it - mean f_1 without it|. GCI, AIP and REVISE answer, and progressive exaggeration for those classifiers for which its
+model is trained (--progressive trains all three). What a method declares is ranked where it declares it (attribute_change), and for all
+methods what the judge sees (judged_change). A hit is a true cause at the top. Writes runs/introspection/introspection.json and a run
+folder a classifier.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from counterfoil.util.build import plain
 ROOT = Path(__file__).resolve().parents[1]
 CASES = {
     "smiling": (["attribute=Smiling"], ("Smiling",)),
-    "planted": (["attribute=Smiling", "data.spurious={first: Smiling, second: Eyeglasses, strength: 0.95}"], ("Smiling", "Eyeglasses")),
+    "planted": (["attribute=Smiling", "data.spurious={first: Smiling, second: Eyeglasses, strength: 1.0}"], ("Eyeglasses",)),
     "conjunction": (["attribute=Beard+Dark_Clothes"], ("Beard", "Dark_Clothes")),
 }
 KINDS = ("attribute_change", "judged_change")

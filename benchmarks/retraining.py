@@ -1,9 +1,10 @@
-"""AIP's applications, before and after, over seeds:  python benchmarks/retraining.py augmentation|debiasing [--seeds 0 1 2] [overrides]
+"""AIP's applications, before and after, over seeds:  python benchmarks/retraining.py augmentation|debiasing [--seeds 0,1,2] [overrides]
 
-augmentation: the classifier of Smiling, trained where 95 % of the faces wear eyeglasses exactly when they smile, is trained again with
-its valid counterfactuals, labelled by what their attributes spell, or by the class asked for. Accuracy on unbiased test faces, and as it
-would be where a share s of the faces has glasses exactly with a smile: s * (accuracy where they agree) + (1 - s) * (where they differ).
-For s = 0.95 that is the world of the training faces, for s = 0.05 its inversion.
+augmentation: the classifier of Smiling, trained where faces wear eyeglasses exactly when they smile, is trained again with its valid
+counterfactuals, labelled by what their attributes spell, or by the class asked for. Accuracy on unbiased test faces; and as it would be
+where a share s of the faces has glasses exactly with a smile: s * (accuracy where they agree) + (1 - s) * (where they differ), once for the
+strength s of the training faces, once for its inversion. data.spurious.strength=0.95 plants less; then the classifier sees enough faces
+that differ to learn the smile.
 
 debiasing: the same classifier is fine-tuned on counterfactuals that move only the protected attribute, labels kept. Share of decisions
 that turn when it alone is edited in test faces: by the generator, absent against present; and truly, the face being drawn anew.
@@ -23,7 +24,6 @@ from typing import Any
 import hydra
 import torch
 from common import ROOT, markdown
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
@@ -31,10 +31,11 @@ from counterfoil.data.avatars import Avatars
 from counterfoil.data.base import Images
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.report.seeds import over_seeds
+from counterfoil.run import needs
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.record import command_line, versions, write_json
 from counterfoil.run.store import Store
-from counterfoil.run.train import train
+from counterfoil.run.training import train_all
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from counterfoil.util.build import plain
 
@@ -45,39 +46,40 @@ VARIANTS = {
     },
     "debiasing": {"fine-tuned": []},
 }
-SHARES = (0.95, 0.5, 0.05)
 DRAWN = 500
 """Test faces that are drawn anew."""
 Entry = dict[str, Any]
 
 
-def compose(*overrides: str) -> DictConfig:
+def compose(*overrides: str) -> dict[str, Any]:
     """The config of train.py."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        return hydra.compose("train", overrides=["logger=none", *overrides])
+        node: dict[str, Any] = plain(hydra.compose("train", overrides=["logger=none", *overrides]))
+    return node
 
 
-def generator_file(overrides: list[str], seed: int, work: Path) -> str:
+def trained(node: dict[str, Any], key: str) -> Models:
+    """The models of a config; the one at `key` and those it depends on are trained where they are missing."""
+    store = Store(Path(node["store"]).expanduser())
+    nodes = needs.for_training({key: node[key]})
+    train_all(nodes, Models(store, node["data"]), node["trainer"], False, command=command_line())
+    return Models(store, node["data"], resolve_device("auto"))
+
+
+def generator_file(overrides: list[str], seed: int) -> str:
     """The generator of unbiased faces, trained where it is missing."""
-    given = [part.removeprefix("generator=") for part in overrides if part.startswith("generator=")]
-    if given:
-        return given[-1]
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+") in ("data", "store", "generative", "trainer")]
-    config = compose("data=avatars", "generative=attgan", "attribute=Smiling", f"seed={seed}", *shared)
-    (file,) = train(config, work)
-    return str(file)
+    node = compose("data=avatars", "generative=attgan", "attribute=Smiling", f"seed={seed}", *shared)
+    models = trained(node, "generative")
+    return str(models.store.weights(node["generative"], models.data))
 
 
-def measure_seed(name: str, seed: int, overrides: list[str], generator: str, work: Path) -> dict[str, dict[str, Entry]]:
+def measure_seed(name: str, seed: int, overrides: list[str], generator: str) -> dict[str, dict[str, Entry]]:
     """Metrics of the classifier before, and after each variant, all of one seed."""
     found: dict[str, dict[str, Entry]] = {}
-    own = [part for part in overrides if not part.startswith("generator=")]
     for variant, more in VARIANTS[name].items():
-        choice = [f"experiment={name}", f"seed={seed}", "classifier@judge=null", "explainer=[]", "metric=[]", *own, *more]
-        config = compose(*choice, f"generative.checkpoint={generator}")
-        train(config, work)
-        node: dict[str, Any] = plain(config)
-        models = Models(Store(Path(node["store"]).expanduser()), node["data"], resolve_device("auto"))
+        node = compose(f"experiment={name}", f"seed={seed}", *overrides, *more, f"generative.checkpoint={generator}")
+        models = trained(node, "classifier")
         before = models.share(node["classifier"]["training"]["explainer"]["classifier"])
         for label, classifier in {"before": before, variant: models.share(node["classifier"])}.items():
             if label not in found:
@@ -92,7 +94,7 @@ def measure(name: str, classifier: nn.Module, models: Models, node: Mapping[str,
     assert test.attributes is not None
     spurious = node["data"]["spurious"]
     first, second = (test.attributes[:, data.attribute_names.index(spurious[key])] for key in ("first", "second"))
-    found = accuracies(correct, first == second)
+    found = accuracies(correct, first == second, spurious["strength"])
     if name == "debiasing":
         found.update(turned(classifier, models, node))
     return found
@@ -106,15 +108,16 @@ def decisions(classifier: nn.Module, images: Images) -> Tensor:
     return torch.cat(parts)
 
 
-def accuracies(correct: Tensor, agree: Tensor) -> dict[str, Entry]:
-    """Accuracy on the test faces, and where a share of them has both attributes alike: a weighted mean of two shares."""
+def accuracies(correct: Tensor, agree: Tensor, strength: float) -> dict[str, Entry]:
+    """Accuracy on the test faces, and with both attributes alike as often as in training, or as seldom: weighted means of two shares."""
     found = {"accuracy, unbiased": share(correct)}
     parts = [correct[agree].double(), correct[~agree].double()]
-    for s in SHARES:
-        value = sum(w * float(p.mean()) for w, p in zip((s, 1 - s), parts, strict=True))
-        variance = sum(w * w * float(p.mean() * (1 - p.mean())) / len(p) for w, p in zip((s, 1 - s), parts, strict=True))
-        half = 1.96 * variance**0.5
-        found[f"accuracy, {100 * s:.0f} % alike"] = entry(value, max(0.0, value - half), min(1.0, value + half), len(correct))
+    for name, s in (("as in training", strength), ("inverted", 1 - strength)):
+        pairs = list(zip((s, 1 - s), parts, strict=True))
+        value = sum(w * float(p.mean()) for w, p in pairs)
+        halves = [w * (high - low) / 2 for w, p in pairs for low, high in [wilson(float(p.mean()), len(p))]]
+        half = sum(h * h for h in halves) ** 0.5
+        found[f"accuracy, {name}"] = entry(value, value - half, value + half, len(correct))
     return found
 
 
@@ -167,6 +170,11 @@ def gains(runs: list[dict[str, dict[str, Entry]]]) -> dict[str, dict[str, Entry]
     return over_seeds(paired)
 
 
+def within(rows: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[str, Entry]]:
+    """Shares, their intervals cut to [0, 1]."""
+    return {name: {m: {**e, "low": max(e["low"], 0.0), "high": min(e["high"], 1.0)} for m, e in row.items()} for name, row in rows.items()}
+
+
 def table(rows: Mapping[str, Mapping[str, Entry]]) -> str:
     """A row a classifier, per cent."""
     metrics = list(next(iter(rows.values())))
@@ -183,14 +191,16 @@ def main() -> None:
     """Train, measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=list(VARIANTS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], default=[0, 1, 2], help="such as 0,1,2")
     parser.add_argument("overrides", nargs="*", help="of train.py, such as store=weights; or generator=FILE")
     args = parser.parse_intermixed_args()
     folder = Path("runs") / args.name
     folder.mkdir(parents=True, exist_ok=True)
-    generator = generator_file(args.overrides, args.seeds[0], folder)
-    runs = [measure_seed(args.name, seed, args.overrides, generator, folder) for seed in args.seeds]
-    means, differences = over_seeds(runs), gains(runs)
+    given = [part.removeprefix("generator=") for part in args.overrides if part.startswith("generator=")]
+    overrides = [part for part in args.overrides if not part.startswith("generator=")]
+    generator = given[-1] if given else generator_file(overrides, args.seeds[0])
+    runs = [measure_seed(args.name, seed, overrides, generator) for seed in args.seeds]
+    means, differences = within(over_seeds(runs)), gains(runs)
     print(f"\n{args.name}, seeds {', '.join(map(str, args.seeds))}\n\n{table(means)}\n\n{table(differences)}\n")
     content = {"seeds": args.seeds, "means": means, "gains": differences, "runs": runs, "generator": generator}
     write_json(folder / f"{args.name}.json", {**content, "command": command_line(), "versions": versions()})
