@@ -14,7 +14,8 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images, Splits
 from counterfoil.explainer.progressive import Progressive
 from counterfoil.generative.balanced import fill
-from counterfoil.generative.exaggeration import ExaggerationTraining, divergence
+from counterfoil.generative.exaggeration import ExaggerationTraining
+from counterfoil.generative.exaggeration_terms import divergence
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
 
@@ -35,9 +36,9 @@ def step_terms(module: ExaggerationTraining, x: torch.Tensor) -> dict[str, torch
     slot = torch.zeros(len(x), dtype=torch.long)
     asked = torch.arange(len(x)) % module.net.knob.bins
     own = module.net.own_cell(module.classifier(x), slot)
-    source = module._scaled(x, slot).detach()
+    source = module.terms.scaled(x, slot).detach()
     code = module.net.encode(x, own)
-    return module.generator_terms(x, code, module._draw(code, slot, asked, own), slot, own, asked, source)
+    return module.terms.generator(x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source)
 
 
 def test_the_classifier_loss_reaches_the_generator_and_the_classifier_stays_frozen() -> None:

@@ -8,16 +8,18 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.classifier.training import augment
 from counterfoil.core.errors import UserError
-from counterfoil.data.base import ImageData, Images, stratified
+from counterfoil.data.base import ImageData, stratified
 from counterfoil.generative.balanced import Asked, BalancedData, BalancedSampler, InOrder, fill, of_classes, refuse_single_class
 from counterfoil.generative.discriminator import Discriminator
+from counterfoil.generative.exaggeration_terms import Terms
 from counterfoil.generative.exaggerator import Exaggerator
-from counterfoil.generative.watch import Watch, strip_figures
+from counterfoil.generative.grading import announce, grade
+from counterfoil.generative.strips import measure, summarise
+from counterfoil.generative.watch import Watch
 from counterfoil.util.fingerprint import fingerprint
 from counterfoil.util.pictures import log_grid
 from counterfoil.util.training import Training
@@ -108,6 +110,7 @@ class ExaggerationTraining(Training):
         lambda_cyc = lambda_rec if lambda_cyc is None else lambda_cyc
         self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_cyc}
         self.weights["embed"] = lambda_embed
+        self.terms = Terms(net, self.discriminator, self.classifier, self.weights)
         self.d_steps, self.steps, self.keep = d_steps, steps, average
         self.calibration, self.enough, self.empty = calibration, enough, empty
         self.shift, self.flip = shift, flip
@@ -126,11 +129,11 @@ class ExaggerationTraining(Training):
         knob = self.net.knob
         train, val, test = (of_classes(part, knob.pair) for part in (data.train, data.val, data.test))
         refuse_single_class(train, knob.pair)
-        graded, held = self._graded(train), self._graded(val)
+        graded, held = (grade(self.classifier, knob, part) for part in (train, val))
         mode, counts = knob.fit(held, graded, self.calibration, self.enough)
         knob.classifier.copy_(fingerprint(self.classifier))
         self.average.knob.load_state_dict(knob.state_dict())
-        self._announce(mode, counts)
+        announce(self.name, knob, mode, counts)
         cells, self.borrowed = fill(knob.bins_of(graded), knob.bins, self.empty)
         slots = len(knob.slots)
         samplers = (
@@ -140,25 +143,6 @@ class ExaggerationTraining(Training):
         )
         return BalancedData(train, val, test, samplers)
 
-    def _graded(self, images: Images) -> Tensor:
-        """Log-odds (T, N) of a split, on the CPU."""
-        reference = next(self.classifier.parameters(), torch.zeros(1))
-        rows = []
-        with torch.no_grad():
-            for start in range(0, len(images), 512):
-                logits = self.classifier(images[slice(start, start + 512)].x.to(reference)).float().cpu()
-                slots = range(len(self.net.knob.slots))
-                rows.append(torch.stack([self.net.knob.log_odds(logits, torch.full((len(logits),), slot)) for slot in slots]))
-        return torch.cat(rows, dim=1)
-
-    def _announce(self, mode: str, counts: Tensor) -> None:
-        from rich import print
-
-        taus = ", ".join(f"{tau:.2f}" for tau in self.net.knob.temperature.tolist())
-        kinds = {"raw": "the classifier's own posterior", "logit": "the logit", "temperature": "the calibrated posterior"}
-        filled = f"{int(counts.min())} to {int(counts.max())} training images a bin"
-        print(f"{self.name}: {self.net.knob.describe()}; bins of equal width on {kinds[mode]}, temperature {taus}; {filled}")
-
     def training_step(self, batch: Asked, index: int) -> None:
         """A discriminator step; each `d_steps`-th time a generator step on the same images, drawn once."""
         generator_turn = (index + 1) % self.d_steps == 0
@@ -167,12 +151,12 @@ class ExaggerationTraining(Training):
         asked = torch.randint(self.net.knob.bins, slot.shape, device=x.device)
         with torch.set_grad_enabled(generator_turn):
             code = self.net.encode(x, self.net.cell(slot, own))
-            drawn = self._draw(code, slot, asked, own)
+            drawn = self.terms.draw(code, slot, asked, own)
         critic = self._critic_loss(x, drawn[: len(x)].detach(), slot, self._claimed(batch, own), asked)
         self._advance(optimizer_d, critic["critic"])
         if generator_turn:
             self.discriminator.requires_grad_(False)
-            terms = self.generator_terms(x, code, drawn, slot, own, asked, source)
+            terms = self.terms.generator(x, code, drawn, slot, own, asked, source)
             self._advance(optimizer_g, sum((self.weights[key] * value for key, value in terms.items()), x.new_zeros(())))
             self.discriminator.requires_grad_(True)
             self._follow()
@@ -183,51 +167,13 @@ class ExaggerationTraining(Training):
             schedule.step()
         self.report("train", {key: value.detach() for key, value in critic.items()}, len(x))
 
-    def generator_terms(
-        self, x: Tensor, code: Tensor, drawn: Tensor, slot: Tensor, own: Tensor, asked: Tensor, source: Tensor
-    ) -> dict[str, Tensor]:
-        """The unweighted terms of L_G; those of weight 0 are left out.
-
-        Args:
-            x: (B, C, H, W). code: E(x). drawn: x_t and x_r below one another (2B, ...). slot, own, asked: (B,), slot, k_s and k_t.
-            source: the classifier's scaled log-odds (B,) of x, without gradient.
-        """
-        wanted, knob = {key for key, weight in self.weights.items() if weight}, self.net.knob
-        changed, same = drawn.chunk(2)
-        terms: dict[str, Tensor] = {}
-        if "gan" in wanted:
-            terms["gan"] = -self.discriminator(changed, slot, asked).float().mean()
-        if "cls" in wanted:
-            obtained = self._scaled(drawn, slot.repeat(2)).chunk(2)
-            terms["cls"] = divergence(knob.request(slot, asked), obtained[0])
-            terms["self"] = divergence(source.sigmoid(), obtained[1])
-        if "rec" in wanted:
-            terms["rec"] = 2 * (x - same).abs().mean()
-        if wanted & {"cyc", "embed"}:
-            again = self.net.encode(changed, self.net.cell(slot, asked))
-            if "cyc" in wanted:
-                terms["cyc"] = 2 * (x - self.net.decode(again, self.net.cell(slot, own)).float()).abs().mean()
-            if "embed" in wanted:
-                terms["embed"] = (again - code).float().square().mean()
-        return terms
-
     def _see(self, batch: Asked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Moved images, slots, their own bins and scaled log-odds by the classifier."""
         x = augment(batch.x, self.shift, self.flip)
         with torch.no_grad():
-            scaled = self._scaled(x, batch.slot)
+            scaled = self.terms.scaled(x, batch.slot)
             own = self.net.knob.bin_of(scaled * self.net.knob.temperature[batch.slot], batch.slot)
         return x, batch.slot, own, scaled
-
-    def _scaled(self, x: Tensor, slot: Tensor) -> Tensor:
-        """The classifier's log-odds over the temperature (B,), in full precision whatever the trainer's."""
-        with torch.autocast(x.device.type, enabled=False):
-            log_odds = self.net.knob.log_odds(self.classifier(x.float()).float(), slot)
-        return log_odds / self.net.knob.temperature[slot]
-
-    def _draw(self, code: Tensor, slot: Tensor, asked: Tensor, own: Tensor) -> Tensor:
-        cells = torch.cat((self.net.cell(slot, asked), self.net.cell(slot, own)))
-        return self.net.decode(code.repeat(2, 1, 1, 1), cells).float()
 
     def _claimed(self, batch: Asked, own: Tensor) -> Tensor:
         """The bin that a real image claims: its own, save for an image borrowed for an empty cell."""
@@ -235,9 +181,7 @@ class ExaggerationTraining(Training):
         return torch.where(borrowed, batch.bin, own)
 
     def _critic_loss(self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor) -> dict[str, Tensor]:
-        scores = self.discriminator(torch.cat((real, fake)), slot.repeat(2), torch.cat((own, asked))).float()
-        on_real, on_fake = scores.chunk(2)
-        loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        loss, scores = self.terms.critic(real, fake, slot, own, asked)
         self.critic = (self.critic[0].to(loss).lerp(loss.detach(), 0.02), scores.detach().std())
         return {"critic": loss}
 
@@ -283,37 +227,15 @@ class ExaggerationTraining(Training):
         """Keep the average."""
         self.net.load_state_dict(self.average.state_dict())
 
-    @torch.no_grad()
     def _measure(self, batch: Asked) -> Tensor:
         """Note what the average's strips (B, S, C, H, W) of a batch do."""
-        model, knob, x, slot = self.average, self.average.knob, batch.x, batch.slot
-        own = model.own_cell(self.classifier(x), slot)
-        code = model.encode(x, own)
-        frames = [model.decode(code, model.cell(slot, torch.full_like(slot, k))).float() for k in range(knob.bins)]
-        graded = [self.classifier(frame).float() for frame in frames]
-        obtained = torch.stack([knob.log_odds(logits, slot) for logits in graded], dim=1)
-        top = torch.tensor(knob.slots, device=x.device)[slot]
-        ends = [graded[-1].argmax(1) == top] + ([graded[0].argmax(1) == knob.low] if knob.low is not None else [])
-        bins = torch.arange(knob.bins, device=x.device).expand(len(x), -1)
-        again = model.encode(frames[-1], model.cell(slot, bins[:, -1]))
-        self.strips.append(
-            {
-                "requested": torch.stack([knob.request(slot, k) for k in bins.T], dim=1),
-                "obtained": (obtained / knob.temperature[slot][:, None]).sigmoid(),
-                "inside": torch.stack([knob.bin_of(column, slot) for column in obtained.T], dim=1) == bins,
-                "valid": torch.stack(ends, dim=1),
-                "l1": (model.decode(code, own) - x).abs().flatten(1).mean(1),
-                "cycle": (model.decode(again, own) - x).abs().flatten(1).mean(1),
-                "change": (frames[-1] - frames[0]).abs().flatten(1).mean(1),
-            }
-        )
-        return torch.stack(frames, dim=1)
+        frames, measured = measure(self.average, self.classifier, batch.x, batch.slot)
+        self.strips.append(measured)
+        return frames
 
     def _figures(self, stage: str) -> dict[str, float]:
-        joined = {key: torch.cat([part[key] for part in self.strips]) for key in self.strips[0]}
+        figures = summarise(self.strips)
         self.strips.clear()
-        figures = strip_figures(*(joined[key] for key in ("requested", "obtained", "inside", "valid")))
-        figures |= {key: float(joined[key].double().mean()) for key in ("l1", "cycle", "change")}
         shown = figures if stage == "val" else {key: value for key, value in figures.items() if not key.startswith("obtained_")}
         self.report(stage, {key: torch.tensor(value, dtype=torch.float32) for key, value in shown.items()}, 1)
         return figures
@@ -329,10 +251,3 @@ class ExaggerationTraining(Training):
 def falling(total: int, step: int) -> float:
     """Factor on the learning rate: 1 for half of the steps, then linear to zero."""
     return min(1.0, 2 * (1 - step / (total + 1)))
-
-
-def divergence(asked: Tensor, scaled: Tensor) -> Tensor:
-    """Mean KL(p || q) of Bernoulli posteriors, from p (B,) and the logit of q (B,); has the gradient of the cross-entropy."""
-    entropy = torch.special.entr(asked) + torch.special.entr(1 - asked)
-    kl: Tensor = (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
-    return kl

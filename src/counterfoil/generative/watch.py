@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.util.rank import spearman
 
 
 @dataclass
@@ -63,22 +62,3 @@ class Watch:
                 f"after {progress:.0%} of the training); raise training.lambda_cls to 5-10 or lower training.lambda_rec to 10-20, "
                 "or train longer (training.epochs)"
             )
-
-
-def strip_figures(requested: Tensor, obtained: Tensor, inside: Tensor, valid: Tensor) -> dict[str, float]:
-    """What strips say about compatibility.
-
-    Args:
-        requested, obtained: calibrated posteriors (N, S), S bins in ascending order.
-        inside: bool (N, S), whether the image lies in the bin asked for.
-        valid: bool (N, E), whether the classifier decides for the class at an end of the strip.
-    """
-    error = (obtained - requested).double()
-    figures = {
-        "rho": spearman(requested.flatten(), obtained.flatten()),
-        "mae": float(error.abs().mean()),
-        "mse": float(error.square().mean()),
-        "inside": float(inside.double().mean()),
-        "extreme_validity": float(valid.double().mean()),
-    }
-    return figures | {f"obtained_{k}": float(value) for k, value in enumerate(obtained.double().mean(0))}

@@ -8,51 +8,48 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.data.base import Images
 from counterfoil.metric.compatibility import StripReader
 from counterfoil.metric.network import CHUNK
 from counterfoil.metric.realism import JudgeFID
 
 
-class _GroupFID(JudgeFID):
-    """Compares a group of counterfactuals with the real test images of the same group."""
+class Within:
+    """Valid counterfactuals and real images whose posterior f of the generator's first target lies between two bounds.
+
+    Args:
+        classifier: images -> logits (B, K); f is its own posterior, before calibration.
+        generator: the `Exaggerator` whose target is meant; for a pair, real images are of the pair's classes.
+        metric: the metric that asks, for errors.
+        above, below: f must lie strictly between them.
+    """
 
     def __init__(
-        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+        self, classifier: nn.Module | None, generator: Any, metric: str, above: float = -torch.inf, below: float = torch.inf
     ) -> None:
-        super().__init__(judge, reference, max_reference)
-        self._strips = StripReader(classifier, generator, self.name)
+        self._strips = StripReader(classifier, generator, metric)
+        self.above, self.below = above, below
 
-    def update(self, cf: Counterfactuals) -> None:
-        """Keep the features of the group's rows, NaN for the others."""
-        if len(cf):
-            features = self.embed(cf.counterfactual).detach()
-            out = ~self.member(self._posterior(cf.counterfactual_logits)) | ~cf.valid
-            self._features.append(features.masked_fill(out[:, None], torch.nan))
+    def rows(self, cf: Counterfactuals) -> Tensor:
+        """Whether each row is valid and belongs: bool (B,)."""
+        return self._member(cf.counterfactual_logits) & cf.valid
 
-    def member(self, posterior: Tensor) -> Tensor:
-        """Whether rows of this posterior (B,) belong: bool (B,)."""
-        raise NotImplementedError
-
-    def _posterior(self, logits: Tensor) -> Tensor:
-        """The classifier's own posterior (B,) of the first slot's target."""
-        knob = self._strips.generator.net.knob
-        slot = torch.zeros(len(logits), dtype=torch.int64, device=knob.temperature.device)
-        posterior: Tensor = knob.log_odds(logits.to(knob.temperature), slot).sigmoid().to(logits.device)
-        return posterior
-
-    def _real(self) -> Tensor:
-        images, pair = self._reference.net.test, self._strips.generator.net.knob.pair
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    def real(self, images: Images, order: Tensor) -> Tensor:
+        """The images of this order (N,) that belong, by their index."""
+        pair = self._strips.generator.net.knob.pair
         if pair:
             order = order[torch.isin(images.labels[order], torch.tensor(pair))]
-        found: list[Tensor] = []
-        for rows in torch.split(order, CHUNK):
-            x = images[rows].x
-            found.append(self.embed(x)[self.member(self._posterior(self._strips.classifier(x)))])
-        return torch.cat(found)[: self.max_reference].cpu().double()
+        return torch.cat([rows[self._member(self._strips.classifier(images[rows].x)).cpu()] for rows in torch.split(order, CHUNK)])
+
+    def _member(self, logits: Tensor) -> Tensor:
+        knob = self._strips.generator.net.knob
+        slot = torch.zeros(len(logits), dtype=torch.int64, device=knob.temperature.device)
+        posterior = knob.log_odds(logits.to(knob.temperature), slot).sigmoid().to(logits.device)
+        member: Tensor = (posterior > self.above) & (posterior < self.below)
+        return member
 
 
-class PresentFID(_GroupFID):
+class PresentFID(JudgeFID):
     """Fréchet distance, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
 
     f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and departures.
@@ -62,11 +59,13 @@ class PresentFID(_GroupFID):
 
     name = "fid_judge_present"
 
-    def member(self, posterior: Tensor) -> Tensor:
-        return posterior > 0.9
+    def __init__(
+        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+    ) -> None:
+        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, above=0.9))
 
 
-class AbsentFID(_GroupFID):
+class AbsentFID(JudgeFID):
     """Fréchet distance, in the judge's features, of valid counterfactuals with f < 0.1 to real test images with f < 0.1.
 
     See `PresentFID`.
@@ -74,11 +73,13 @@ class AbsentFID(_GroupFID):
 
     name = "fid_judge_absent"
 
-    def member(self, posterior: Tensor) -> Tensor:
-        return posterior < 0.1
+    def __init__(
+        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+    ) -> None:
+        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, below=0.1))
 
 
-class OverallFID(_GroupFID):
+class OverallFID(JudgeFID):
     """Fréchet distance, in the judge's features, of all valid counterfactuals to real test images.
 
     See `PresentFID`; for a pair, real images of the pair's classes.
@@ -86,5 +87,7 @@ class OverallFID(_GroupFID):
 
     name = "fid_judge_overall"
 
-    def member(self, posterior: Tensor) -> Tensor:
-        return posterior.isfinite()
+    def __init__(
+        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+    ) -> None:
+        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name))

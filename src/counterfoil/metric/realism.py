@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.data.base import Images
 from counterfoil.metric.base import SetMetric
 from counterfoil.metric.network import CHUNK, Borrowed
+
+
+class Group(Protocol):
+    """Which counterfactuals and which real images are compared, where it is not all of them."""
+
+    def rows(self, cf: Counterfactuals) -> Tensor:
+        """Whether each row belongs: bool (B,)."""
+        ...
+
+    def real(self, images: Images, order: Tensor) -> Tensor:
+        """The images of this order (N,) that belong, by their index."""
+        ...
 
 
 class _JudgeDistance(SetMetric):
@@ -22,14 +36,21 @@ class _JudgeDistance(SetMetric):
 
     higher_is_better = False
 
-    def __init__(self, judge: nn.Module | None, reference: Any, max_reference: int = 2000) -> None:
+    def __init__(self, judge: nn.Module | None, reference: Any, max_reference: int = 2000, group: Group | None = None) -> None:
         super().__init__()
         if max_reference < 2:
             raise UserError(f"metric.{self.name}.max_reference must be at least 2, found {max_reference}")
         self._judge = Borrowed(judge, self.name, "judge")
         self._reference = Borrowed(reference, self.name, "data")
         self.max_reference = max_reference
+        self._group = group
         self._ready = False
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Keep the features of a batch; NaN for rows that are not of the group."""
+        super().update(cf)
+        if self._group is not None and len(cf):
+            self._features[-1] = self._features[-1].masked_fill(~self._group.rows(cf)[:, None], torch.nan)
 
     def embed(self, x: Tensor) -> Tensor:
         return self._judge(x, method="embed")
@@ -51,7 +72,8 @@ class _JudgeDistance(SetMetric):
 
     def _real(self) -> Tensor:
         images = self._reference.net.test
-        rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: self.max_reference].sort().values
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+        rows = (order if self._group is None else self._group.real(images, order))[: self.max_reference].sort().values
         return torch.cat([self.embed(images[part].x) for part in torch.split(rows, CHUNK)]).cpu().double()
 
 
@@ -65,6 +87,7 @@ class JudgeFID(_JudgeDistance):
         judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
         reference: a data module; its test split is the real images.
         max_reference: the most real images used, at least 2.
+        group: compares these rows with these real images alone; None: all.
 
     Departures: features of the judge, not of an Inception network; not comparable with published values.
     Source: GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al., 2017), arXiv 1706.08500
@@ -117,6 +140,7 @@ class JudgeKID(_JudgeDistance):
         judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
         reference: a data module; its test split is the real images.
         max_reference: the most real images used, at least 2.
+        group: as in `JudgeFID`.
 
     Departures: features of the judge, not of an Inception network; all rows at once instead of an average over random subsets.
     Source: Demystifying MMD GANs (Bińkowski et al., 2018), arXiv 1801.01401
