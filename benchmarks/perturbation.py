@@ -6,7 +6,7 @@ A query counts at a budget once one of its answers, in any of the runs, is valid
 must see the target too. So a method that stops at the first flip, and one swept over its trade-off or over the confidence, are read by the
 same rule. Perturbations: mean absolute change of pixels, from the query, and from its reconstruction where the answer carries one; sum of
 the absolute changes of the attributes; relative change of the code. A method that never moves in one of these has no curve there.
-Intervals are Wilson's 95 % over queries. Prints a table at quarters of the largest budget, and draws a picture a perturbation, for light
+Intervals are Wilson's 95 % over queries. Prints a table at four budgets, and draws a picture a perturbation, for light
 and for dark pages. For example:
 
 python evaluate.py -m experiment=attributes_efficiency confidence=0.5,0.9,0.99 run_dir=runs/efficiency
@@ -34,8 +34,8 @@ from counterfoil.report.plot import curves, save_svg
 from counterfoil.run.record import write_json
 
 KINDS = {
-    "l1": "Mean absolute change of a pixel, from the query",
-    "l1_reconstruction": "Mean absolute change of a pixel, from its reconstruction",
+    "l1": "Pixel change from the query",
+    "l1_reconstruction": "Pixel change from the reconstruction",
     "attribute_l1": "Sum of the changes of the attributes",
     "latent_perturbation": "Relative change of the code",
 }
@@ -118,9 +118,15 @@ def panels(methods: Mapping[str, Answers], kind: str) -> tuple[list[float], dict
     shown = {name: answers for name, answers in methods.items() if moves(answers, kind)}
     least = {name: {key: nearest(answers, key, kind) for key in SUCCESSES} for name, answers in shown.items()}
     reached = [values[np.isfinite(values)] for parts in least.values() for values in parts.values()]
-    ends = [float(np.quantile(values, 0.98)) for values in reached if len(values)]
-    budgets = [float(b) for b in np.linspace(0, max(ends, default=1.0), POINTS)]
-    return budgets, {key: {name: [_share(parts[key], b) for b in budgets] for name, parts in least.items()} for key in SUCCESSES}
+    first = 0.9 * min((float(values.min()) for values in reached if len(values)), default=0.0)
+    last = max((float(np.quantile(values, 0.98)) for values in reached if len(values)), default=1.0)
+    budgets = [float(b) for b in np.linspace(first, last, POINTS)]
+    # A method without a curve keeps its place, so that each has its colour in all pictures.
+    entries = {
+        key: {name: [_share(least[name][key], b) if name in least else {} for b in budgets] for name in (methods if least else ())}
+        for key in SUCCESSES
+    }
+    return budgets, entries
 
 
 def _share(least: np.ndarray, budget: float) -> dict[str, float]:
@@ -130,7 +136,7 @@ def _share(least: np.ndarray, budget: float) -> dict[str, float]:
 
 
 def table(kind: str, budgets: Sequence[float], found: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> str:
-    """Both shares at quarters of the largest budget."""
+    """Both shares at four budgets, evenly spaced up to the largest."""
     places = [round(quarter * (len(budgets) - 1) / 4) for quarter in range(1, 5)]
     heads = [KINDS[kind], *(f"{share.replace('_', ' ')} % at {budgets[i]:.3g}" for share in SUCCESSES for i in places)]
     names = next(iter(found.values()))
@@ -138,7 +144,7 @@ def table(kind: str, budgets: Sequence[float], found: Mapping[str, Mapping[str, 
 
 
 def _cell(entry: Mapping[str, float]) -> str:
-    return f"{100 * entry['value']:.1f} [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]"
+    return f"{100 * entry['value']:.1f} [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if entry else "–"
 
 
 def main() -> None:
