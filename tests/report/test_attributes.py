@@ -17,6 +17,8 @@ def test_in_words(run):
     found = changes(told(run.methods["revise"]), 1)
     assert [change.name for change in found] == ["Hair", "Mouth", "Hat"]
     assert sentence("Smiling", found) == "to be read as Smiling: Hair −1.0, Mouth +0.8, Hat 0.0"
+    assert sentence("Smiling", found, valid=False) == "not yet read as Smiling: Hair −1.0, Mouth +0.8, Hat 0.0"
+    assert sentence("Smiling", found[2:]) == "to be read as Smiling: no attribute changed"
     assert [signed(value) for value in (-0.04, 0.04, 0.05001, -1.5)] == ["0.0", "0.0", "+0.1", "−1.5"]
     assert changes(run.methods["revise"], 1) == ()
     assert sentence("Smiling", ()) == ""

@@ -37,9 +37,16 @@ def changes(answers: Counterfactuals, row: int) -> tuple[Change, ...]:
     return tuple(Change(name, value, signed(value)) for name, value in found[:SHOWN])
 
 
-def sentence(target: str, found: Sequence[Change], most: int = 3) -> str:
-    """The answer in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`."""
-    return f"to be read as {target}: {', '.join(f'{change.name} {change.text}' for change in found[:most])}" if found else ""
+def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int = 3) -> str:
+    """The answer in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`; `not yet read as Smiling: ...` where it failed.
+
+    Where all of them round to nothing, because the code moved or the reconstruction alone sufficed, it says so.
+    """
+    if not found:
+        return ""
+    still = all(change.text == "0.0" for change in found)
+    told = "no attribute changed" if still else ", ".join(f"{change.name} {change.text}" for change in found[:most])
+    return f"{'to be read' if valid else 'not yet read'} as {target}: {told}"
 
 
 def ranking(answers: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:

@@ -50,7 +50,7 @@ class Card:
     @property
     def sentence(self) -> str:
         """The largest changes of attributes in words, "" where none are declared."""
-        return sentence(self.target, self.changes)
+        return sentence(self.target, self.changes, self.valid)
 
     @property
     def probability(self) -> float:
