@@ -75,7 +75,7 @@ class DISC(OptimisedExplainer):
         literal: bool = False,
         layers: Sequence[str] | None = None,
         schedule: Literal["preservation", "parameters", "none"] = "preservation",
-        T_s: int = 20,
+        T_s: int = 5,
         steps: int = 300,
         lr: float = 2e-3,
         rounds: int = 2,
