@@ -127,8 +127,11 @@ def toy() -> Toy:
     return Toy(batch_size=16)
 
 
-@pytest.fixture
-def compose() -> Iterator[Callable[..., tuple[DictConfig, Mapping[str, str]]]]:
+Compose = Callable[..., tuple[DictConfig, Mapping[str, str]]]
+
+
+@pytest.fixture(scope="session")
+def compose() -> Compose:
     """compose("evaluate", "n=3", ...) gives the real config and the choice made in each group."""
 
     def composed(name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
@@ -140,8 +143,7 @@ def compose() -> Iterator[Callable[..., tuple[DictConfig, Mapping[str, str]]]]:
             del config.hydra
         return config, choices
 
-    yield composed
-    GlobalHydra.instance().clear()
+    return composed
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 ROOT = Path(__file__).parents[2]
 MODELS = (
@@ -33,23 +32,15 @@ QUICK = ("n=12", "batch_size=5", "explainer=[nearest,wachter]", "explainer.wacht
 class Bench:
     """Both entry points on small models; `store` holds all that an evaluation of the shipped digits needs.
 
-    `models` are the overrides that make the models small, `quick` those that make an evaluation short.
+    `compose` gives the real config of a script, and the choice made in each group; `models` are the overrides that make the models
+    small, `quick` those that make an evaluation short.
     """
 
     store: Path
+    compose: Callable[..., tuple[DictConfig, Mapping[str, str]]]
     models: tuple[str, ...] = MODELS
     chosen: tuple[str, ...] = CHOSEN
     quick: tuple[str, ...] = QUICK
-
-    def compose(self, name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
-        """The real config of a script, and the choice made in each group."""
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-            config = hydra.compose(name, overrides=list(overrides), return_hydra_config=True)
-        choices = dict(config.hydra.runtime.choices)
-        with open_dict(config):
-            del config.hydra
-        return config, choices
 
     def train(self, run_dir: Path, *overrides: str) -> list[Path]:
         """train.py on small models; without its progress bars."""
@@ -76,10 +67,10 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory, compose: Callable[..., tuple[DictConfig, Mapping[str, str]]]) -> Bench:
     """A store with a classifier, a judge, a VAE and class auto-encoders."""
     folder = tmp_path_factory.mktemp("bench")
-    made = Bench(folder / "models")
+    made = Bench(folder / "models", compose)
     made.train(folder / "training", *made.chosen)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_program_alone_is_explained_without_naming_a_class(bench: Any, tmp_path:
     net = CNN(1, 10, width=4, stages=2).eval()
     save(net, tmp_path / name)
     given = ("classifier=custom", f"classifier.checkpoint={tmp_path / name}", "explainer=[wachter]", "metric=[validity,judge_agreement]")
-    small = type(bench)(bench.store, tuple(part for part in bench.models if not part.startswith("classifier.")))
+    small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
     summary = small.evaluate(tmp_path / "run", *given, "n=4", "confidence=0.2")
     from counterfoil.core.counterfactuals import Counterfactuals
 
@@ -89,7 +90,7 @@ def test_program_alone_is_explained_without_naming_a_class(bench: Any, tmp_path:
 
 def test_weights_alone_need_their_class(bench: Any, tmp_path: Path) -> None:
     torch.save(CNN(1, 10).state_dict(), tmp_path / "net.pt")
-    small = type(bench)(bench.store, tuple(part for part in bench.models if not part.startswith("classifier.")))
+    small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
     with pytest.raises(UserError, match=r"classifier\.net\._target_ is not set.*name the network's class"):
         small.evaluate(tmp_path / "run", "classifier=custom", f"classifier.checkpoint={tmp_path / 'net.pt'}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ VAE = ("generative=vae", "generative.training.epochs=3")
 
 def elsewhere(bench: Any, folder: Path) -> Any:
     """The same bench with an empty store."""
-    return type(bench)(folder)
+    return replace(bench, store=folder)
 
 
 def test_model_is_kept_with_its_manifest_and_nothing_else(bench: Any, tmp_path: Path) -> None:
