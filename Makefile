@@ -13,7 +13,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,avatars,sweep]'
 	@touch $(READY)
 
-demo: $(READY)   ## train five methods' models on real digits, explain 200 test digits, write runs/demo/report.html
+demo: $(READY)   ## train six methods' models on real digits, explain 200 test digits, write runs/demo/report.html
 	$(BIN)/python train.py experiment=demo
 	$(BIN)/python evaluate.py experiment=demo run_dir=runs/demo overwrite=true
 
@@ -27,3 +27,4 @@ lint: $(READY)   ## style and types
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/progressive.py

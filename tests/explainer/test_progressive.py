@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
 from counterfoil.explainer.progressive import Progressive
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
@@ -140,3 +141,17 @@ def test_refuses_a_generator_of_another_classifier(model: Classifier) -> None:
         other.net.scale.add_(1)
     with pytest.raises(UserError, match="trained against another classifier"):
         Progressive(other, generator)
+
+
+def test_the_strip_alone_asks_the_classifier_nothing(model: Classifier) -> None:
+    query = Query(DARK, torch.ones(3, dtype=torch.int64), model, 0.9)
+    assert query.logits.shape == (3, 2)
+    asked: list[int] = []
+    hook = model.register_forward_hook(lambda *_: asked.append(1))
+    explainer = Progressive(model, Perfect().eval())
+    frames = explainer.frames(query)
+    hook.remove()
+    assert asked == []
+    path = explainer.explain(query).path
+    assert path is not None
+    torch.testing.assert_close(frames, path)

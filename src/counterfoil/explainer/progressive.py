@@ -70,30 +70,36 @@ class Progressive(Explainer):
     def explain(self, query: Query) -> Found:
         """Draw the strip and let the classifier pick, or draw the one bin that the confidence asks for."""
         slot, up = self.exaggerator.knob.serve(query.target)
-        own = self.exaggerator.own_cell(query.logits, slot)
-        code = self.exaggerator.encode(query.factual, own)
         if self.strip:
-            return self._whole(query, code, slot, up)
+            return self._whole(query, slot, up)
         bin = self._bin(query, slot, up)
         one = torch.ones_like(query.target)
-        return Found(self._draw(query, code, slot, up, bin), one, torch.zeros_like(one), extra={"bin": bin.to(code)})
+        return Found(
+            self._draw(query, self._code(query, slot), slot, up, bin), one, torch.zeros_like(one), extra={"bin": bin.to(query.factual)}
+        )
 
-    def _whole(self, query: Query, code: Tensor, slot: Tensor, up: Tensor) -> Found:
+    @torch.no_grad()
+    def frames(self, query: Query) -> Tensor:
+        """The strip alone (B, S, C, H, W), from least to most of the target; asks the classifier nothing beyond `query.logits`."""
+        slot, up = self.exaggerator.knob.serve(query.target)
+        code = self._code(query, slot)
+        steps = range(self.exaggerator.knob.bins)
+        return torch.stack([self._draw(query, code, slot, up, torch.full_like(slot, k)) for k in steps], dim=1)
+
+    def _code(self, query: Query, slot: Tensor) -> Tensor:
+        return self.exaggerator.encode(query.factual, self.exaggerator.own_cell(query.logits, slot))
+
+    def _whole(self, query: Query, slot: Tensor, up: Tensor) -> Found:
         knob = self.exaggerator.knob
-        bins = [torch.full_like(slot, k) for k in range(knob.bins)]
-        frames = torch.stack([self._draw(query, code, slot, up, bin) for bin in bins], dim=1)
-        logits = [query.classifier(frame) for frame in frames.unbind(1)]
-        chosen = self._choose(query, torch.stack(logits, dim=1))
-        requested = torch.stack([knob.request(slot, knob_bin(knob.bins, up, bin)) for bin in bins], dim=1)
+        frames = self.frames(query)
+        chosen = self._choose(query, torch.stack([query.classifier(frame) for frame in frames.unbind(1)], dim=1))
+        bins = [knob_bin(knob.bins, up, torch.full_like(slot, k)) for k in range(knob.bins)]
+        requested = torch.stack([knob.request(slot, bin) for bin in bins], dim=1)
+        requested = torch.where(up[:, None], requested, 1 - requested)
         calls = torch.full_like(query.target, knob.bins)
         rows = torch.arange(len(query), device=slot.device)
-        return Found(
-            frames[rows, chosen],
-            calls,
-            calls,
-            frames,
-            {"bin": chosen.to(code), "requested": torch.where(up[:, None], requested, 1 - requested).to(code)},
-        )
+        extra = {"bin": chosen.to(frames), "requested": requested.to(frames)}
+        return Found(frames[rows, chosen], calls, calls, frames, extra)
 
     def _choose(self, query: Query, logits: Tensor) -> Tensor:
         """The frame (B,) to answer with, of strips' logits (B, S, K)."""
