@@ -15,6 +15,7 @@ from typing import NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 from counterfoil.core.errors import UserError
+from counterfoil.util.memory import keep_memory
 
 NOT_ALL = ("composed", "all")
 """Explainer configs that `explainer=all` leaves out."""
@@ -27,6 +28,7 @@ def run(main: Callable[[], None], conf: Path) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Threads that spin while they wait make a busy machine many times slower; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_memory()
     sys.path.append(os.getcwd())
     sys.argv = expand_all(sys.argv, conf)
     try:
