@@ -41,6 +41,7 @@ COVERED = {
     "explainer/latent_shift.py": "explainer/test_latent.py",
     "explainer/revise.py": "explainer/test_latent.py",
     "explainer/random_attributes.py": "explainer/test_properties.py",
+    "generative/prior_start_training.py": "generative/test_prior_start.py",
     "generative/cvae.py": "generative/test_vae.py",
     "generative/exaggeration_terms.py": "generative/test_exaggeration.py",
     "generative/grading.py": "generative/test_exaggeration.py",

@@ -64,12 +64,12 @@ def test_blocks_hold_every_weight_once_and_the_search_starts_in_their_order(kind
     prior = PRIORS[kind](steps=1, psnr=0.0)
     names = [name for block in prior.blocks for name in block]
     assert sorted(names) == sorted(prior.weights((1, 16, 16)))
-    assert list(prior.start(query)) == [*names, "psnr"]
+    assert list(prior.start(query)) == [*names, "psnr", "fit_steps"]
 
 
 def test_blocks_run_from_the_output_inwards() -> None:
     assert INR(depth=2).blocks == (("w2", "b2"), ("w1", "b1"), ("w0", "b0"))
-    assert [block[0] for block in DIP(channels=(4, 8)).blocks] == ["out.w", "up0.w", "up1.w"]
+    assert [block[0] for block in DIP(channels=(4, 8)).blocks] == ["out_w", "up0_w", "up1_w"]
 
 
 @each_prior
@@ -104,14 +104,14 @@ def test_a_dip_by_hand() -> None:
     w = {name: value[1] for name, value in weights.items()}
 
     def block(x: Tensor, name: str, stride: int = 1) -> Tensor:
-        y = F.conv2d(x, w[f"{name}.w"], stride=stride, padding=w[f"{name}.w"].shape[-1] // 2)
-        return F.leaky_relu(F.instance_norm(y) + w[f"{name}.b"][:, None, None], 0.2)
+        y = F.conv2d(x, w[f"{name}_w"], stride=stride, padding=w[f"{name}_w"].shape[-1] // 2)
+        return F.leaky_relu(F.instance_norm(y) + w[f"{name}_b"][:, None, None], 0.2)
 
     from counterfoil.search.dip import _noise
 
     n = _noise(2, 8, 8, torch.float64, torch.device("cpu"))[None]
     up = F.interpolate(block(n, "down0", 2), size=(8, 8), mode="bilinear")
-    expected = F.conv2d(block(torch.cat([up, block(n, "skip0")], 1), "up0"), w["out.w"], w["out.b"]).sigmoid()
+    expected = F.conv2d(block(torch.cat([up, block(n, "skip0")], 1), "up0"), w["out_w"], w["out_b"]).sigmoid()
     torch.testing.assert_close(prior.render(weights, shape)[1:], expected)
 
 

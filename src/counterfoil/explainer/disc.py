@@ -44,6 +44,8 @@ class DISC(OptimisedExplainer):
 
     Args:
         prior: g, "inr" or "dip" at its defaults, or a prior.
+        start: weights theta trained on images, from which the fit then starts, with their prior, instead of `prior`; leaves the rule that
+            no data are needed.
         lambda_1: weight of feature preservation, relative squared distances over pixels and layers.
         lambda_2: weight of manifold consistency; 0 leaves it out.
         lambda_3: weight of functional consistency.
@@ -67,6 +69,7 @@ class DISC(OptimisedExplainer):
         classifier: nn.Module,
         *,
         prior: str | Prior = "inr",
+        start: nn.Module | None = None,
         lambda_1: float = 0.2,
         lambda_2: float = 1.0,
         lambda_3: float = 1.0,
@@ -83,13 +86,14 @@ class DISC(OptimisedExplainer):
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
-        space = prior_of(prior, "disc")
+        space = prior_of(prior, "disc") if start is None else prior_in(start)
         check_schedule(schedule, T_s)
         check_taps(classifier, layers or ())
         manifold = ManifoldConsistency(lambda_2, score=score, margin=margin, literal=literal)
         check_taps(classifier, manifold.layers(classifier))
         super().__init__(
             classifier,
+            start,
             space=space,
             objective=Objective(
                 CrossEntropy(lambda_3),
@@ -114,6 +118,14 @@ def prior_of(prior: str | Prior, method: str) -> Prior:
     if prior not in PRIORS:
         raise UserError(f"explainer {method}: prior={prior} is not offered; choose one of: {', '.join(PRIORS)}")
     return PRIORS[prior]()
+
+
+def prior_in(start: nn.Module) -> Prior:
+    """The prior whose weights a trained start holds."""
+    prior = getattr(start, "prior", None)
+    if not isinstance(prior, Prior):
+        raise UserError(f"explainer disc: start={type(start).__name__} holds no weights of a prior; choose generative=prior_start for it")
+    return prior
 
 
 def check_schedule(schedule: str, stage: int) -> None:

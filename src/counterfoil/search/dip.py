@@ -66,12 +66,12 @@ class DIP(Prior):
     @property
     def blocks(self) -> tuple[tuple[str, ...], ...]:
         """The output, then each level from the finest to the coarsest."""
-        levels = (tuple(f"{part}{i}.{kind}" for part in ("up", "skip", "down") for kind in "wb") for i in range(len(self.channels)))
-        return (("out.w", "out.b"), *levels)
+        levels = (tuple(f"{part}{i}_{kind}" for part in ("up", "skip", "down") for kind in "wb") for i in range(len(self.channels)))
+        return (("out_w", "out_b"), *levels)
 
     def render(self, weights: Mapping[str, Tensor], shape: Shape) -> Tensor:
         """One grouped convolution a layer, a group a network."""
-        like = weights["out.w"]
+        like = weights["out_w"]
         noise = _noise(self.noise, *shape[1:], like.dtype, like.device)
         sides, h = [], noise.expand(len(like), *noise.shape)
         for i in range(len(self.channels)):
@@ -80,18 +80,18 @@ class DIP(Prior):
         for i in reversed(range(len(self.channels))):
             h = F.interpolate(h, size=sides[i].shape[-2:], mode="bilinear", align_corners=False)
             h = _block(torch.cat([h, sides[i]], 1), weights, f"up{i}")
-        return _convolve(h, weights["out.w"], weights["out.b"]).sigmoid()
+        return _convolve(h, weights["out_w"], weights["out_b"]).sigmoid()
 
 
 def _convolution(name: str, outputs: int, inputs: int, size: int) -> dict[str, tuple[tuple[int, ...], float]]:
     fan = inputs * size**2
-    return {f"{name}.w": ((outputs, inputs, size, size), math.sqrt(3 / fan)), f"{name}.b": ((outputs,), fan**-0.5)}
+    return {f"{name}_w": ((outputs, inputs, size, size), math.sqrt(3 / fan)), f"{name}_b": ((outputs,), fan**-0.5)}
 
 
 def _block(x: Tensor, weights: Mapping[str, Tensor], name: str, stride: int = 1) -> Tensor:
-    h = _convolve(x, weights[f"{name}.w"], None, stride)  # the normalisation takes any bias away, so it comes after it
+    h = _convolve(x, weights[f"{name}_w"], None, stride)  # the normalisation takes any bias away, so it comes after it
     variance, mean = torch.var_mean(h, dim=(2, 3), keepdim=True, correction=0)
-    h = (h - mean) * (variance + 1e-5).rsqrt() + weights[f"{name}.b"][:, :, None, None]
+    h = (h - mean) * (variance + 1e-5).rsqrt() + weights[f"{name}_b"][:, :, None, None]
     return F.leaky_relu(h, 0.2)
 
 

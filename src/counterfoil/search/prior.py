@@ -23,7 +23,8 @@ class Prior(Space):
     """x' = g_theta(.), with B networks of one shape as stacked weights: one call renders all B images, none sees another.
 
     Before the search the weights are fitted to the factual (the pre-image), each query until its own PSNR is reached. Weights start
-    at draws of the query's own seed, or at those that `query.generator` holds if it is a trained start. Answers carry `psnr`.
+    at draws of the query's own seed, or at those that `query.generator` holds if it is a trained start. Answers carry the `psnr` of their
+    pre-image and the `fit_steps` it took.
 
     Args:
         psnr: decibels at which the fit of a query ends; queries that stay below are counted in a warning.
@@ -31,8 +32,8 @@ class Prior(Space):
         spread: size of the disturbance of a trained start for every further answer.
     """
 
-    kept = ("psnr",)
-    held = ("psnr",)
+    kept = ("psnr", "fit_steps")
+    held = ("psnr", "fit_steps")
     name = "prior"
 
     def __init__(self, *, psnr: float = 30.0, steps: int = 500, lr: float = 4e-3, spread: float = 0.01) -> None:
@@ -74,11 +75,11 @@ class Prior(Space):
             )
 
     def start(self, query: Query) -> Variables:
-        """The weights of the pre-images in the order of `blocks`, and their PSNR (B,) in decibels."""
+        """The weights of the pre-images in the order of `blocks`, their PSNR (B,) in decibels and the steps (B,) it took."""
         if "prior/psnr" not in query.remembered:
             self.prepare(query)
         names = (name for block in self.blocks for name in block)
-        return {name: query.remembered[f"prior/{name}"] for name in (*names, "psnr")}
+        return {name: query.remembered[f"prior/{name}"] for name in (*names, *self.held)}
 
     def decode(self, query: Query, variables: Variables) -> Tensor:
         """The image that each network renders."""
@@ -89,6 +90,7 @@ class Prior(Space):
         wanted = self.weights(shape_of(query))
         trained = getattr(query.generator, "start", None)
         if trained is not None:
+            _check_start(trained, wanted)
             rows = {name: trained[name].to(query.factual).expand(len(query), *shape) for name, (shape, _) in wanted.items()}
             return {name: self._disturb(query, value) for name, value in rows.items()}
         sizes = [torch.Size(shape).numel() for shape, _ in wanted.values()]
@@ -102,9 +104,9 @@ class Prior(Space):
 
 
 def fit(render: Callable[[Variables], Tensor], images: Tensor, weights: Variables, steps: int, lr: float, psnr: float) -> Variables:
-    """Fit B networks to B images; returns their weights, and under `psnr` what they reach (B,)."""
+    """Fit B networks to B images; returns their weights, under `psnr` what they reach (B,), and the `fit_steps` (B,)."""
     done = {name: value.detach().clone() for name, value in weights.items()}
-    done["psnr"] = torch.zeros_like(images.flatten(1)[:, 0])
+    done |= {name: torch.zeros_like(images.flatten(1)[:, 0]) for name in ("psnr", "fit_steps")}
     places = torch.arange(len(images), device=images.device)
     variables = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
     optimizer = torch.optim.Adam(list(variables.values()), lr=lr)
@@ -113,7 +115,7 @@ def fit(render: Callable[[Variables], Tensor], images: Tensor, weights: Variable
         reached = decibels(error.detach())
         leaving = reached >= psnr if step < steps else torch.ones_like(places, dtype=torch.bool)
         if bool(leaving.any()):
-            for name, value in {**variables, "psnr": reached}.items():
+            for name, value in {**variables, "psnr": reached, "fit_steps": torch.full_like(reached, step)}.items():
                 done[name][places[leaving]] = value.detach()[leaving]
             if bool(leaving.all()):
                 break
@@ -134,3 +136,12 @@ def shape_of(query: Query) -> Shape:
     """Channels, height and width of the query's images."""
     channels, height, width = query.factual.shape[1:]
     return channels, height, width
+
+
+def _check_start(trained: Mapping[str, Tensor], wanted: Mapping[str, tuple[tuple[int, ...], float]]) -> None:
+    found = {name: tuple(value.shape) for name, value in trained.items()}
+    for name, (shape, _) in wanted.items():
+        if found.get(name) != shape:
+            raise UserError(
+                f"start: the trained start has {found.get(name, 'no')} weights {name}, these images need {shape}; train it on the same data"
+            )
