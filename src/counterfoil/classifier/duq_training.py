@@ -19,13 +19,12 @@ class DuqTraining(ClassifierTraining):
 
     Args:
         net: a `DUQ`.
-        l_gp: weight of the two-sided penalty; the gradient is that at the normalised input, in eval mode.
+        l_gp: weight of the two-sided penalty; the gradient is that at the normalised input.
         penalised: images of each batch that the penalty is measured on, its most costly part.
         gamma: of the moving averages, in [0, 1).
         others: see `ClassifierTraining`; `multilabel` and `label_smoothing` do not apply.
 
-    Departures: AdamW under one cycle, as for every model here; the paper's is SGD. The paper penalises the whole batch, in training
-    mode, where a batch norm lets one image's gradient depend on the others.
+    Departures: AdamW under one cycle, as for every model here; the paper's is SGD. The paper penalises the whole batch.
     Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al., 2020), arXiv 2003.02037
     """
 
@@ -68,11 +67,8 @@ class DuqTraining(ClassifierTraining):
         report_auroc(self)
 
     def _penalty(self, x: Tensor) -> Tensor:
-        x = x.clone().requires_grad_()
-        try:
-            return gradient_penalty(self.net.eval()(x), x)
-        finally:
-            self.net.train()
+        x = x.clone().requires_grad_()  # in training mode, else the penalty pulls the moving statistics' network away from the batches'
+        return gradient_penalty(self.net(x), x)
 
     def _measure(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         return kernel_loss(outputs, batch.y), (outputs.argmax(1) == batch.y).float().mean()
