@@ -1,7 +1,8 @@
 """Do single-attribute edits show what they should?  python benchmarks/attribute_edits.py [overrides of evaluate.py]
 
-Each attribute of each test image is moved alone to its farther end; the judge of all attributes, trained apart from the generator,
-says whether it is there now, and whether the others are as they were. Writes runs/attribute_edits/edits.json and edits.png.
+Each attribute of each test image is moved alone to its farther end; what no training image shows beside it, such as sunglasses beside
+eyeglasses, is taken off when it is put on. The judge of all attributes, trained apart from the generator, says whether it is there now, and
+whether the others are as they were. Writes runs/attribute_edits/edits.json and edits.png.
 """
 
 from __future__ import annotations
@@ -32,18 +33,26 @@ def compose(*overrides: str) -> dict[str, Any]:
     return node
 
 
-def measure(models: Models, node: dict[str, Any], x: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def never_together(a: Tensor) -> Tensor:
+    """Pairs (A, A) of attributes (N, A) that no image shows at once."""
+    together = a.T @ a
+    return (together == 0) & (together.diagonal() > 0) & (together.diagonal()[:, None] > 0)
+
+
+def measure(models: Models, node: dict[str, Any], x: Tensor, a: Tensor, apart: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Reconstruction error, share of edits that the judge sees, share of other attributes that it sees unchanged, and the images."""
     generator, judge = models.share(node["generative"]), models.share(node["judge"])
     columns = [models.data.attribute_names.index(name) for name in generator.attribute_names]
     a = a[:, columns]
     with torch.no_grad():
-        shown = single_edits(generator, x, a)
+        apart = apart[columns][:, columns]
+        shown = single_edits(generator, x, a, apart=apart)
         said = (judge.outputs(shown.flatten(0, 1))[:, columns] > 0).unflatten(0, shown.shape[:2])
     before, after = said[:, :1], said[:, 1:]
     own = torch.eye(a.shape[1], dtype=torch.bool, device=x.device)
     seen = after[:, own] == (a < 0.5)
-    kept = ((after == before) | own).float().sum(2).sub(1) / max(a.shape[1] - 1, 1)
+    others = ~own & ~apart
+    kept = ((after == before) & others).float().sum(2) / others.sum(1).clamp(min=1)
     return (shown[:, 0] - x).abs().flatten(1).mean(1), seen.float(), kept, shown
 
 
@@ -52,11 +61,13 @@ def main(overrides: list[str]) -> None:
     node = compose(*overrides)
     models = Models(Store(Path(node["store"])), node["data"], resolve_device(node["device"]))
     test = models.data.test
+    assert models.data.train.attributes is not None
+    apart = never_together(torch.as_tensor(models.data.train.attributes).float()).to(models.device)
     parts = []
     for start in range(0, min(node["n"], len(test)), 64):
         batch = test[range(start, min(start + 64, node["n"], len(test)))]
         assert batch.a is not None
-        error, seen, kept, shown = measure(models, node, batch.x.to(models.device), batch.a.to(models.device))
+        error, seen, kept, shown = measure(models, node, batch.x.to(models.device), batch.a.to(models.device), apart)
         parts.append((error.cpu(), seen.cpu(), kept.cpu()))
         if start == 0:
             picture = torch.cat((batch.x[:10, None], shown[:10].cpu()), dim=1)

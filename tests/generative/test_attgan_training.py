@@ -61,3 +61,6 @@ def test_single_edits_turn_one_attribute_each():
     torch.testing.assert_close(shown, torch.tensor([[0.2, 1.0], [1.0, 1.0], [0.2, 0.0]]))
     shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0, 0.0]]), exclusive=(1, 2))[0, :, :, 0, 0]
     torch.testing.assert_close(shown[2:], torch.tensor([[0.2, 1.0, 0.0], [0.2, 0.0, 1.0]]))
+    apart = torch.tensor([[False, True], [True, False]])
+    shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0]]), apart=apart)[0, :, :, 0, 0]
+    torch.testing.assert_close(shown[1:], torch.tensor([[1.0, 0.0], [0.2, 0.0]]))  # put on: the other comes off; taken off: it stays

@@ -160,7 +160,7 @@ class AttGANTraining(Training):
         log_grid(self, key, rows.flatten(0, 1), columns=rows.shape[1])
 
 
-def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = ()) -> Tensor:
+def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (), apart: Tensor | None = None) -> Tensor:
     """The reconstruction, then each attribute moved alone to its farther end.
 
     Args:
@@ -168,6 +168,7 @@ def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (
         x: (B, C, H, W) in [0, 1].
         a: (B, A), their attributes.
         exclusive: columns of which one alone can be set, such as classes: these are set, and the others taken off.
+        apart: (A, A) bool, attributes that never occur together: setting one takes the others off.
 
     Returns:
         (B, 1 + A, C, H, W).
@@ -176,6 +177,8 @@ def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (
     for column in exclusive:
         moved[:, column, list(exclusive)] = 0.0
         moved[:, column, column] = 1.0
+    if apart is not None:
+        moved = moved.masked_fill(apart & (moved.diagonal(dim1=1, dim2=2) > 0.5)[:, :, None], 0.0)
     conditions = torch.cat((a[:, None], moved), dim=1)
     code = net.encode(x).repeat_interleave(conditions.shape[1], dim=0)
     images: Tensor = net.decode(code, conditions.flatten(0, 1))
