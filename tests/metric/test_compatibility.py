@@ -21,7 +21,7 @@ from counterfoil.metric.closeness import LatentCloseness
 from counterfoil.metric.consistency import CycleL1, ReconstructionL1
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.identity import AttributeNetCosine, AttributeNetShare
-from counterfoil.metric.presence import AbsentFID, OverallFID, PresentFID
+from counterfoil.metric.presence import AbsentFID, OverallFID, PresentFID, Within
 
 
 class Mean(nn.Module):
@@ -259,3 +259,12 @@ def test_present_and_absent_compare_like_with_like(classifier: Classifier, gener
     invalid = PresentFID(Pixels(), data, classifier, generator)
     invalid.update(replace(cf, target=1 - cf.target))
     assert int(invalid.usable.sum()) == 0
+
+
+def test_groups_are_those_of_their_bounds(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+    s = torch.logit(torch.tensor([0.05, 0.11, 0.5, 0.89, 0.91, 0.99]))
+    logits = torch.stack((torch.zeros(6), s), dim=1)
+    cf = replace(strips, counterfactual_logits=logits, target=logits.argmax(1))
+    groups = [Within(classifier, generator, "m", **bounds) for bounds in ({}, *(metric.bounds for metric in (PresentFID, AbsentFID)))]
+    assert [group.rows(cf).nonzero()[:, 0].tolist() for group in groups] == [[0, 1, 2, 3, 4, 5], [4, 5], [0]]
+    assert not groups[0].rows(replace(cf, target=1 - cf.target)).any(), "an answer that is not valid belongs to no group"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.run.along import read_along
@@ -49,6 +52,7 @@ def test_every_image_is_read_and_shown(bench: Any, evaluated: tuple[Path, dict[s
     chosen = cf.extra["bin"].long()
     torch.testing.assert_close(reading.probability[rows, chosen], cf.target_probability, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(reading.posteriors.requested, cf.extra["requested"])
+    assert torch.equal(reading.decided[rows, chosen], cf.valid)
     # an untrained knob has temperature 1, and then the calibrated posterior is the classifier's own
     torch.testing.assert_close(reading.posteriors.obtained, reading.probability, rtol=1e-4, atol=1e-5)
     page = (folder / "report.html").read_text()
@@ -67,3 +71,25 @@ def test_stored_strips_are_read_without_their_generator(bench: Any, evaluated: t
     assert kept["progressive"].posteriors is None
     torch.testing.assert_close(kept["progressive"].probability, first)
     assert [path.name for path in (tmp_path / "again/strips").iterdir()] == ["progressive.png"]
+
+
+def test_the_classifier_is_asked_about_each_image() -> None:
+    x = torch.full((2, 1, 2, 2), 0.1)
+    path = torch.tensor([[0.1, 0.4, 0.9], [0.2, 0.6, 0.7]])[:, :, None, None, None].expand(-1, -1, 1, 2, 2)
+    one, cost = torch.ones(2, dtype=torch.int64), torch.zeros(2)
+
+    class Bright(nn.Module):
+        """Logits (0, 4 * (mean - 1/2))."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            s = 4 * (x.mean((1, 2, 3)) - 0.5)
+            return torch.stack((torch.zeros_like(s), s), dim=1)
+
+    model = Bright()
+    cf = Counterfactuals(x, path[:, -1], one, model(x), model(path[:, -1]), one, cost, cost, cost, cost, path=path)
+    answers = {"m": cf, "other": replace(cf, path=None)}
+    read = read_along(SimpleNamespace(answers=answers, classifier=model, node={}, models=None))  # type: ignore[arg-type]
+    assert set(read) == {"m"}
+    torch.testing.assert_close(read["m"].probability, (4 * (path[..., 0, 0, 0] - 0.5)).sigmoid())
+    assert read["m"].decided.tolist() == [[False, False, True], [False, True, True]]
+    torch.testing.assert_close(read["m"].start, torch.tensor(-1.6).sigmoid().expand(2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +58,12 @@ class PresentFID(JudgeFID):
     """
 
     name = "fid_judge_present"
+    bounds: ClassVar[dict[str, float]] = {"above": 0.9}
 
     def __init__(
         self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
     ) -> None:
-        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, above=0.9))
+        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds))
 
 
 class AbsentFID(JudgeFID):
@@ -72,11 +73,12 @@ class AbsentFID(JudgeFID):
     """
 
     name = "fid_judge_absent"
+    bounds: ClassVar[dict[str, float]] = {"below": 0.1}
 
     def __init__(
         self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
     ) -> None:
-        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, below=0.1))
+        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds))
 
 
 class OverallFID(JudgeFID):
