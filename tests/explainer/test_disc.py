@@ -157,3 +157,11 @@ def test_the_rungs_differ_in_what_they_preserve(tiny_classifier: nn.Module) -> N
     assert {name: {"tv", "l2"} <= set(rung.objective.terms) for name, rung in rungs.items()} == {
         "iso": True, "lso": True, "lso inr": False, "disc": False,
     }  # fmt: skip
+
+
+def test_a_score_that_tells_no_outliers_is_warned_of(tiny_classifier: nn.Module, toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A random network's energy knows nothing of the data; without manifold consistency nobody asks."""
+    DISC(tiny_classifier.float(), prior=SMALL).fit(toy)
+    assert "warning: Energy of TinyConv" in " ".join(capsys.readouterr().out.split())
+    DISC(tiny_classifier, prior=SMALL, lambda_2=0.0).fit(toy)
+    assert capsys.readouterr().out == ""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from counterfoil.classifier.base import Classifier
-from counterfoil.classifier.score import Score, default_score
+from counterfoil.classifier.score import Score, default_score, network
+from counterfoil.core.taps import read
 from counterfoil.data.corruption import noise_like, paint_square, shuffle_pixels
 from counterfoil.data.digits import Digits
 from counterfoil.data.idx import FashionMnist
@@ -28,7 +29,7 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
     """Measure how well a score tells outliers, and print one warning where it does not.
 
     Args:
-        classifier: a `Classifier`.
+        classifier: a `Classifier`, or any network that takes images in [0, 1].
         data: an `ImageData`, whose validation images are taken, or images (B, C, H, W) in [0, 1], such as the queries.
         score: the score; by default the best that the classifier carries.
 
@@ -44,7 +45,7 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
 
         told = ", ".join(f"{value:.2f} against {kind.replace('_', ' ')}" for kind, value in weak.items())
         print(
-            f"[yellow]warning:[/yellow] {type(score).__name__} of {type(classifier.net).__name__} is a weak guard of the manifold: "
+            f"[yellow]warning:[/yellow] {type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the manifold: "
             f"AUROC {told}, expected {GOOD}; choose classifier=duq or dep, or another score"
         )
     return found
@@ -84,7 +85,7 @@ def measure(classifier: Any, x: Tensor, score: Score) -> Tensor:
     layers = score.layers(classifier)
     with torch.no_grad():
         parts = [part.to(like) for part in x.split(256)]
-        return torch.cat([score(classifier, part, *classifier.read(part, layers)).float().cpu() for part in parts])
+        return torch.cat([score(classifier, part, *read(classifier, part, layers)).float().cpu() for part in parts])
 
 
 def auroc(inside: Tensor, outside: Tensor) -> float:

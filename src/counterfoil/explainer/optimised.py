@@ -47,9 +47,11 @@ class OptimisedExplainer(Explainer):
         self.gate = gate
 
     def fit(self, data: Any) -> None:
-        """See that the generator keeps the classifier's decisions on these data."""
+        """See that the generator keeps the classifier's decisions on these data, and that the terms can do what they are for."""
         if self.gate:
             check_reconstruction(self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower())
+        for term in self.objective.terms.values():
+            term.fit(self.classifier, data)
 
     def explain(self, query: Query) -> Found:
         """The nearest answer the search finds for each query."""

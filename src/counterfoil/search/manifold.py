@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.classifier.outlier import check_score
 from counterfoil.classifier.score import Disagreement, DropoutEntropy, Energy, KernelDistance, PredictedError, Score, default_score
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
@@ -58,6 +61,10 @@ class ManifoldConsistency(Term):
         if self.literal and not isinstance(score, KernelDistance):
             raise UserError("score: literal=true is the hinge on the kernels of classifier=duq; take score=kernel, or literal=false")
         return score
+
+    def fit(self, classifier: nn.Module, data: Any) -> None:
+        """Warn where the score does not tell images of these data from noise, squares or another set."""
+        check_score(classifier, data, self.of(classifier))
 
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
         """How far off the manifold of the target (B,), >= 0."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,10 @@ class Term(ABC):
     def layers(self, classifier: nn.Module) -> tuple[str, ...]:
         """Layers of the classifier whose activations the term reads off a candidate; none by default."""
         return ()
+
+    def fit(self, classifier: nn.Module, data: Any) -> None:
+        """Look at the data (an `ImageData`) before anything is explained; nothing by default."""
+        return
 
     @abstractmethod
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
