@@ -132,7 +132,7 @@ def test_the_curve_groups_by_the_factuals_bin(classifier: Classifier, generator:
     assert len(x) == 4
     usable = read.requested.isfinite().all(1)
     low = usable & (read.source < 2)
-    assert series["from bin 0-1"][2]["value"] == pytest.approx(float(read.obtained[low, 2].mean()), abs=1e-6)
+    assert series["from bins 0-1"][2]["value"] == pytest.approx(float(read.obtained[low, 2].mean()), abs=1e-6)
 
 
 def test_redrawing_errors_are_those_of_the_generator(generator: Exaggerator, strips: Counterfactuals) -> None:

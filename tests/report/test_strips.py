@@ -72,7 +72,7 @@ def test_the_view_knows_whether_the_scale_is_calibrated(walked, reading):
     assert shown.asked
     assert shown.columns == STEPS + 1
     assert shown.figures == (("Compatibility rho", "0.900", "[0.800, 1.00]"),)
-    assert "from bin 0-0" in shown.plot
+    assert ">from bin 0<" in shown.plot
     same = reading._replace(probability=reading.posteriors.obtained)
     assert not strip_view("m", walked, *arguments, same, {}, 1.0).calibrated
     bare = strip_view("m", walked, *arguments, None, {}, 1.0)

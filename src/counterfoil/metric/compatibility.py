@@ -195,7 +195,8 @@ def curve(strips: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, l
         rows = usable & (strips.source >= first) & (strips.source < first + width)
         if bool(rows.any()):
             columns = strips.obtained[rows].double().cpu().T
-            series[f"from bin {first}-{min(first + width, bins) - 1}"] = [_mean_entry(column) for column in columns]
+            last = min(first + width, bins) - 1
+            series[f"from bin {first}" if last == first else f"from bins {first}-{last}"] = [_mean_entry(column) for column in columns]
     return strips.requested[usable].double().mean(0).tolist() if bool(usable.any()) else [], series
 
 
