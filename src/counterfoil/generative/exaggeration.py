@@ -20,6 +20,7 @@ from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.generative.grading import announce, grade
 from counterfoil.generative.strips import measure, summarise
 from counterfoil.generative.watch import Watch
+from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.fingerprint import fingerprint
 from counterfoil.util.pictures import log_grid
 from counterfoil.util.training import Training
@@ -55,6 +56,7 @@ class ExaggerationTraining(Training):
         pictures: strips logged after each validation.
         stop_when_diverged: end a training that does not make sense, with advice.
         data_seed: of the draws of training images.
+        start: weights of an exaggerator of the same shape to go on from; the discriminator starts anew. None: random weights.
         others: see `Training`; lr is Adam's, betas (0, 0.9), constant for half of the training, then linear to zero.
 
     Departures: 1 discriminator step a generator step, smaller networks and a falling learning rate, for a small budget; a moving
@@ -89,6 +91,7 @@ class ExaggerationTraining(Training):
         pictures: int = 8,
         stop_when_diverged: bool = True,
         data_seed: int = 0,
+        start: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
@@ -106,6 +109,8 @@ class ExaggerationTraining(Training):
         self.discriminator = Discriminator(channels, net.size, len(net.knob.slots), net.knob.bins, **stages)
         if options.get("channels_last", True):
             self.discriminator = self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            load_weights(net, start)
         self.average = copy.deepcopy(net).requires_grad_(False).eval()
         lambda_cyc = lambda_rec if lambda_cyc is None else lambda_cyc
         self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_cyc}
