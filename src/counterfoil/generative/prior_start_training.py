@@ -43,7 +43,7 @@ class PriorStartTraining(Training):
         self,
         net: PriorStart,
         *,
-        inner: int = 8,
+        inner: int = 24,
         steps: int = 40,
         psnr: float = 28.0,
         watched: int = 32,
