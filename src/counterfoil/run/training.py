@@ -19,6 +19,7 @@ from counterfoil.run.record import versions, write_json
 from counterfoil.run.store import file_digest
 from counterfoil.util.build import Node, build, locate
 from counterfoil.util.seed import seed_all
+from counterfoil.util.training import Training
 
 
 def train_all(
@@ -76,9 +77,21 @@ def _module(node: Node, models: Models) -> Any:
     offered = {"mean": node.get("mean"), "std": node.get("std"), "name": node["name"], "data": models.data}
     where = f"{node['role']}.training"
     target = node["training"]["_target_"]
-    known = _parameters(locate(target, where))
+    maker = locate(target, where)
+    known = _parameters(maker)
+    if inspect.isclass(maker) and issubclass(maker, Training):
+        _refuse_unknown(node, known, maker.__name__)
     named = {key: value for key, value in offered.items() if key in known}
     return build(node["training"], models.share, where, net=models.network(node), **named)
+
+
+def _refuse_unknown(node: Node, known: set[str], maker: str) -> None:
+    role = node["role"]
+    for name in node["training"].keys() - known - {"_target_"}:
+        raise UserError(
+            f"{role}.training.{name} is no option of {maker}, which trains {role}={node['name']}; take it out with ~{role}.training.{name}, or "
+            f"choose the {role} that has it; the options here: {', '.join(sorted(known - {'self', 'net', 'options'}))}"
+        )
 
 
 def _parameters(target: Any) -> set[str]:
