@@ -1,4 +1,4 @@
-"""Counterfactuals of corrupted queries:  python benchmarks/corruptions.py [--only noise_0.1 blur] [overrides of evaluate.py]
+"""Counterfactuals of corrupted queries:  python benchmarks/corruptions.py [--only noise_0.1,blur] [overrides of evaluate.py]
 
 The same n test images are explained clean and under corruptions that no method is told of, towards the runner-up of the clean image. An
 answer x' to the corrupted query is held against the method's own answer to the clean query and against the clean query x.
@@ -100,10 +100,18 @@ def table(found: dict[str, dict[str, dict[str, Entry]]]) -> str:
     return markdown(heads, lines)
 
 
+def chosen(text: str) -> list[str]:
+    """Names of corruptions with commas between them; ValueError, which argparse reports, for one that is not known."""
+    names = text.split(",")
+    if not set(names) <= set(CORRUPTIONS):
+        raise ValueError(text)
+    return names
+
+
 def main() -> None:
     """Corrupt, explain, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(CORRUPTIONS), default=list(CORRUPTIONS))
+    parser.add_argument("--only", type=chosen, default=list(CORRUPTIONS), help=f"some of {','.join(CORRUPTIONS)}")
     parser.add_argument("--name", default="corruptions", help="of the folder in runs/")
     parser.add_argument("overrides", nargs="*", help="of evaluate.py, such as n=100 data=mnist store=FOLDER explainer=[iso,disc]")
     args = parser.parse_intermixed_args()

@@ -78,6 +78,11 @@ class Setting:
         with torch.no_grad():
             return torch.cat([network(part).argmax(1) for part in x.split(256)])
 
+    def embedded(self, x: Tensor) -> Tensor:
+        """What the judge's last layer says of each image: (B, D)."""
+        with torch.no_grad():
+            return torch.cat([self.judge.embed(part) for part in x.split(256)])  # type: ignore[operator]
+
 
 def entry(values: Tensor, share: bool = False) -> Entry:
     """The mean of the finite values (B,), one a query, and its 95 % interval: Wilson's of a share, else the bootstrap's."""
