@@ -76,3 +76,10 @@ def test_the_queries_serve_where_there_are_no_data(classifier: Classifier, capsy
     assert set(found) == {"noise", "black_square", "white_square", "shuffled"}
     assert found["noise"] == 1
     assert "warning" in capsys.readouterr().out
+
+
+def test_unlabelled_images_are_not_held_against_another_set(classifier: Classifier, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may show the same as the other set does."""
+    assert "digits" in check_score(classifier, toy, Brightness())
+    monkeypatch.setattr(type(toy), "labelled", False)
+    assert "digits" not in check_score(classifier, toy, Brightness())

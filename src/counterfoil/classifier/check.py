@@ -42,6 +42,14 @@ def check(classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool 
     return _weak(logits, batch.y) if labelled else []
 
 
+def count_classes(classifier: nn.Module, x: Tensor) -> int:
+    """K, read off the logits of images x (B, C, H, W) in [0, 1]; UserError where the classifier cannot take them or gives no logits."""
+    logits = _outputs(classifier, x)
+    if logits.ndim != 2:
+        raise UserError(f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set classifier.decision")
+    return logits.shape[1]
+
+
 def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
     try:
         with torch.no_grad():

@@ -37,7 +37,7 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
         AUROC in [0, 1] by kind of outlier; 0.5 is chance.
     """
     score = score or default_score(classifier)
-    x, name = (data[:SAMPLE], "") if isinstance(data, Tensor) else (data.val[range(min(SAMPLE, len(data.val)))].x, data.name)
+    x, name = (data[:SAMPLE], "") if isinstance(data, Tensor) else (data.val[range(min(SAMPLE, len(data.val)))].x, _known(data))
     found = auroc_by_kind(classifier, x, score, name)
     weak = {kind: value for kind, value in found.items() if value < GOOD}
     if weak:
@@ -93,6 +93,11 @@ def auroc(inside: Tensor, outside: Tensor) -> float:
     both = torch.cat((inside, outside)).double()
     number = len(outside)
     return float((ranks(both)[len(inside) :].sum() - number * (number + 1) / 2) / (number * len(inside)))
+
+
+def _known(data: Any) -> str:
+    """The name of a data set, "" where nobody knows what its images show: another set may show the same."""
+    return str(data.name) if getattr(data, "labelled", True) else ""
 
 
 def _hide(x: Tensor, value: float, generator: torch.Generator) -> Tensor:

@@ -138,6 +138,8 @@ class ImageData(LightningDataModule, ABC):
     """
 
     name: str = "images"
+    labelled: bool = True
+    """Whether labels and training images are there."""
 
     def __init__(
         self,
@@ -200,6 +202,11 @@ class ImageData(LightningDataModule, ABC):
     def test(self) -> Images:
         """The test split."""
         return self._splits.test
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """A name for each test image where it has one, such as its file's; else ()."""
+        return ()
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,10 +67,7 @@ class Folder(ImageData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if channels not in (None, 1, 3):
-            raise UserError(f"data.channels={channels}: expected 1, 3 or null (as the first image)")
-        if size is not None and size < 1:
-            raise UserError(f"data.size={size}: expected at least 1 pixel, or null (as the first image)")
+        check_shape(channels, size)
         self._root = root
         self.csv = None if csv is None else Path(csv).expanduser().resolve()
         self._shape = (channels, size)
@@ -92,20 +89,12 @@ class Folder(ImageData):
         """Decode the images, or open the cache."""
         rows, attribute_names = self._table
         classes = _class_names(rows, self.csv or self.root)
-        shape = self._final_shape(rows[0].path)
-        files = [row.path for row in rows]
-        large = len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
-        images = decode_cached(files, shape, self.name, self.cache_dir) if large else decode_in_memory(files, shape)
+        images = read_files([row.path for row in rows], final_shape(rows[0].path, *self._shape), self.name, self.cache_dir)
         labels = torch.tensor([classes.index(row.label) for row in rows])
         attributes = torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
         whole = Images(images, labels, attributes)
         train, val, test = whole.cut([sum(row.part == part for row in rows) for part in _ORDER])
         return Splits(train, test, classes, val if len(val) else None, attribute_names)
-
-    def _final_shape(self, first: Path) -> Shape:
-        picture = open_image(first)
-        channels, size = self._shape
-        return Shape(channels or (1 if picture.mode[0] in "1LIF" else 3), size or min(picture.size))
 
     @cached_property
     def _table(self) -> tuple[list[Row], tuple[str, ...]]:
@@ -123,6 +112,26 @@ class Folder(ImageData):
                     f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; give train and test splits"
                 )
         return sorted(rows, key=lambda row: (_ORDER.index(row.part or ""), str(row.path))), attribute_names
+
+
+def check_shape(channels: int | None, size: int | None) -> None:
+    """Refuse options of a shape that no image can have."""
+    if channels not in (None, 1, 3):
+        raise UserError(f"data.channels={channels}: expected 1, 3 or null (as the first image)")
+    if size is not None and size < 1:
+        raise UserError(f"data.size={size}: expected at least 1 pixel, or null (as the first image)")
+
+
+def final_shape(first: Path, channels: int | None, size: int | None) -> Shape:
+    """What images are made into; the first file tells what the options leave open."""
+    picture = open_image(first)
+    return Shape(channels or (1 if picture.mode[0] in "1LIF" else 3), size or min(picture.size))
+
+
+def read_files(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None) -> Tensor:
+    """All files as one uint8 tensor (N, C, H, W), by way of the cache where they are many."""
+    large = len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
+    return decode_cached(files, shape, name, cache_dir) if large else decode_in_memory(files, shape)
 
 
 def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, list[str]]:

@@ -68,6 +68,8 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     order = stratified_order(data.test, seed)
     if ":" in target and target not in names:
+        if not data.labelled:
+            raise UserError(f"target={target}: a pair is told by labels, which data={data.name} does not have; choose target=CLASS")
         return _between(data.test, classifier, n, order, [class_index(_number(part), names, len(names)) for part in target.split(":", 1)])
     wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
     index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]

@@ -47,6 +47,8 @@ class Nearest(Explainer):
 
     def fit(self, data: Any) -> None:
         """Have the classifier grade the training examples once."""
+        if not len(data.train):
+            raise UserError(f"explainer=nearest needs training images, data={data.name} has none; choose data=folder, or another method")
         self._examples = data.train
         like = next(self.classifier.parameters(), torch.zeros(1))
         number = len(data.train) if self.pool is None else min(self.pool, len(data.train))

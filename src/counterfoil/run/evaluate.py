@@ -18,6 +18,7 @@ from counterfoil.run import needs
 from counterfoil.run.evaluation import Evaluation, fingerprint, torch_type
 from counterfoil.run.explaining import explain_all
 from counterfoil.run.folder import claim, same_weights
+from counterfoil.run.measurable import measurable, settle_judge
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.options import check_options
 from counterfoil.run.questions import kept_pixels, questions
@@ -34,6 +35,7 @@ from counterfoil.util.loggers import close
 
 def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
     """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json."""
+    config = settle_judge(config)
     node: dict[str, Any] = plain(config)
     started = time.perf_counter()
     check_options(node)
@@ -43,6 +45,7 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
     models = Models(Store(Path(node["store"]).expanduser()), node["data"], resolve_device(node["device"]), dtype)
     with claim(run_dir, fingerprint(node), node["overwrite"]):
         models.data.setup()
+        node["metric"] = {name: node["metric"][name] for name in measurable(config, models.data, overrides)}
         _require_models(node, models, choices, overrides)
         logger = build(node["logger"], where="logger", save_dir=str(run_dir))
         try:
@@ -58,6 +61,8 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
 
 def _require_models(node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str]) -> None:
     absent = needs.missing(needs.for_evaluation(node), models)
+    if absent and not models.data.labelled:
+        raise UserError(f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.cure(absent[0][0])}")
     if absent and not node["train_missing"]:
         folders = config_dirs(sys.argv)
         commands = dict.fromkeys(needs.command(path, model, choices, overrides, folders) for path, model in absent)
@@ -67,16 +72,24 @@ def _require_models(node: dict[str, Any], models: Models, choices: Mapping[str, 
 def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
     from rich import print
 
-    classifier, judge = models.share(node["classifier"]), models.share(node["judge"])
-    if classifier is judge:
-        raise UserError("judge: is the classifier itself, so it cannot judge; choose another classifier@judge= or judge.seed=")
-    labelled = not isinstance(classifier.decision, Threshold)
+    classifier, judge = models.share(node["classifier"]), None if node["judge"] is None else models.share(node["judge"])
+    _check_judge(judge, classifier, models.data.labelled)
+    labelled = models.data.labelled and not isinstance(classifier.decision, Threshold)
     batch = models.data.test[torch.randperm(len(models.data.test), generator=torch.Generator().manual_seed(0))[:256]]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
     for warning in check(classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled):
         print(f"[yellow]warning:[/yellow] {warning}")
     queries = None if node["counterfactuals"] else questions(node, models, classifier)
     return Evaluation(node, models, classifier, judge, queries, {})
+
+
+def _check_judge(judge: Any, classifier: Any, labelled: bool) -> None:
+    """A judge is another network; without labels, nothing but the count tells that it was trained on the same classes."""
+    if judge is classifier:
+        raise UserError("judge: is the classifier itself, so it cannot judge; choose another classifier@judge= or judge.seed=")
+    if judge is not None and not labelled and len(judge.class_names) != len(classifier.class_names):
+        found = f"{len(judge.class_names)} classes, the classifier {len(classifier.class_names)}"
+        raise UserError(f"judge: tells {found}; choose another judge.checkpoint=, or judge=null")
 
 
 def _needs_gradients(node: dict[str, Any]) -> bool:

@@ -23,7 +23,7 @@ FILES = ("queries", "mask")
 
 @dataclass
 class Evaluation:
-    """The parts of one evaluation that its steps share; `queries` is None where stored answers are scored again."""
+    """The parts of one evaluation that its steps share; `judge` may be None, and `queries` is where stored answers are scored again."""
 
     node: dict[str, Any]
     models: Models

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from counterfoil.classifier.base import Classifier
+from counterfoil.classifier.check import count_classes
 from counterfoil.core.decision import Attribute, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
@@ -58,7 +59,10 @@ class Models:
             "attributes": offered(self.data),
         }
         recipe = {key: value for key, value in node["net"].items() if value is not None or key not in given}
-        network: nn.Module = build(recipe, self.share, where, **accepted(recipe["_target_"], given, where))
+        filled = accepted(recipe["_target_"], given, where)
+        if "classes" in filled and not filled["classes"] and "classes" not in recipe:
+            raise UserError(f"{where}: data={self.data.name} does not tell how many classes there are; set data.class_names to their names")
+        network: nn.Module = build(recipe, self.share, where, **filled)
         return network
 
     def load(self, node: Node) -> nn.Module:
@@ -83,7 +87,18 @@ class Models:
         multilabel = bool(node["training"].get("multilabel")) or isinstance(decision, Attribute)
         decision = decision.bind(self.data.attribute_names) if multilabel else decision
         names = decision.class_names or self.data.class_names
-        return Classifier(net, node["mean"], node["std"], decision, node["layers"], names)
+        classifier = Classifier(net, node["mean"], node["std"], decision, node["layers"], names or None)
+        if not self.data.labelled:
+            classifier.class_names = self._names_of_outputs(classifier)
+        return classifier
+
+    def _names_of_outputs(self, classifier: Classifier) -> tuple[str, ...]:
+        """A name for each class where the data know of none; raises UserError where too few or too many are given."""
+        number = count_classes(classifier, self.data.test[:2].x)
+        names = classifier.class_names or tuple(f"class {k}" for k in range(number))
+        if len(names) != number:
+            raise UserError(f"data.class_names: {len(names)} names for {number} classes of the classifier; give one each, or null")
+        return names
 
     def _outputs(self, node: Node) -> int:
         if node["training"].get("multilabel"):

@@ -43,6 +43,15 @@ def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequen
     return shlex.join(["python", "train.py", *flags, *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
 
 
+def cure(path: str) -> str:
+    """What to set where the model at `path` is not there and cannot be trained."""
+    if path == "judge":
+        return "judge=null, or judge.checkpoint=FILE"
+    if path == "classifier":
+        return "classifier=custom classifier.checkpoint=FILE"
+    return f"{path}.checkpoint=FILE, or choose methods that need no trained model, such as explainer=disc"
+
+
 def _distinct(nodes: Iterable[tuple[str, Node]], config: Node) -> list[tuple[str, Node]]:
     """Each model once, called by its group where the config has it as one."""
     kept: list[tuple[str, Node]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.data.base import ImageData
 from counterfoil.data.queries import QuerySet, from_csv, from_folder, sample
 from counterfoil.run.models import Models
 from counterfoil.run.store import digest
@@ -34,7 +36,13 @@ def questions(node: dict[str, Any], models: Models, classifier: Any) -> QuerySet
     frozen = models.store.root / "queries" / f"{models.data.name}-{key}.csv"
     if not frozen.is_file():
         sample(models.data, classifier, node["n"], node["seed"], str(node["target"])).save(frozen)
-    return from_csv(frozen, models.data, classifier.class_names)
+    return _named(from_csv(frozen, models.data, classifier.class_names), models.data)
+
+
+def _named(asked: QuerySet, data: ImageData) -> QuerySet:
+    """Questions whose images are called by their own names, where the data know them."""
+    names = data.test_names
+    return replace(asked, names=tuple(names[int(place)] for place in asked.names)) if names else asked
 
 
 def kept_pixels(path: str | None, models: Models) -> Tensor | None:

@@ -47,7 +47,9 @@ def report(evaluation: Evaluation, summary: dict[str, Any], tables: Tables, desc
 
 
 def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
-    """The judge's probability (N,) of the target, by method."""
+    """The judge's probability (N,) of the target, by method; nothing without a judge."""
+    if evaluation.judge is None:
+        return {}
     return {
         name: torch.cat([probability_of(evaluation.judge(p.counterfactual), p.target) for p in placed(cf, evaluation.models)]).cpu()
         for name, cf in evaluation.answers.items()
@@ -64,7 +66,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "Data": about["data"],
         "Classifier": model("classifier"),
-        "Judge": model("judge"),
+        "Judge": model("judge") if about["judge"] else "none",
         "Queries": about["n"],
         "Target": str(about["target"]).replace("_", " "),
         "Confidence": about["confidence"],

@@ -41,7 +41,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
     node, models = evaluation.node, evaluation.models
     first = next(iter(evaluation.answers.values()))
-    manifests = {key: models.store.manifest(node[key], models.data).get("test", {}) for key in ("classifier", "judge")}
+    manifests = {key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {} for key in ("classifier", "judge")}
     return {
         "n": int(first.query.unique().numel()),
         "rows": {name: len(cf) for name, cf in evaluation.answers.items()},
@@ -53,7 +53,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "classifier": node["classifier"]["name"],
         "classifier_sha256": models.fingerprint(node["classifier"]),
         "classifier_accuracy": manifests["classifier"].get("accuracy"),
-        "judge": node["judge"]["name"],
+        "judge": node["judge"]["name"] if node["judge"] else None,
         "judge_accuracy": manifests["judge"].get("accuracy"),
         "seconds": seconds,
         "command": command_line(),

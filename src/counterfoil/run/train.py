@@ -29,6 +29,8 @@ def train(config: DictConfig, run_dir: Path) -> list[Path]:
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     models = Models(Store(Path(node["store"]).expanduser()), node["data"])
+    if not models.data.labelled:
+        raise UserError(f"data={models.data.name} has no labels, so nothing can be trained on it; choose data=folder or another set")
     models.data.setup()
     logger = build(node["logger"], where="logger", save_dir=str(run_dir))
     try:
