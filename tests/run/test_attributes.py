@@ -88,7 +88,10 @@ MISTAKES = {
         ["generative=vae", "train_missing=true", "generative.training.epochs=0", "~generative.training.attribute"],
         "explainer aip needs a",
     ),
-    "option of another training": (["generative=vae", "train_missing=true"], "generative.training.attribute is no option of GenerativeTraining"),
+    "option of another training": (
+        ["generative=vae", "train_missing=true"],
+        "generative.training.attribute is no option of GenerativeTraining",
+    ),
 }
 
 

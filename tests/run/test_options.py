@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from counterfoil.core.errors import UserError
-from counterfoil.run.options import check_options
+from counterfoil.run.options import check_options, chosen
 
 GOOD: dict[str, Any] = {"n": 200, "count": 1, "batch_size": 128, "threads": None, "seed": 0, "confidence": 0.95}
 
@@ -32,3 +32,8 @@ def test_bad_options_are_named_with_their_value(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"{name}={value}") as error:
         check_options({**GOOD, name: value})
     assert "\n" not in str(error.value)
+
+
+def test_options_of_a_method_not_chosen_are_no_method() -> None:
+    aip = {"_target_": "a.b", "mu": 1.0}
+    assert chosen({"aip": aip, "gci": {"generator": {"role": "generative"}}}) == {"aip": aip}

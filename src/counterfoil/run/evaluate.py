@@ -20,7 +20,7 @@ from counterfoil.run.explaining import explain_all
 from counterfoil.run.folder import claim, same_weights
 from counterfoil.run.measurable import measurable, settle_judge
 from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.options import check_options
+from counterfoil.run.options import check_options, chosen
 from counterfoil.run.questions import kept_pixels, questions
 from counterfoil.run.record import command_line, versions, write_json, write_queries, write_text
 from counterfoil.run.reporting import log, report
@@ -39,6 +39,7 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
     node: dict[str, Any] = plain(config)
     started = time.perf_counter()
     check_options(node)
+    node["explainer"] = chosen(node.get("explainer") or {})
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     dtype = torch_type(node["dtype"])

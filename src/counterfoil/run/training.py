@@ -88,9 +88,10 @@ def _module(node: Node, models: Models) -> Any:
 def _refuse_unknown(node: Node, known: set[str], maker: str) -> None:
     role = node["role"]
     for name in node["training"].keys() - known - {"_target_"}:
+        offered = ", ".join(sorted(known - {"self", "net", "options"}))
         raise UserError(
-            f"{role}.training.{name} is no option of {maker}, which trains {role}={node['name']}; take it out with ~{role}.training.{name}, or "
-            f"choose the {role} that has it; the options here: {', '.join(sorted(known - {'self', 'net', 'options'}))}"
+            f"{role}.training.{name} is no option of {maker}, which trains {role}={node['name']}; take it out with "
+            f"~{role}.training.{name}, or choose the {role} that has it; the options here: {offered}"
         )
 
 
