@@ -27,6 +27,7 @@ MISTAKES = {
     "misspelt method": (("evaluate", "explainer=[nearest,wachterr]"), "explainer=wachterr does not exist; .*revise.*did you mean wachter"),
     "misspelt metric": (("evaluate", "metric=[valdity]"), "metric=valdity does not exist; .*did you mean validity"),
     "broken syntax": (("evaluate", "n=["), "no viable alternative"),
+    "group without a choice": (("evaluate", "generative=null"), "a config group cannot be set to null; take it out with ~GROUP"),
     "network without a class": (("train", "classifier=custom"), r"classifier\.net\._target_ is not set; name the network's class"),
     "option without a value": (("train", "classifier=cnn", "classifier.net.width=???"), r"option classifier\.net\.width has no value"),
     "nothing to train": (("train",), "nothing to train"),

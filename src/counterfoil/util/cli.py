@@ -87,6 +87,8 @@ def explain_error(error: BaseException) -> str | None:
             return f"no space left on the disk for {file}; free some, or choose another run_dir= or store="
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_error(error)
+    if isinstance(error, ValueError) and "Config group override must be" in str(error):  # GROUP=null
+        return "a config group cannot be set to null; take it out with ~GROUP, such as ~generative (the judge alone: judge=null)"
     return None
 
 
