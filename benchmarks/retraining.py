@@ -69,7 +69,7 @@ def trained(node: dict[str, Any], key: str) -> Models:
 def generator_file(overrides: list[str], seed: int) -> str:
     """The generator of unbiased faces, trained where it is missing."""
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+") in ("data", "store", "generative", "trainer")]
-    node = compose("data=avatars", "generative=attgan", "attribute=Smiling", f"seed={seed}", *shared)
+    node = compose("experiment=attributes", f"seed={seed}", *shared)
     models = trained(node, "generative")
     return str(models.store.weights(node["generative"], models.data))
 

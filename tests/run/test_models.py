@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,23 @@ def test_devices_by_name() -> None:
     assert resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(UserError, match="device=abacus is not a device"):
         resolve_device("abacus")
+
+
+@pytest.mark.parametrize(
+    ("noted", "message"),
+    [
+        ({"images": [1, 32, 32]}, r"trained on images of shape \(1, 32, 32\).*data=digits has \(1, 28, 28\)"),
+        ({"node": {"net": {"beta": 0.5}}}, r"trained with net\.beta=0\.5, the config has 1\.0"),
+        ({}, None),
+    ],
+)
+def test_weights_given_by_hand_are_held_against_their_manifest(bench: Any, tmp_path: Path, noted: dict[str, Any], message: str) -> None:
+    """Neither changes the shape of a single weight of a network that pads its images."""
+    models, node = of(bench)
+    trained = models.store.weights(node["generative"], models.data)
+    given = tmp_path / "given.safetensors"
+    given.write_bytes(trained.read_bytes())
+    given.with_suffix(".json").write_text(json.dumps(json.loads(trained.with_suffix(".json").read_text()) | noted))
+    models, node = of(bench, f"generative.checkpoint={given}")
+    with pytest.raises(UserError, match=message) if message else nullcontext():
+        models.share(node["generative"])

@@ -14,7 +14,7 @@ from counterfoil.core.decision import Attribute, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
-from counterfoil.run.store import Store, digest, file_digest
+from counterfoil.run.store import Store, check_manifest, digest, file_digest
 from counterfoil.util.build import Node, accepted, build
 from counterfoil.util.checkpoint import load_program, load_weights
 
@@ -72,6 +72,7 @@ class Models:
             raise UserError(f"{node['role']} {node['name']}: no weights at {path}; train it with train.py, or set its checkpoint")
         net = load_program(path) if node.get("checkpoint") else None
         if net is None:
+            check_manifest(path, node, self.data)
             net = self.network(node)
             load_weights(net, path)
         if node["role"] == "classifier":

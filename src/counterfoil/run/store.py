@@ -40,6 +40,31 @@ class Store:
         return noted
 
 
+def check_manifest(path: Path, node: Node, data: ImageData) -> None:
+    """Hold a file of weights against the manifest beside it, where there is one.
+
+    The shapes of the weights do not tell everything: a network pads its images, and an option may change what the same weights do.
+
+    Raises:
+        UserError: images of another shape, or another value of an option of the network.
+    """
+    manifest = path.with_suffix(".json")
+    noted: dict[str, Any] = json.loads(manifest.read_text()) if path.suffix == ".safetensors" and manifest.is_file() else {}
+    shape, trained = [data.channels, data.size, data.size], noted.get("images")
+    if trained and trained != shape:
+        raise UserError(
+            f"{node['role']} {node['name']}: {path} was trained on images of shape {tuple(trained)} (channels, height, width), "
+            f"data={data.name} has {tuple(shape)}; train one on these data, or choose another checkpoint"
+        )
+    net = noted.get("node", {}).get("net", {})
+    for option, value in node["net"].items():
+        if None not in (value, net.get(option)) and value != net[option]:
+            raise UserError(
+                f"{node['role']} {node['name']}: {path} was trained with net.{option}={net[option]}, the config has {value}; "
+                "set the one that the file has, or choose another checkpoint"
+            )
+
+
 def recipe_hash(node: Node, data: ImageData) -> str:
     """Ten hex digits over all that makes a model: its node, and the data it sees."""
     seen = data.identity if node.get("labels", True) else data.images_identity

@@ -70,7 +70,8 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     tested = trainer.test(module, datamodule=data, verbose=False)
     measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
     _refuse_nan(module.net, node)
-    return _keep(module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, "data": models.data.identity})
+    data_noted = {"data": models.data.identity, "images": [models.data.channels, models.data.size, models.data.size]}
+    return _keep(module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, **data_noted})
 
 
 def _module(node: Node, models: Models) -> Any:
