@@ -1,7 +1,7 @@
 import re
 from xml.etree import ElementTree
 
-from counterfoil.report.plot import curve, curves, inline_svg, save_svg, scatter
+from counterfoil.report.plot import curve, curves, inline_svg, save_svg, scatter, trails
 
 
 def test_scatter_leaves_out_methods_without_both_figures(run):
@@ -54,3 +54,16 @@ def test_panels_share_positions_and_a_legend():
     assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes] == [[[0.5, 50], [0.9, 90]], [[0.5, 0.01], [0.9, 0.02]]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["Validity, %", "L1, valid"]
+
+
+def test_a_trail_joins_the_rows_of_a_method_in_their_order():
+    rows = [
+        {"l1": {"value": x, "low": x - 0.01, "high": x + 0.02}, "judge_agreement": {"value": y, "low": y - 0.1, "high": y + 0.1}}
+        for x, y in ((0.05, 0.6), (0.04, 0.8))
+    ]
+    axes = trails({"disc": rows, "lso": rows[:1]}, "l1", "judge_agreement").axes[0]
+    assert [[x, round(y, 6)] for x, y in axes.containers[0].lines[0].get_xydata().tolist()] == [[0.05, 60], [0.04, 80]]
+    across, along = axes.containers[0].lines[2]
+    assert [round(x, 6) for x, _ in across.get_segments()[0]] == [0.04, 0.07]
+    assert [round(y, 6) for _, y in along.get_segments()[1]] == [70, 90]
+    assert axes.get_ylabel() == "Judge agreement, %"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.report.format import Methods, arrow, direction, finite, label, unit
+from counterfoil.report.format import Entry, Methods, arrow, direction, finite, label, unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,6 +75,20 @@ def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mappin
         _dress(axes, xlabel, f"{label(metric)}, {unit(metric)}" if unit(metric) else label(metric))
         _draw_curves(axes, x, series, metric)
     _legend(figure, handles=figure.axes[0].lines, loc="outside upper center", ncols=SERIES)
+    return figure
+
+
+def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str) -> Figure:
+    """One metric against another as in `scatter`, where each method has several rows, which a line joins in their order."""
+    figure, axes = _canvas(label(x), f"{label(y)}, {unit(y)}" if unit(y) else label(y))
+    for place, (name, rows) in enumerate(methods.items()):
+        points = [(_point(row[x], x), _point(row[y], y)) for row in rows]
+        (xs, ys), spread = zip(*((px, py) for (px, _), (py, _) in points), strict=True), list(zip(*points, strict=True))
+        ex, ey = ([[e[1][side][0] for e in part] for side in (0, 1)] for part in spread)
+        axes.errorbar(
+            xs, ys, xerr=ex, yerr=ey, fmt=f"{_MARKERS[place % SERIES]}-", color=_series(place), ms=5, lw=1.6, elinewidth=0.9, label=name
+        )
+    _legend(axes)
     return figure
 
 

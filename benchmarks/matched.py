@@ -1,0 +1,156 @@
+"""What does one method gain over another at equal pixel change?
+
+python benchmarks/matched.py RUN ... [--pairs lso_inr:disc lso_dip:disc_dip] [--at 0.05 0.06 0.07] [--out docs/matched.svg]
+
+The runs of one seed ask the same queries under several weights of preservation, so each method draws a curve: mean judge agreement over
+mean L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean over the whole
+overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
+`counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
+
+python evaluate.py -m experiment=disc_matched classifier=duq data.root=FOLDER lambda_1=0.05,0.2,1 seed=0,1,2 run_dir=runs/matched
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import ROOT, markdown
+
+from counterfoil.core.errors import UserError
+from counterfoil.metric.bootstrap import percentiles, query_weights
+from counterfoil.report.plot import save_svg, trails
+from counterfoil.report.seeds import over_seeds
+from counterfoil.run.record import write_json
+
+RESAMPLES = 1000
+STEPS = 21
+"""Places in the overlap of two curves whose mean difference is taken."""
+Rows = dict[str, np.ndarray]
+"""L1 and judge agreement (N, 2) of a method's answers in the order of the queries, by method."""
+
+
+def read(run: Path) -> tuple[int, Rows]:
+    """The seed of a run, and the answers of its methods."""
+    try:
+        seed = int(json.loads((run / "metrics.json").read_text())["queries"]["seed"])
+        with (run / "queries.csv").open() as file:
+            table = list(csv.DictReader(file))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{run} cannot be read ({error}); expected the folder of a finished run of evaluate.py") from error
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in table:
+        found.setdefault(row["method"], []).append((float(row["l1"]), float(row["judge_agreement"])))
+    return seed, {name: np.array(rows) for name, rows in found.items()}
+
+
+def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
+    """Seed -> method -> (R, N, 2), the runs in the order of their mean L1."""
+    parts: dict[int, dict[str, list[np.ndarray]]] = {}
+    for seed, rows in map(read, runs):
+        for name, values in rows.items():
+            parts.setdefault(seed, {}).setdefault(name, []).append(values)
+    for methods in parts.values():
+        if len({len(values) for runs_of in methods.values() for values in runs_of}) > 1:
+            raise UserError("the runs of one seed asked different numbers of queries; give runs of one n")
+    return {
+        seed: {name: np.stack(sorted(values, key=lambda v: v[:, 0].mean())) for name, values in methods.items()}
+        for seed, methods in parts.items()
+    }
+
+
+def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Judge agreement of the other minus the one at each L1 (P,), in the data and in each resample: (1 + RESAMPLES, P)."""
+    count = one.shape[1]
+    weights = torch.cat([torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]).numpy() / count
+    curves = [np.einsum("wn,rnk->wrk", weights, values) for values in (one, other)]
+    return np.stack([at(b, places) - at(a, places) for a, b in zip(*curves, strict=True)])
+
+
+def at(curve: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Judge agreement (P,) at each L1, straight between the points (R, 2) of a curve, level beyond its ends."""
+    order = curve[:, 0].argsort()
+    return np.interp(places, curve[order, 0], curve[order, 1])
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Evenly spaced L1 (STEPS,) at which both methods have a value."""
+    means = [values[..., 0].mean(1) for values in (one, other)]
+    low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
+    if low >= high:
+        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary lambda_1 more")
+    return np.linspace(low, high, STEPS)
+
+
+def compared(methods: dict[str, np.ndarray], pair: tuple[str, str], places: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """The difference over the overlap, and at each place that lies within it, of one seed."""
+    one, other = (methods[name] for name in pair)
+    shared = overlap(one, other)
+    found = {"mean over the overlap": differences(one, other, shared).mean(1)}
+    inside = [place for place in places if shared[0] <= place <= shared[-1]]
+    found |= {f"at {place:g}": differences(one, other, np.array([place]))[:, 0] for place in inside}
+    return {name: _entry(values, one.shape[1]) for name, values in found.items()}
+
+
+def _entry(values: np.ndarray, n: int) -> dict[str, Any]:
+    low, high = percentiles(torch.from_numpy(values[1:]))
+    return {"value": float(values[0]), "low": low, "high": high, "n": n}
+
+
+def drawn(seeds: dict[int, dict[str, np.ndarray]], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """For each method a row a run: both means over the seeds, with intervals."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in names:
+        runs = min(len(methods[name]) for methods in seeds.values())
+        found[name] = [over_seeds([{name: _means(methods[name][place])} for methods in seeds.values()])[name] for place in range(runs)]
+    return found
+
+
+def _means(rows: np.ndarray) -> dict[str, dict[str, Any]]:
+    half = 1.96 * rows.std(0) / len(rows) ** 0.5
+    return {
+        key: {"value": m, "low": m - h, "high": m + h, "n": len(rows)}
+        for key, m, h in zip(("l1", "judge_agreement"), rows.mean(0).tolist(), half.tolist(), strict=True)
+    }
+
+
+def cell(entry: dict[str, Any] | None) -> str:
+    """Percentage points and their interval."""
+    return f"{100 * entry['value']:+.1f} [{100 * entry['low']:+.1f}, {100 * entry['high']:+.1f}]" if entry else "–"
+
+
+def main() -> None:
+    """Read, print, draw and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="run folders of evaluate.py")
+    parser.add_argument("--pairs", nargs="+", default=["lso_inr:disc", "lso_dip:disc_dip"], help="ONE:OTHER, the other minus the one")
+    parser.add_argument("--at", nargs="+", type=float, default=[0.05, 0.06, 0.07, 0.08], help="L1 at which to compare")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "matched.svg")
+    args = parser.parse_args()
+    seeds = by_seed(args.runs)
+    pairs = [tuple(pair.split(":")) for pair in args.pairs]
+    known = set.intersection(*(set(methods) for methods in seeds.values()))
+    unknown = [name for pair in pairs for name in pair if name not in known]
+    if unknown or any(len(pair) != 2 for pair in pairs):
+        raise UserError(f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; found {' '.join(args.pairs)}")
+    gains = over_seeds([{f"{b} - {a}": compared(methods, (a, b), args.at) for a, b in pairs} for methods in seeds.values()])
+    columns = list(dict.fromkeys(key for row in gains.values() for key in row))
+    print(f"seeds {', '.join(map(str, seeds))}; difference of judge agreement in points at equal L1\n")
+    print(markdown(["", *columns], [[name, *(cell(row.get(key)) for key in columns)] for name, row in gains.items()]))
+    figure = trails(drawn(seeds, list(dict.fromkeys(name for pair in pairs for name in pair))), "l1", "judge_agreement")
+    print(save_svg(figure, args.out), save_svg(figure, args.out.with_stem(f"{args.out.stem}-dark"), dark=True))
+    write_json(ROOT / "runs" / "matched" / "matched.json", {"runs": [str(run) for run in args.runs], "gains": gains})
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
