@@ -43,7 +43,9 @@ PROGRESSIVE = [
     "explainer.progressive.generator.training={lambda_cls: 20.0, lambda_rec: 40.0, lr: 5e-4, batch_size: 32, epochs: 18, steps: 250, "
     "average: 0.999, flip: true, empty: borrow}",
 ]
-"""As in experiment=pe_avatars_smiling."""
+"""As in experiment=pe_bias."""
+PUBLISHED = {"planted": ROOT / "weights" / "avatars-generative-exaggerator-c286ea7922.safetensors"}
+"""What experiment=pe_bias trained against the classifier of this case, whose weights it was given as a file."""
 UNPLANTED = ("generative", "judge", "explainer.revise.generator")
 """Models that are trained on faces without a plant, whatever the classifier saw."""
 
@@ -63,11 +65,13 @@ def weights(overrides: list[str]) -> list[str]:
     return [f"{path}.checkpoint={models.store.weights(_at(node, path), models.data).resolve()}" for path in UNPLANTED]
 
 
-def progressive(overrides: list[str]) -> list[str]:
-    """The overrides that add progressive exaggeration where its model, which each classifier needs of its own, is in the store."""
+def progressive(case: str, overrides: list[str]) -> list[str]:
+    """The overrides that add progressive exaggeration where its model, which each classifier needs of its own, is at hand."""
     node = compose(*overrides, *PROGRESSIVE)
     models = Models(Store(Path(node["store"])), node["data"])
-    return PROGRESSIVE if models.store.has(_at(node, "explainer.progressive.generator"), models.data) else []
+    if models.store.has(_at(node, "explainer.progressive.generator"), models.data):
+        return PROGRESSIVE
+    return [*PROGRESSIVE, f"explainer.progressive.generator.checkpoint={PUBLISHED[case]}"] if case in PUBLISHED else []
 
 
 def _at(node: dict[str, Any], path: str) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def main(overrides: list[str], with_progressive: bool) -> None:
     found = {}
     for case, (own, causes) in CASES.items():
         run = folder / case
-        more = [*own, *(PROGRESSIVE if with_progressive else progressive([*overrides, *own]))]
+        more = [*own, *(PROGRESSIVE if with_progressive else progressive(case, [*overrides, *own]))]
         _call("evaluate.py", "train_missing=true", "overwrite=true", f"run_dir={run}", *overrides, *more, *given)
         found[case] = report(case, causes, run, effects([*overrides, *own]))
     write_json(folder / "introspection.json", found)
