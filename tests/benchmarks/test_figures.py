@@ -1,0 +1,104 @@
+"""The figures that the experiments report, on numbers whose answer is known."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from counterfoil.core.errors import UserError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch):
+    """Imports a script of benchmarks/ by its name."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def load(name: str) -> ModuleType:
+        sys.modules.pop(name, None)
+        return importlib.import_module(name)
+
+    return load
+
+
+def _runs(*points: tuple[float, float], n: int = 200) -> np.ndarray:
+    """Runs (R, N, 2) with these means: L1, and a share of the judge."""
+    return np.stack([np.stack((np.full(n, l1), (np.arange(n) < share * n).astype(float)), 1) for l1, share in points])
+
+
+def test_matched_difference_is_taken_at_equal_l1(script):
+    matched = script("matched")
+    one, other = _runs((0.04, 0.2), (0.08, 0.6)), _runs((0.06, 0.5), (0.10, 0.9))
+    places = matched.overlap(one, other)
+    assert (places[0], places[-1]) == pytest.approx((0.06, 0.08))
+    found = matched.differences(one, other, np.array([0.06, 0.08]))
+    assert found.shape == (1 + matched.RESAMPLES, 2)
+    assert found[0] == pytest.approx([0.5 - 0.4, 0.7 - 0.6])
+    entry = matched.compared({"a": one, "b": other}, ("a", "b"), [0.07, 0.5])
+    assert list(entry) == ["mean over the overlap", "at 0.07"]
+    assert entry["at 0.07"]["value"] == pytest.approx(0.1)
+    assert entry["at 0.07"]["low"] <= 0.1 <= entry["at 0.07"]["high"]
+
+
+def test_matched_refuses_curves_that_do_not_meet(script):
+    with pytest.raises(UserError, match=r"share no L1: one starts at 0\.080 where the other ends at 0\.050"):
+        script("matched").overlap(_runs((0.04, 0.2), (0.05, 0.6)), _runs((0.08, 0.5), (0.1, 0.9)))
+
+
+def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
+    perturbation = script("perturbation")
+    answers = perturbation.Answers(
+        np.array([0, 0, 1, 2]),
+        {"flipping_ratio": np.array([True, True, False, True])},
+        {"l1": np.array([0.3, 0.2, 0.1, 0.4])},
+    )
+    assert perturbation.nearest(answers, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
+
+
+def test_removed_counts_only_where_the_clean_answer_changes_nothing(script):
+    removed = script("corruptions").removed
+    clean, clean_answer = torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
+    clean_answer[:, :, 0] = 1.0
+    corrupted = torch.full((3, 1, 2, 2), 0.4)
+    answer = torch.stack([torch.zeros(1, 2, 2), corrupted[0], torch.full((1, 2, 2), 0.2)])
+    answer[:, :, 0] = 1.0
+    assert removed(answer, corrupted, clean, clean_answer).tolist() == pytest.approx([1.0, 0.0, 0.5])
+    assert removed(answer, clean, clean, clean_answer).isnan().all()
+
+
+def test_the_square_lies_in_the_middle_and_errors_count_inside_alone(script):
+    masked_square = script("masked_square")
+    inside = masked_square.middle(torch.zeros(2, 3, 6, 6), 2)
+    assert inside.nonzero()[:, 2:].tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
+    image = torch.zeros(2, 3, 6, 6)
+    image[0, :, 2, 2] = 1.0
+    image[:, :, 0] = 1.0
+    assert masked_square._error(image, torch.zeros_like(image), inside).tolist() == [0.25, 0.0]
+
+
+def test_regression_learns_a_line(script):
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    side = (x[:, 0] - x[:, 1] > 0.2).long()
+    assert (script("boundary").regression(x[:100], side[:100], x[100:]) == side[100:]).float().mean() > 0.95
+
+
+def test_introspection_ranks_by_mean_absolute_change(script):
+    values = np.array([[0.9, -0.1, 0.2], [-0.7, 0.1, 0.0]] * 20)
+    found = script("introspection").agreement(values, np.array([1.0, 0.0, 0.5]), np.array([True, False, False]))
+    assert found["hit"]
+    assert found["hit_share_of_resamples"] == 1.0
+    assert found["rank_correlation"] == pytest.approx(0.5)
+
+
+def test_accuracies_weigh_faces_that_agree_by_the_strength(script):
+    correct, agree = torch.tensor([True, True, True, False]), torch.tensor([True, True, False, False])
+    found = script("retraining").accuracies(correct, agree, 0.9)
+    values = [found[f"accuracy, {name}"]["value"] for name in ("unbiased", "as in training", "inverted")]
+    assert values == pytest.approx([0.75, 0.9 + 0.1 * 0.5, 0.1 + 0.9 * 0.5])
