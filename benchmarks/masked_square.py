@@ -4,7 +4,8 @@ A square is painted over the middle of n test images, and each image is asked to
 pre-image of the painted one three objectives descend a fixed number of steps: preservation alone, with the class term, and with manifold
 consistency, as `disc` of the config has them. The last image counts, not the best one, so that no answer is picked by the classifier.
 Error: mean |difference| inside the square, against the clean and against the painted image. The last row of the table is the paired
-difference that manifold consistency makes. Choose classifier=duq or classifier=dep for their scores; cnn has its energy.
+difference that manifold consistency makes. Choose classifier=duq or classifier=dep for their scores; cnn has its energy. The score itself
+stands beside the errors: where it falls to that of clean images while the square stays, the classifier has been satisfied, not the eye.
 Writes runs/<name>/<name>.json and .png. Intervals are 95 % over queries.
 """
 
@@ -19,6 +20,8 @@ from common import ROOT, markdown
 from setting import Entry, Setting, cell, entry, save
 from torch import Tensor
 
+from counterfoil.classifier.outlier import measure as score_of
+from counterfoil.classifier.score import default_score
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.core.taps import read
@@ -88,6 +91,7 @@ def measure(setting: Setting, shown: dict[str, Tensor], inside: Tensor, target: 
         rows[name] = {f"error against {key}": entry(value) for key, value in errors.items()}
         for key, network in (("judge", setting.judge), ("classifier", setting.classifier)):
             rows[name][key] = entry((setting.decided(network, image) == target).double(), share=True)
+        rows[name]["score"] = entry(score_of(setting.classifier, image, default_score(setting.classifier)))
     without, full = (_error(shown[name], shown["clean"], inside) for name in list(VARIANTS)[1:])
     rows["manifold consistency, difference"] = {"error against clean": entry(full - without)}
     return rows
@@ -100,8 +104,8 @@ def _error(image: Tensor, other: Tensor, inside: Tensor) -> Tensor:
 
 def table(rows: dict[str, dict[str, Entry]]) -> str:
     """A row an image."""
-    heads = ["", "error against clean", "error against painted", "judge sees the class %", "classifier sees it %"]
-    keys = ["error against clean", "error against painted", "judge", "classifier"]
+    heads = ["", "error against clean", "error against painted", "judge sees the class %", "classifier sees it %", "score"]
+    keys = ["error against clean", "error against painted", "judge", "classifier", "score"]
     return markdown(
         heads, [[name, *(cell(row[k], k in ("judge", "classifier")) if k in row else "" for k in keys)] for name, row in rows.items()]
     )

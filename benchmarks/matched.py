@@ -2,12 +2,13 @@
 
 python benchmarks/matched.py RUN ... [--pairs lso_inr:disc lso_dip:disc_dip] [--at 0.05 0.06 0.07] [--out docs/matched.svg]
 
-The runs of one seed ask the same queries under several weights of preservation, so each method draws a curve: mean judge agreement over
-mean L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean over the whole
-overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
+The runs of one seed ask the same queries under several confidences (or weights of a term), so each method draws a curve: mean judge
+agreement over mean L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean
+over the whole overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
 `counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
 
-python evaluate.py -m experiment=disc_matched classifier=duq data.root=FOLDER lambda_1=0.05,0.2,1 seed=0,1,2 run_dir=runs/matched
+python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.95,0.99 seed=0,1,2 run_dir=runs/matched
+python benchmarks/matched.py runs/matched/*
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     means = [values[..., 0].mean(1) for values in (one, other)]
     low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
     if low >= high:
-        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary lambda_1 more")
+        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence more")
     return np.linspace(low, high, STEPS)
 
 
