@@ -7,7 +7,8 @@ agreement over mean L1, straight between its runs. Two methods are compared wher
 over the whole overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
 `counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
 
-python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.95,0.99 seed=0,1,2 run_dir=runs/matched
+python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.95,0.99 seed=0,1,2 \\
+    run_dir=runs/matched
 python benchmarks/matched.py runs/matched/*
 """
 
@@ -86,7 +87,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     means = [values[..., 0].mean(1) for values in (one, other)]
     low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
     if low >= high:
-        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence more")
+        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence")
     return np.linspace(low, high, STEPS)
 
 
