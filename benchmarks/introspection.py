@@ -4,11 +4,11 @@ python benchmarks/introspection.py [--progressive] [overrides of evaluate.py, su
 
 Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling trained where every smile wears eyeglasses and nothing
 else does, so that it tells glasses; Beard and Dark_Clothes at once. The generators and the judge are trained on faces without a plant.
-The truth is measured too: as attributes of test faces are independent, an attribute's effect on a classifier is
-|mean f_1 with it - mean f_1 without it|. GCI, AIP and REVISE answer, and progressive exaggeration for those classifiers for which its
-model is trained (--progressive trains all three). What a method declares is ranked where it declares it (attribute_change), and for all
-methods what the judge sees (judged_change). A hit is a true cause at the top. Writes runs/introspection/introspection.json and a run
-folder a classifier.
+The truth is measured too: as attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean
+f_1 without it|, over faces without its partner where the two exclude each other. GCI, AIP and REVISE answer, and progressive exaggeration
+for those classifiers for which its model is trained (--progressive trains all three). What a method declares is ranked where it declares
+it (attribute_change), and for all methods what the judge sees (judged_change). A hit is a true cause at the top. Writes
+runs/introspection/introspection.json and a run folder a classifier.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from counterfoil.data.face import EXCLUSIVE
 from counterfoil.run.models import Models
 from counterfoil.run.record import write_json
 from counterfoil.run.store import Store
@@ -94,8 +95,10 @@ def effects(overrides: list[str]) -> dict[str, float]:
     classifier, test = models.share(node["classifier"]), models.data.test
     with torch.no_grad():
         p = torch.cat([classifier(test[range(i, min(i + 256, len(test)))].x).softmax(1)[:, 1] for i in range(0, len(test), 256)])
-    has = test.attributes > 0
-    return {name: float((p[has[:, j]].mean() - p[~has[:, j]].mean()).abs()) for j, name in enumerate(models.data.attribute_names)}
+    has, names = test.attributes > 0, models.data.attribute_names
+    partner = {a: b for pair in EXCLUSIVE for a, b in (pair, pair[::-1])}
+    alone = {name: ~has[:, names.index(partner[name])] if name in partner else torch.ones(len(has), dtype=torch.bool) for name in names}
+    return {name: float((p[has[:, j] & alone[name]].mean() - p[~has[:, j] & alone[name]].mean()).abs()) for j, name in enumerate(names)}
 
 
 def rows(run: Path, method: str, kind: str) -> tuple[list[str], np.ndarray]:

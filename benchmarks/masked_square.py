@@ -74,7 +74,7 @@ def images(setting: Setting, clean: Tensor, painted: Tensor, target: Tensor, ste
     methods = {name: setting.method("disc", **changed) for name, changed in VARIANTS.items()}
     found: dict[str, list[Tensor]] = {name: [] for name in ("pre-image", *methods)}
     for x, t in zip(painted.split(setting.node["batch_size"]), target.split(setting.node["batch_size"]), strict=True):
-        query = Query(x, t, setting.classifier)
+        query = Query(x, t, setting.classifier, generator=next(iter(methods.values())).generator)
         for name, method in methods.items():
             assert isinstance(method, OptimisedExplainer)
             if name == next(iter(methods)):

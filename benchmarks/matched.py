@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,43 +28,45 @@ from common import ROOT, markdown
 from counterfoil.core.errors import UserError
 from counterfoil.metric.bootstrap import percentiles, query_weights
 from counterfoil.report.plot import save_svg, trails
-from counterfoil.report.seeds import over_seeds
+from counterfoil.report.seeds import over_seeds, read_runs
 from counterfoil.run.record import write_json
 
 RESAMPLES = 1000
 STEPS = 21
 """Places in the overlap of two curves whose mean difference is taken."""
-Rows = dict[str, np.ndarray]
-"""L1 and judge agreement (N, 2) of a method's answers in the order of the queries, by method."""
 
 
-def read(run: Path) -> tuple[int, Rows]:
-    """The seed of a run, and the answers of its methods."""
-    try:
-        seed = int(json.loads((run / "metrics.json").read_text())["queries"]["seed"])
-        with (run / "queries.csv").open() as file:
-            table = list(csv.DictReader(file))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{run} cannot be read ({error}); expected the folder of a finished run of evaluate.py") from error
-    found: dict[str, list[tuple[float, float]]] = {}
+def read(run: Path) -> dict[str, np.ndarray]:
+    """L1 and judge agreement (N, 2) of the answers of each method, a row an image asked about."""
+    with (run / "queries.csv").open() as file:
+        table = list(csv.DictReader(file))
+    found: dict[str, dict[str, tuple[float, float]]] = {}
     for row in table:
-        found.setdefault(row["method"], []).append((float(row["l1"]), float(row["judge_agreement"])))
-    return seed, {name: np.array(rows) for name, rows in found.items()}
+        if row["image"] in found.setdefault(row["method"], {}):
+            raise UserError(f"{run} holds several answers an image; give runs with count=1 and one target")
+        found[row["method"]][row["image"]] = (float(row["l1"]), float(row["judge_agreement"]))
+    return {name: np.array([rows[image] for image in sorted(rows)]) for name, rows in found.items()}
+
+
+def images(run: Path) -> set[str]:
+    """The test images that a run asked about."""
+    with (run / "queries.csv").open() as file:
+        return {row["image"] for row in csv.DictReader(file)}
 
 
 def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
     """Seed -> method -> (R, N, 2), the runs in the order of their mean L1."""
-    parts: dict[int, dict[str, list[np.ndarray]]] = {}
-    for seed, rows in map(read, runs):
-        for name, values in rows.items():
-            parts.setdefault(seed, {}).setdefault(name, []).append(values)
-    for methods in parts.values():
-        if len({len(values) for runs_of in methods.values() for values in runs_of}) > 1:
-            raise UserError("the runs of one seed asked different numbers of queries; give runs of one n")
-    return {
-        seed: {name: np.stack(sorted(values, key=lambda v: v[:, 0].mean())) for name, values in methods.items()}
-        for seed, methods in parts.items()
-    }
+    folders: dict[int, list[Path]] = {}
+    for run, content in zip(runs, read_runs(runs), strict=True):
+        folders.setdefault(int(content["queries"]["seed"]), []).append(run)
+    found = {}
+    for seed, parts in folders.items():
+        if any(images(part) != images(parts[0]) for part in parts):
+            raise UserError(f"the runs of seed {seed} asked about different images; give runs of one n and seed")
+        rows = [read(part) for part in parts]
+        shared = [name for name in rows[0] if all(name in row for row in rows)]
+        found[seed] = {name: np.stack(sorted((row[name] for row in rows), key=lambda v: v[:, 0].mean())) for name in shared}
+    return found
 
 
 def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -91,14 +92,17 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, STEPS)
 
 
-def compared(methods: dict[str, np.ndarray], pair: tuple[str, str], places: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """The difference over the overlap, and at each place that lies within it, of one seed."""
-    one, other = (methods[name] for name in pair)
-    shared = overlap(one, other)
-    found = {"mean over the overlap": differences(one, other, shared).mean(1)}
-    inside = [place for place in places if shared[0] <= place <= shared[-1]]
-    found |= {f"at {place:g}": differences(one, other, np.array([place]))[:, 0] for place in inside}
-    return {name: _entry(values, one.shape[1]) for name, values in found.items()}
+def compared(seeds: Sequence[dict[str, np.ndarray]], pair: tuple[str, str], places: Sequence[float]) -> list[dict[str, dict[str, Any]]]:
+    """For each seed the difference over the overlap, and at the places that lie within the overlap of every seed."""
+    curves = [(methods[pair[0]], methods[pair[1]]) for methods in seeds]
+    shared = [overlap(one, other) for one, other in curves]
+    inside = [place for place in places if all(part[0] <= place <= part[-1] for part in shared)]
+    found = []
+    for (one, other), part in zip(curves, shared, strict=True):
+        values = {"mean over the overlap": differences(one, other, part).mean(1)}
+        values |= {f"at {place:g}": differences(one, other, np.array([place]))[:, 0] for place in inside}
+        found.append({name: _entry(drawn, one.shape[1]) for name, drawn in values.items()})
+    return found
 
 
 def _entry(values: np.ndarray, n: int) -> dict[str, Any]:
@@ -142,7 +146,8 @@ def main() -> None:
     unknown = [name for pair in pairs for name in pair if name not in known]
     if unknown or any(len(pair) != 2 for pair in pairs):
         raise UserError(f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; found {' '.join(args.pairs)}")
-    gains = over_seeds([{f"{b} - {a}": compared(methods, (a, b), args.at) for a, b in pairs} for methods in seeds.values()])
+    parts = {f"{b} - {a}": compared(list(seeds.values()), (a, b), args.at) for a, b in pairs}
+    gains = over_seeds([{name: rows[place] for name, rows in parts.items()} for place in range(len(seeds))])
     columns = list(dict.fromkeys(key for row in gains.values() for key in row))
     print(f"seeds {', '.join(map(str, seeds))}; difference of judge agreement in points at equal L1\n")
     print(markdown(["", *columns], [[name, *(cell(row.get(key)) for key in columns)] for name, row in gains.items()]))

@@ -47,7 +47,7 @@ STILL = 1e-6
 
 @dataclass(frozen=True)
 class Answers:
-    """What became of the answers of one method: the query (N,), success by kind and perturbation by kind, each (N,)."""
+    """What became of the answers of one method: the query's image (N,), success by kind and perturbation by kind, each (N,)."""
 
     query: np.ndarray
     success: dict[str, np.ndarray]
@@ -72,7 +72,7 @@ def read_run(run: Path) -> dict[str, Answers]:
         if "reconstruction" in cf.extra:
             change = (cf.counterfactual - cf.extra["reconstruction"]).abs().flatten(1).mean(1).numpy()
             moved["l1_reconstruction"] = change[asked]
-        found[method] = Answers(_column(rows, "query"), success, moved)
+        found[method] = Answers(np.array([f"{row['image']}, {row['target']}" for row in rows]), success, moved)
     return found
 
 

@@ -68,7 +68,9 @@ def trained(node: dict[str, Any], key: str) -> Models:
 
 def generator_file(overrides: list[str], seed: int) -> str:
     """The generator of unbiased faces, trained where it is missing."""
-    shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+") in ("data", "store", "generative", "trainer")]
+    groups = ("data", "store", "generative", "trainer")
+    named = [(part, part.split("=")[0].lstrip("+").split(".")) for part in overrides]
+    shared = [part for part, path in named if path[0] in groups and path[:2] != ["data", "spurious"]]
     node = compose("experiment=attributes", f"seed={seed}", *shared)
     models = trained(node, "generative")
     return str(models.store.weights(node["generative"], models.data))

@@ -41,7 +41,11 @@ def test_matched_difference_is_taken_at_equal_l1(script):
     found = matched.differences(one, other, np.array([0.06, 0.08]))
     assert found.shape == (1 + matched.RESAMPLES, 2)
     assert found[0] == pytest.approx([0.5 - 0.4, 0.7 - 0.6])
-    entry = matched.compared({"a": one, "b": other}, ("a", "b"), [0.07, 0.5])
+    elsewhere = {"a": one, "b": _runs((0.05, 0.5), (0.06, 0.9))}
+    assert [list(row) for row in matched.compared([{"a": one, "b": other}, elsewhere], ("a", "b"), [0.07])] == [
+        ["mean over the overlap"]
+    ] * 2
+    (entry,) = matched.compared([{"a": one, "b": other}], ("a", "b"), [0.07, 0.5])
     assert list(entry) == ["mean over the overlap", "at 0.07"]
     assert entry["at 0.07"]["value"] == pytest.approx(0.1)
     assert entry["at 0.07"]["low"] <= 0.1 <= entry["at 0.07"]["high"]
@@ -55,7 +59,7 @@ def test_matched_refuses_curves_that_do_not_meet(script):
 def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
     perturbation = script("perturbation")
     answers = perturbation.Answers(
-        np.array([0, 0, 1, 2]),
+        np.array(["7, 1", "7, 1", "8, 1", "9, 1"]),
         {"flipping_ratio": np.array([True, True, False, True])},
         {"l1": np.array([0.3, 0.2, 0.1, 0.4])},
     )

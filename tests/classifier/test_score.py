@@ -115,6 +115,15 @@ def test_disagreement_by_hand() -> None:
         torch.testing.assert_close(value, expected.expand(3))
 
 
+def test_members_are_frozen_in_eval_mode(x: torch.Tensor) -> None:
+    """Else a member's batch norm would mix the queries of a batch."""
+    classifier, member = made(CNN), CNN(1, 3).double().train()
+    score = Disagreement([member])
+    whole = scored(score, classifier, x)
+    torch.testing.assert_close(scored(score, classifier, x[:1]), whole[:1])
+    assert member.training
+
+
 def test_members_come_from_files(x: torch.Tensor, tmp_path: Path) -> None:
     classifier, other = made(CNN), made(CNN)
     nn.init.normal_(other.net.head[1].weight)

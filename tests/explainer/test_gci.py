@@ -70,8 +70,9 @@ def test_modes(classifier, x):
 def test_a_model_without_attributes_is_searched_by_its_code(tiny_classifier, tiny_vae):
     x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)).double()
     for inversion in ("encoder", "optimise"):
-        cf = GCI(tiny_classifier, tiny_vae, inversion=inversion, restarts=1, rounds=1, steps=3)(x)
-        assert cf.extra["z"].shape == (2, 4)
+        explainer = GCI(tiny_classifier, tiny_vae, inversion=inversion, restarts=1, rounds=1, steps=3, gate=1e-9)
+        explainer.fit(SimpleNamespace(val=Split(x)))
+        assert explainer(x).extra["z"].shape == (2, 4)
     with pytest.raises(UserError, match="inversion=guess"):
         GCI(tiny_classifier, tiny_vae, inversion="guess")
 

@@ -2,6 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from counterfoil.core.errors import UserError
 from counterfoil.generative.attgan import AttGAN
 from counterfoil.generative.attgan_training import AttGANTraining, single_edits
 
@@ -25,6 +26,19 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
     moved = {name.split(".")[0] for name in after if name.endswith(("weight", "original")) and not torch.equal(before[name], after[name])}
     assert moved == {"encoder", "decoder", "critic"}
     assert all(bool(value.isfinite().all()) for value in after.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "Hinge"}, "loss=Hinge is not offered; choose one of: hinge, wgan_gp"),
+        ({"loss": "wgan_gp"}, "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance"),
+        ({"critic_steps": 0}, "critic_steps=0: expected at least 1"),
+    ],
+)
+def test_bad_options_are_told(toy, options, message):
+    with pytest.raises(UserError, match=message):
+        AttGANTraining(AttGAN(1, 16, NAMES, width=4), toy, epochs=1, batch_size=16, **options)
 
 
 def test_the_literal_objective_leaves_real_or_made_alone(toy):

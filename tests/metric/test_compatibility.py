@@ -200,6 +200,8 @@ def test_changed_attributes_are_counted() -> None:
     cf, data = attribute_answers()
     assert MNAC(Judge(), data).score(cf).tolist() == [2, 2, 1, 1]
     assert OthersChanged(Judge(), data).score(cf).tolist() == [1, 1, 0, 0]
+    both = SimpleNamespace(**{**vars(data), "attribute": "a+b"})
+    assert OthersChanged(Judge(), both).score(cf).tolist() == [0, 0, 0, 0]
     assert AttributeChanged(Judge(), data, "b").score(cf).tolist() == [1, 1, 0, 0]
     assert AttributeChanged(Judge(), data, "c").score(cf).tolist() == [0, 0, 0, 0]
     with pytest.raises(UserError, match="known attributes: a, b, c"):

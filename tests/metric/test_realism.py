@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -121,6 +122,13 @@ def test_too_few_rows_for_the_covariance_warn_and_still_give_a_number(parts, mak
 def test_one_row_is_not_a_set(cls, parts, make):
     metric = cls(parts.judge, parts.reference)
     metric.update(make(1))
+    assert math.isnan(float(metric.compute()))
+
+
+def test_one_real_image_of_the_group_is_no_set(parts, make):
+    group = SimpleNamespace(rows=lambda cf: torch.ones(len(cf), dtype=torch.bool), real=lambda images, order: order[:1])
+    metric = JudgeFID(parts.judge, parts.reference, group=group)
+    metric.update(make(5))
     assert math.isnan(float(metric.compute()))
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -34,6 +36,13 @@ def test_frozen_attributes_do_not_move(query):
     space.decode(query, variables).sum().backward()
     assert torch.equal(variables["a"].grad[:, 1], torch.zeros(4).double())
     assert (variables["a"].grad[:, 0] != 0).all()
+
+
+def test_further_answers_start_with_frozen_attributes_as_they_are(query):
+    other = replace(query, answer=torch.ones(4, dtype=torch.int64))
+    start = Attributes(NAMES, frozen=["B"]).start(other)
+    assert torch.equal(start["a"][:, 1], start["a0"][:, 1])
+    assert (start["a"][:, 0] != start["a0"][:, 0]).all()
 
 
 def test_attributes_stay_in_range(query):

@@ -201,8 +201,7 @@ def _dropouts(classifier: Any) -> list[nn.Module]:
 
 
 def _member(member: nn.Module | str | Path, classifier: Any) -> nn.Module:
-    if isinstance(member, nn.Module):
-        return member
-    copy: nn.Module = deepcopy(classifier)
-    load_weights(network(copy), Path(member).expanduser())
-    return copy
+    copy: nn.Module = deepcopy(member if isinstance(member, nn.Module) else classifier)
+    if not isinstance(member, nn.Module):
+        load_weights(network(copy), Path(member).expanduser())
+    return copy.eval().requires_grad_(False)

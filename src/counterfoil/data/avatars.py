@@ -82,6 +82,8 @@ class Avatars(ImageData):
         A pair that excludes each other is never shown together: what is turned on takes the other off.
         """
         _require_packages()
+        if self.limit is not None:
+            raise UserError("data.limit: twins are drawn of all test faces; leave the limit out, or set data.n for fewer faces")
         rows = self.test.attributes
         assert rows is not None
         turned = rows[:n].clone().numpy()

@@ -11,30 +11,30 @@ from counterfoil.core.errors import UserError, first_line
 from counterfoil.core.query import Query
 from counterfoil.search import Space
 
-SAMPLE = 256
-"""Validation images looked at."""
 GOOD = 0.95
 """Share below which a warning is shown."""
 
 
 def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str) -> float:
-    """The share of validation images whose reconstruction keeps the classifier's decision; a warning below 0.95.
+    """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision; a warning below 0.95.
 
     Raises:
         UserError: images that the generator cannot take, or a share below `gate`.
     """
     like = next((p for p in classifier.parameters()), torch.zeros(1))
-    x = data.val[range(min(SAMPLE, len(data.val)))].x.to(like)
+    x = data.val[range(min(space.trial, len(data.val)))].x.to(like)
     with torch.no_grad():
         logits = classifier(x)
-        query = Query(x, logits.argmax(1), classifier, generator=generator)
-        try:
-            kept = classifier(space.decode(query, space.start(query))).argmax(1) == query.source
-        except RuntimeError as error:
-            raise UserError(
-                f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "
-                f"{tuple(x.shape[1:])} (channels, height, width): {first_line(error)[:160]}; train it on the same data"
-            ) from error
+    query = Query(x, logits.argmax(1), classifier, generator=generator)
+    try:
+        start = space.start(query)  # may descend, so with gradients
+        with torch.no_grad():
+            kept = classifier(space.decode(query, start)).argmax(1) == query.source
+    except RuntimeError as error:
+        raise UserError(
+            f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "
+            f"{tuple(x.shape[1:])} (channels, height, width): {first_line(error)[:160]}; train it on the same data"
+        ) from error
     share = float(kept.double().mean())
     kind = type(generator).__name__
     told = f"explainer {method}: the classifier's decision survives reconstruction by {kind} in {100 * share:.1f} % of {len(x)} images"

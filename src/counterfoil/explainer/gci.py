@@ -70,6 +70,8 @@ class GCI(OptimisedExplainer):
         if mode not in MODES:
             raise UserError(f"explainer gci: mode={mode} is not offered; choose one of: {', '.join(MODES)}")
         names = attribute_names(generator, classifier)
+        if names:
+            require(generator, Encodes, method="gci")
         space: Space = Attributes(names, free=free, frozen=frozen, overshoot=overshoot) if names else _code(inversion, restarts)
         distance: Term = Moved(sparsity, names=("a",), order=1) if names else L1()
         super().__init__(

@@ -9,11 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import AttributeReader
 from counterfoil.data.base import Batch, ImageData
 from counterfoil.generative.attgan import AttGAN
 from counterfoil.util.pictures import log_grid
 from counterfoil.util.training import Training
+
+NORMS = {"hinge": "spectral", "wgan_gp": "instance"}
+"""The critic's norm that each adversarial loss is made for."""
 
 
 class AttGANTraining(Training):
@@ -60,6 +64,14 @@ class AttGANTraining(Training):
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
+        if loss not in NORMS:
+            raise UserError(f"generative.training.loss={loss} is not offered; choose one of: {', '.join(NORMS)}")
+        if adversarial and net.norm != NORMS[loss]:
+            raise UserError(
+                f"generative.net.norm={net.norm} does not go with generative.training.loss={loss}; set generative.net.norm={NORMS[loss]}"
+            )
+        if critic_steps < 1:
+            raise UserError(f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false does without")
         self.automatic_optimization = False
         self.read = AttributeReader(data, net.attribute_names)
         self.loss = loss

@@ -82,16 +82,20 @@ class MNAC(SampleMetric):
 
 
 class OthersChanged(MNAC):
-    """Mean number of attributes changed besides the explained one.
+    """Mean number of attributes changed besides the explained one, or besides both of "A+B".
 
     In [0, A - 1]; 0 is ideal where the attributes are independent.
     """
 
     name = "others_changed"
 
+    def __init__(self, judge: nn.Module | None, data: Any) -> None:
+        super().__init__(judge, data)
+        self._explained = [self._read.column(name) for name in str(self._read.data.attribute).split("+")]
+
     def score(self, cf: Counterfactuals) -> Tensor:
         changed = self._read.changed(cf)
-        changed[:, self._read.column(None)] = False
+        changed[:, self._explained] = False
         return changed.sum(1).float()
 
 

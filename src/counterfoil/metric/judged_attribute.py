@@ -52,7 +52,7 @@ class JudgedCausalScore(SampleMetric):
     def __init__(self, judge: nn.Module | None, data: Any, causes: Sequence[str | None]) -> None:
         super().__init__()
         self._read = AttributeReader(judge, data, self.name)
-        wanted = [part for name in causes for part in (name or self._read.data.attribute).split("+")]
+        wanted = [part for name in causes for part in str(name or self._read.data.attribute).split("+")]
         if not wanted:
             raise UserError(f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}")
         self._columns = [self._read.column(name) for name in wanted]

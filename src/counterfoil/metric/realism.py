@@ -111,6 +111,9 @@ class JudgeFID(_JudgeDistance):
     def _prepare(self, real: Tensor) -> None:
         self._count = len(real)
         self._mean = real.mean(0)
+        if len(real) < 2:  # no covariance, and so no distance
+            self._root, self._trace = real.new_zeros(real.shape[1], real.shape[1]), real.new_tensor(torch.nan)
+            return
         covariance = _covariance(real, torch.ones(len(real), dtype=real.dtype))
         values, vectors = torch.linalg.eigh(covariance)
         self._root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T

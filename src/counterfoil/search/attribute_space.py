@@ -57,7 +57,8 @@ class Attributes(Space):
             a0 = _read(query)
             z = query.generator.encode(query.factual, a0)
             reconstruction = query.generator.decode(z, a0)
-        return {"a": self._disturb(query, a0), "a0": a0, "z": z, "reconstruction": reconstruction}
+        a = torch.where(self._free_on(a0), self._disturb(query, a0), a0)
+        return {"a": a, "a0": a0, "z": z, "reconstruction": reconstruction}
 
     def decode(self, query: Query, variables: Variables) -> Tensor:
         """G(z, a), frozen attributes as they were."""
@@ -74,8 +75,10 @@ class Attributes(Space):
         return {f"{CHANGE}{name}": change[:, i] for i, name in enumerate(self.names)} | {"reconstruction": variables["reconstruction"]}
 
     def _merged(self, variables: Variables) -> Tensor:
-        free = torch.tensor(self.free, device=variables["a"].device)
-        return torch.where(free, variables["a"], variables["a0"])
+        return torch.where(self._free_on(variables["a"]), variables["a"], variables["a0"])
+
+    def _free_on(self, like: Tensor) -> Tensor:
+        return torch.tensor(self.free, device=like.device)
 
 
 class AttributeLatent(Attributes):

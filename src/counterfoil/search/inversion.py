@@ -21,6 +21,8 @@ class InvertedLatent(Latent):
         spread: see `Space`.
     """
 
+    trial = 32
+
     def __init__(self, *, restarts: int = 5, steps: int = 300, lr: float = 0.05, penalty: float = 1e-3, spread: float = 0.5) -> None:
         super().__init__(spread)
         if restarts < 1 or steps < 1:

@@ -23,6 +23,8 @@ class Space(ABC):
     """Names of the variables worth returning beside the counterfactual."""
     held: tuple[str, ...] = ()
     """Names of the variables that the search carries along without moving them, such as the starting point."""
+    trial = 256
+    """Images on which starting points are tried before a search."""
 
     def __init__(self, spread: float = 0.0) -> None:
         self.spread = spread
