@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.core.errors import UserError
-from counterfoil.run.folder import claim
+from counterfoil.run.folder import claim, same_weights
 
 
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -57,3 +57,13 @@ def test_a_mistake_found_before_any_answer_leaves_the_folder_free(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
     with claim(tmp_path, "b", False):
         pass
+
+
+def test_a_cut_off_run_is_not_taken_up_with_other_weights(tmp_path: Path) -> None:
+    with claim(tmp_path, "a", False):
+        same_weights(tmp_path, {"classifier": "1", "generative": "2"})
+        (tmp_path / "counterfactuals").mkdir()
+    with claim(tmp_path, "a", False):
+        same_weights(tmp_path, {"classifier": "1", "generative": "2"})
+        with pytest.raises(UserError, match=r"other weights of this generative; overwrite=true"):
+            same_weights(tmp_path, {"classifier": "1", "generative": "3"})

@@ -51,7 +51,7 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
         logger = build(node["logger"], where="logger", save_dir=str(run_dir))
         try:
             train_all(needs.for_evaluation(node), models, node["trainer"], logger, command=command_line(), announce=False)
-            same_weights(run_dir, models.fingerprint(node["classifier"]))
+            same_weights(run_dir, {path: models.fingerprint(model) for path, model in needs.for_answers(node)})
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
             _answer(evaluation, run_dir)

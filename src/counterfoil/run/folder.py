@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +63,13 @@ def _nothing_half_written(folder: Path) -> Iterator[None]:
         raise
 
 
-def same_weights(folder: Path, weights: str) -> None:
-    """Note the classifier's hash, or refuse to go on with answers that another classifier gave."""
-    if _noted(folder).get("weights", weights) != weights:
-        raise UserError(f"run_dir={folder} holds answers about other weights of this classifier; overwrite=true starts again")
-    _note(folder, weights=weights)
+def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
+    """Note the hashes of the models that answer, by name, or refuse to go on with answers that other weights gave."""
+    noted = _noted(folder)
+    for name, value in weights.items():
+        if noted.get(f"weights of {name}", value) != value:
+            raise UserError(f"run_dir={folder} holds answers about other weights of this {name}; overwrite=true starts again")
+    _note(folder, **{f"weights of {name}": value for name, value in weights.items()})
 
 
 def _noted(folder: Path) -> dict[str, str]:

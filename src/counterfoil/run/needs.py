@@ -23,8 +23,14 @@ def for_training(config: Node) -> list[tuple[str, Node]]:
 
 def for_evaluation(config: Node) -> list[tuple[str, Node]]:
     """The models that explaining and scoring use: classifier and judge, what the metrics refer to, and the methods where they search."""
+    used = {key: config[key] for key in ("judge", "metric") if config.get(key)}
+    return _distinct([*for_answers(config), *model_nodes(used)], config)
+
+
+def for_answers(config: Node) -> list[tuple[str, Node]]:
+    """The models that the answers depend on: the classifier, and those of the methods where they search."""
     searching = () if config.get("counterfactuals") else ("explainer",)
-    used = {key: config[key] for key in ("classifier", "judge", *searching, "metric") if config.get(key)}
+    used = {key: config[key] for key in ("classifier", *searching) if config.get(key)}
     return _distinct(model_nodes(used), config)
 
 
