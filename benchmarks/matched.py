@@ -23,13 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, markdown
+from common import ROOT, markdown, record
 
 from counterfoil.core.errors import UserError
 from counterfoil.metric.bootstrap import percentiles, query_weights
 from counterfoil.report.plot import save_svg, trails
 from counterfoil.report.seeds import over_seeds, read_runs
-from counterfoil.run.record import write_json
 
 RESAMPLES = 1000
 STEPS = 21
@@ -153,7 +152,7 @@ def main() -> None:
     print(markdown(["", *columns], [[name, *(cell(row.get(key)) for key in columns)] for name, row in gains.items()]))
     figure = trails(drawn(seeds, list(dict.fromkeys(name for pair in pairs for name in pair))), "l1", "judge_agreement")
     print(save_svg(figure, args.out), save_svg(figure, args.out.with_stem(f"{args.out.stem}-dark"), dark=True))
-    write_json(ROOT / "runs" / "matched" / "matched.json", {"runs": [str(run) for run in args.runs], "gains": gains})
+    print(record("matched", {"runs": [str(run) for run in args.runs], "gains": gains}))
 
 
 if __name__ == "__main__":
