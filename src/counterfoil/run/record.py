@@ -33,7 +33,9 @@ def command_line() -> str:
     """The command that started this process, for a person to repeat."""
     import shlex
 
-    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    script = Path(sys.argv[0])
+    inner = script.parent.name == "benchmarks"  # the other scripts lie at the top, wherever they are called from
+    return shlex.join(["python", str(Path(script.parent.name, script.name)) if inner else script.name, *sys.argv[1:]])
 
 
 def write_json(path: Path, value: Any) -> None:
