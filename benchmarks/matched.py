@@ -7,7 +7,7 @@ agreement over mean L1, straight between its runs. Two methods are compared wher
 over the whole overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
 `counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
 
-python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.95,0.99 seed=0,1,2 \\
+python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.85,0.95 seed=0,1,2 \\
     run_dir=runs/matched
 python benchmarks/matched.py runs/matched/*
 """
@@ -54,17 +54,18 @@ def images(run: Path) -> set[str]:
 
 
 def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
-    """Seed -> method -> (R, N, 2), the runs in the order of their mean L1."""
+    """Seed -> method -> (R, N, 2), the runs in the order of their confidence."""
     folders: dict[int, list[Path]] = {}
-    for run, content in zip(runs, read_runs(runs), strict=True):
-        folders.setdefault(int(content["queries"]["seed"]), []).append(run)
+    contents = zip(runs, (content["queries"] for content in read_runs(runs)), strict=True)
+    for run, asked in sorted(contents, key=lambda pair: (int(pair[1]["seed"]), float(pair[1]["confidence"]))):
+        folders.setdefault(int(asked["seed"]), []).append(run)
     found = {}
     for seed, parts in folders.items():
         if any(images(part) != images(parts[0]) for part in parts):
             raise UserError(f"the runs of seed {seed} asked about different images; give runs of one n and seed")
         rows = [read(part) for part in parts]
         shared = [name for name in rows[0] if all(name in row for row in rows)]
-        found[seed] = {name: np.stack(sorted((row[name] for row in rows), key=lambda v: v[:, 0].mean())) for name in shared}
+        found[seed] = {name: np.stack([row[name] for row in rows]) for name in shared}
     return found
 
 
