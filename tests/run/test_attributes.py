@@ -133,19 +133,29 @@ def test_an_attribute_that_never_varies_is_told(folder: Path, script: Script, tm
     says(code, error, "attribute=Eyeglasses is 1 in all 40 training images of data=celeba; choose an attribute that varies")
 
 
+@pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize(
-    ("options_of", "words"),
+    ("options_of", "words", "words_without_manifest"),
     [
-        (["data.size=64"], "architecture than AttGAN"),
-        (["data.size=28", "+generative.net.size=32"], r"attgan: made for images of shape \(3, 32, 32\) .* found \(3, 28, 28\)"),
-        (["+generative.net.channels=1"], r"another architecture than AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"),
+        (["data.size=64"], r"trained on images of shape \(3, 32, 32\) .* has \(3, 64, 64\)", "architecture than AttGAN"),
+        (
+            ["data.size=28", "+generative.net.size=32"],
+            r"trained on images of shape \(3, 32, 32\) .* has \(3, 28, 28\)",
+            r"attgan: made for images of shape \(3, 32, 32\) .* found \(3, 28, 28\)",
+        ),
+        (["+generative.net.channels=1"], *[r"another architecture than AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"] * 2),
     ],
 )
-def test_a_generator_of_other_images_is_told(folder: Path, script: Script, options_of: list[str], words: str) -> None:
-    """Its own networks are trained for the new size; the generator's weights are given."""
+def test_a_generator_of_other_images_is_told(
+    folder: Path, script: Script, tmp_path: Path, options_of: list[str], words: str, words_without_manifest: str, noted: bool
+) -> None:
+    """Its own networks are trained for the new size; the generator's weights are given, with their manifest beside them or without."""
     (file,) = (folder / "models").glob("*attgan*.safetensors")
-    code, _, error = script("evaluate", *options(folder), *QUICK, *options_of, f"generative.checkpoint={file}", "train_missing=true")
-    says(code, error, words)
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes(file.read_bytes())
+    given = f"generative.checkpoint={file if noted else alone}"
+    code, _, error = script("evaluate", *options(folder), *QUICK, *options_of, given, "train_missing=true")
+    says(code, error, words if noted else words_without_manifest)
 
 
 def says(code: int, error: str, words: str) -> None:
