@@ -2,8 +2,8 @@
 
 python benchmarks/matched.py RUN ... [--pairs lso_inr:disc lso_dip:disc_dip] [--at 0.05 0.06 0.07] [--out docs/matched.svg]
 
-The runs of one seed ask the same queries under several confidences (or weights of a term), so each method draws a curve: mean judge
-agreement over mean L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean
+The runs of one seed ask the same queries under several confidences, so each method draws a curve: mean judge agreement over mean
+L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean
 over the whole overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
 `counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
 
