@@ -17,7 +17,12 @@ def main(config: DictConfig) -> None:
     from counterfoil.run.evaluate import evaluate
 
     hydra_config = HydraConfig.get()
-    evaluate(config, Path(hydra_config.runtime.output_dir), hydra_config.runtime.choices, list(hydra_config.overrides.task))
+    evaluate(
+        config,
+        Path(hydra_config.runtime.output_dir),
+        hydra_config.runtime.choices,
+        list(hydra_config.overrides.task),
+    )
 
 
 if __name__ == "__main__":

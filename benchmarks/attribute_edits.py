@@ -29,7 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def compose(*overrides: str) -> dict[str, Any]:
     """The config of evaluate.py with the attributes experiment."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: dict[str, Any] = plain(hydra.compose("evaluate", overrides=["experiment=attributes", "logger=none", *overrides]))
+        node: dict[str, Any] = plain(
+            hydra.compose("evaluate", overrides=["experiment=attributes", "logger=none", *overrides])
+        )
     return node
 
 
@@ -39,7 +41,9 @@ def never_together(a: Tensor) -> Tensor:
     return (together == 0) & (together.diagonal() > 0) & (together.diagonal()[:, None] > 0)
 
 
-def measure(models: Models, node: dict[str, Any], x: Tensor, a: Tensor, apart: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def measure(
+    models: Models, node: dict[str, Any], x: Tensor, a: Tensor, apart: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Reconstruction error, share of edits that the judge sees, share of other attributes that it sees unchanged, and the images."""
     generator, judge = models.share(node["generative"]), models.share(node["judge"])
     columns = [models.data.attribute_names.index(name) for name in generator.attribute_names]
@@ -67,19 +71,31 @@ def main(overrides: list[str]) -> None:
     for start in range(0, min(node["n"], len(test)), 64):
         batch = test[range(start, min(start + 64, node["n"], len(test)))]
         assert batch.a is not None
-        error, seen, kept, shown = measure(models, node, batch.x.to(models.device), batch.a.to(models.device), apart)
+        error, seen, kept, shown = measure(
+            models, node, batch.x.to(models.device), batch.a.to(models.device), apart
+        )
         parts.append((error.cpu(), seen.cpu(), kept.cpu()))
         if start == 0:
             picture = torch.cat((batch.x[:10, None], shown[:10].cpu()), dim=1)
     error, seen, kept = (torch.cat(columns) for columns in zip(*parts, strict=True))
     names = models.share(node["generative"]).attribute_names
-    found = {name: {"seen": float(seen[:, j].mean()), "others_kept": float(kept[:, j].mean())} for j, name in enumerate(names)}
+    found = {
+        name: {"seen": float(seen[:, j].mean()), "others_kept": float(kept[:, j].mean())}
+        for j, name in enumerate(names)
+    }
     print(f"{len(error)} test images, reconstruction L1 {float(error.mean()):.4f}")
     for name, entry in found.items():
-        print(f"{name:16} seen by the judge {100 * entry['seen']:5.1f} %   other attributes kept {100 * entry['others_kept']:5.1f} %")
+        print(
+            f"{name:16} seen by the judge {100 * entry['seen']:5.1f} %   other attributes kept {100 * entry['others_kept']:5.1f} %"
+        )
     folder = Path("runs/attribute_edits")
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"n": len(error), "reconstruction_l1": float(error.mean()), "attributes": found, "overrides": overrides}
+    figures = {
+        "n": len(error),
+        "reconstruction_l1": float(error.mean()),
+        "attributes": found,
+        "overrides": overrides,
+    }
     write_json(folder / "edits.json", figures)
     write_picture(folder / "edits.png", picture)
     print(f"columns of {folder / 'edits.png'}: image, reconstruction, {', '.join(names)}")

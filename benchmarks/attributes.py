@@ -45,7 +45,9 @@ def networks(overrides: list[str], device: str) -> tuple[Classifier, AttGAN]:
     return Classifier(net, 0.5, 0.5).to(device), generator.eval().requires_grad_(False).to(device)
 
 
-def methods(classifier: Classifier, generator: AttGAN, steps: int) -> dict[str, tuple[OptimisedExplainer, Callable[..., Tensor]]]:
+def methods(
+    classifier: Classifier, generator: AttGAN, steps: int
+) -> dict[str, tuple[OptimisedExplainer, Callable[..., Tensor]]]:
     """Each method at its defaults, one round and no early stop, with the floor under it."""
     return {
         "gci": (GCI(classifier, generator, steps=steps, rounds=1, patience=None), bare_gci),
@@ -92,7 +94,9 @@ def _bare(
 
 def measure(classifier: Classifier, generator: AttGAN, args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a method and batch size."""
-    x = torch.rand(max(args.queries), CHANNELS, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).to(args.device)
+    x = torch.rand(max(args.queries), CHANNELS, SIZE, SIZE, generator=torch.Generator().manual_seed(0)).to(
+        args.device
+    )
     with torch.no_grad():
         target = 1 - classifier(x).argmax(1)
     wait: Callable[[], None] = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
@@ -100,16 +104,28 @@ def measure(classifier: Classifier, generator: AttGAN, args: argparse.Namespace)
     for name, (explainer, bare) in methods(classifier, generator, args.steps).items():
         for n in args.queries:
             floor = partial(bare, classifier, generator, x[:n], target[:n], args.steps)
-            times = interleave({"ours": partial(explainer, x[:n], target[:n]), "floor": floor}, args.repeats, wait)
+            times = interleave(
+                {"ours": partial(explainer, x[:n], target[:n]), "floor": floor}, args.repeats, wait
+            )
             seconds = {key: value.per(args.steps) for key, value in times.items()}
-            rows.append({"method": name, "queries": n, **seconds, "ratio": ratios(times["ours"], times["floor"])})
+            rows.append(
+                {"method": name, "queries": n, **seconds, "ratio": ratios(times["ours"], times["floor"])}
+            )
             print(f"{name}, {n} queries: ratio {rows[-1]['ratio']['median']:.3f}", file=sys.stderr)
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Milliseconds a step of the whole batch."""
-    heads = ["method", "queries", "ours, ms a step", "floor, ms a step", "ratio of medians", "of minima", "aim met"]
+    heads = [
+        "method",
+        "queries",
+        "ours, ms a step",
+        "floor, ms a step",
+        "ratio of medians",
+        "of minima",
+        "aim met",
+    ]
     lines = [
         [
             row["method"],
@@ -125,9 +141,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--queries", type=int, nargs="+", default=[256], help="batch sizes")
-    parser.add_argument("--steps", type=int, default=30, help="of each search; all overhead of its start falls on these")
+    parser.add_argument(
+        "--steps", type=int, default=30, help="of each search; all overhead of its start falls on these"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -137,9 +157,13 @@ def main() -> None:
     classifier, generator = networks(args.overrides, args.device)
     before = machine(args.device)
     rows = measure(classifier, generator, args)
-    print(f"A step of {args.steps}, {SIZE} x {SIZE} px, {len(ATTRIBUTES)} attributes; at most {AIM} times the floor is the aim\n")
+    print(
+        f"A step of {args.steps}, {SIZE} x {SIZE} px, {len(ATTRIBUTES)} attributes; at most {AIM} times the floor is the aim\n"
+    )
     print(table(rows))
-    print(f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}")
+    print(
+        f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}"
+    )
     print(record("attributes", {"machine": before, "options": vars(args), "rows": rows}))
 
 

@@ -86,16 +86,24 @@ def real(images: Images, labels: Tensor, seed: int) -> Tensor:
 def apart(images: Images, pair: list[int], queries: Tensor) -> Points:
     """Test images of the two classes that are no queries, and their labels, 0 or 1."""
     asked = {row.numpy().tobytes() for row in (queries * 255).round().to(torch.uint8).cpu()}
-    rows = [i for i in range(len(images)) if int(images.labels[i]) in pair and images.images[i].numpy().tobytes() not in asked]
+    rows = [
+        i
+        for i in range(len(images))
+        if int(images.labels[i]) in pair and images.images[i].numpy().tobytes() not in asked
+    ]
     held = images[rows]
     return held.x.to(queries.device), (held.y == pair[1]).long().to(queries.device)
 
 
-def points_of(setting: Setting, pair: list[int], n: int, seed: int) -> tuple[dict[str, Points], dict[str, Tensor], Tensor]:
+def points_of(
+    setting: Setting, pair: list[int], n: int, seed: int
+) -> tuple[dict[str, Points], dict[str, Tensor], Tensor]:
     """The labelled points of each source, 2n in pairs but for the queries alone; whether each counterfactual is valid; the queries."""
     x, target = setting.queries(f"{pair[0]}:{pair[1]}", n, seed)
     if len(x) < n:
-        raise UserError(f"--sizes {n}: the classifier puts only {len(x)} test images of these classes in their own; ask for fewer")
+        raise UserError(
+            f"--sizes {n}: the classifier puts only {len(x)} test images of these classes in their own; ask for fewer"
+        )
     side = (target == pair[1]).long()
     answers, valid = {}, {}
     for name, method in setting.methods().items():
@@ -105,12 +113,15 @@ def points_of(setting: Setting, pair: list[int], n: int, seed: int) -> tuple[dic
         print(f"seed {seed}, {name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     answers["real images"] = real(setting.models.data.train, target, seed).to(x)
     pairs = {
-        name: (torch.stack((x, other), 1).flatten(0, 1), torch.stack((1 - side, side), 1).flatten()) for name, other in answers.items()
+        name: (torch.stack((x, other), 1).flatten(0, 1), torch.stack((1 - side, side), 1).flatten())
+        for name, other in answers.items()
     }
     return {"queries alone": (x, 1 - side), **pairs}, valid, x
 
 
-def measure(setting: Setting, pair: list[int], sizes: list[int], seed: int, steps: int) -> dict[int, dict[str, dict[str, Entry]]]:
+def measure(
+    setting: Setting, pair: list[int], sizes: list[int], seed: int, steps: int
+) -> dict[int, dict[str, dict[str, Entry]]]:
     """Everything of one seed: size, source, metric."""
     sources, valid, x = points_of(setting, pair, max(sizes), seed)
     held, label = apart(setting.models.data.test, pair, x)
@@ -137,7 +148,10 @@ def measure(setting: Setting, pair: list[int], sizes: list[int], seed: int, step
 def averaged(runs: list[dict[int, dict[str, dict[str, Entry]]]]) -> dict[int, Any]:
     """Means over seeds at each size, intervals cut to [0, 1]."""
     means = {n: over_seeds([run[n] for run in runs]) for n in runs[0]}
-    return {n: {name: {m: _within(e) for m, e in row.items()} for name, row in rows.items()} for n, rows in means.items()}
+    return {
+        n: {name: {m: _within(e) for m, e in row.items()} for name, row in rows.items()}
+        for n, rows in means.items()
+    }
 
 
 def _within(found: dict[str, Any]) -> dict[str, Any]:
@@ -163,9 +177,13 @@ def numbers(text: str) -> list[int]:
 
 def main() -> None:
     """Explain, learn, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--classes", default="3:8", help="two classes, by name or number")
-    parser.add_argument("--sizes", type=numbers, default=[25, 50, 100, 250], help="numbers of queries n, such as 25,50")
+    parser.add_argument(
+        "--sizes", type=numbers, default=[25, 50, 100, 250], help="numbers of queries n, such as 25,50"
+    )
     parser.add_argument("--seeds", type=numbers, default=[0, 1, 2], help="such as 0,1,2")
     parser.add_argument("--steps", type=int, default=200, help="of training the small network")
     parser.add_argument("--name", default="boundary", help="of the folder in runs/")
@@ -173,12 +191,17 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     setting = Setting.of(args.overrides)
     names = setting.models.data.class_names
-    pair = [class_index(int(part) if part.isdigit() else part, names, len(names)) for part in args.classes.split(":")]
+    pair = [
+        class_index(int(part) if part.isdigit() else part, names, len(names))
+        for part in args.classes.split(":")
+    ]
     if len(set(pair)) != 2:
         raise UserError(f"--classes {args.classes}: expected two different classes, such as 3:8")
     runs = [measure(setting, pair, args.sizes, seed, args.steps) for seed in args.seeds]
     means = averaged(runs)
-    print(f"classes {args.classes}, seeds {', '.join(map(str, args.seeds))}, {setting.node['classifier']['name']}\n\n{table(means)}\n")
+    print(
+        f"classes {args.classes}, seeds {', '.join(map(str, args.seeds))}, {setting.node['classifier']['name']}\n\n{table(means)}\n"
+    )
     print(save(args.name, {"options": vars(args), "means": means, "runs": runs}))
 
 

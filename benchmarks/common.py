@@ -59,7 +59,10 @@ class Times:
 
 
 def interleave(
-    cases: Mapping[str, Callable[[], object]], repeats: int, synchronize: Callable[[], None] = lambda: None, warm: bool = True
+    cases: Mapping[str, Callable[[], object]],
+    repeats: int,
+    synchronize: Callable[[], None] = lambda: None,
+    warm: bool = True,
 ) -> dict[str, Times]:
     """Time the cases in turn, so that whatever else the machine does falls on all of them; the order turns round each time."""
     times = {name: Times([], []) for name in cases}
@@ -80,7 +83,11 @@ def interleave(
 def ratios(ours: Times, floor: Times) -> dict[str, float]:
     """Ours over the floor: of the quickest repeats, the median of neighbouring repeats, and of the least CPU time."""
     paired = [a / b for a, b in zip(ours.wall, floor.wall, strict=True)]
-    return {"min": min(ours.wall) / min(floor.wall), "median": statistics.median(paired), "cpu": min(ours.cpu) / min(floor.cpu)}
+    return {
+        "min": min(ours.wall) / min(floor.wall),
+        "median": statistics.median(paired),
+        "cpu": min(ours.cpu) / min(floor.cpu),
+    }
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -96,7 +103,11 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
 def _processor() -> str:
     try:
-        names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

@@ -67,11 +67,15 @@ CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 def removed(answer: Tensor, corrupted: Tensor, clean: Tensor, clean_answer: Tensor) -> Tensor:
     """Share of the corruption (B,) that is gone where the clean query's answer changes nothing; NaN where there was none."""
     kept = (clean_answer - clean).abs().amax(1, keepdim=True) <= UNCHANGED
-    left, whole = ((image - clean).masked_fill(~kept, 0).flatten(1).norm(dim=1) for image in (answer, corrupted))
+    left, whole = (
+        (image - clean).masked_fill(~kept, 0).flatten(1).norm(dim=1) for image in (answer, corrupted)
+    )
     return torch.where(whole > 0, 1 - left / whole, torch.nan)
 
 
-def measure(setting: Setting, images: dict[str, Tensor], target: Tensor, method: Explainer, label: str) -> dict[str, dict[str, Entry]]:
+def measure(
+    setting: Setting, images: dict[str, Tensor], target: Tensor, method: Explainer, label: str
+) -> dict[str, dict[str, Entry]]:
     """Every corruption under one method."""
     clean = images["clean"]
     reference = setting.answers(method, clean, target)
@@ -96,7 +100,9 @@ def table(found: dict[str, dict[str, dict[str, Entry]]]) -> str:
     heads = ["corruption", "method", *(f"{metric} %" if metric in SHARES else metric for metric in metrics)]
     lines = []
     for name in next(iter(found.values())):
-        lines += [[name, label, *(cell(row[name][m], m in SHARES) for m in metrics)] for label, row in found.items()]
+        lines += [
+            [name, label, *(cell(row[name][m], m in SHARES) for m in metrics)] for label, row in found.items()
+        ]
     return markdown(heads, lines)
 
 
@@ -110,10 +116,18 @@ def chosen(text: str) -> list[str]:
 
 def main() -> None:
     """Corrupt, explain, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=chosen, default=list(CORRUPTIONS), help=f"some of {','.join(CORRUPTIONS)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", type=chosen, default=list(CORRUPTIONS), help=f"some of {','.join(CORRUPTIONS)}"
+    )
     parser.add_argument("--name", default="corruptions", help="of the folder in runs/")
-    parser.add_argument("overrides", nargs="*", help="of evaluate.py, such as n=100 data=mnist store=FOLDER explainer=[iso,disc]")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        help="of evaluate.py, such as n=100 data=mnist store=FOLDER explainer=[iso,disc]",
+    )
     args = parser.parse_intermixed_args()
     setting = Setting.of(args.overrides)
     clean, target = setting.queries("runner_up")
@@ -121,7 +135,9 @@ def main() -> None:
     for name in args.only:
         generator = torch.Generator().manual_seed(setting.node["seed"])
         images[name] = CORRUPTIONS[name](clean.cpu(), generator).to(clean)
-    found = {label: measure(setting, images, target, method, label) for label, method in setting.methods().items()}
+    found = {
+        label: measure(setting, images, target, method, label) for label, method in setting.methods().items()
+    }
     print(f"{len(clean)} queries, {setting.node['classifier']['name']}\n\n{table(found)}\n")
     print(save(args.name, {"options": vars(args), "methods": found}))
 

@@ -33,7 +33,9 @@ def tables(levels: Mapping[float, fmt.Methods], metrics: list[str] | None) -> st
     parts = []
     for confidence, methods in levels.items():
         seeds = max((entry["seeds"] for row in methods.values() for entry in row.values()), default=0)
-        parts.append(f"Confidence {confidence:g}, {seeds} seed(s)\n\n{to_markdown({'methods': methods}, metrics)}")
+        parts.append(
+            f"Confidence {confidence:g}, {seeds} seed(s)\n\n{to_markdown({'methods': methods}, metrics)}"
+        )
     return "\n".join([*parts, HOW])
 
 
@@ -41,7 +43,10 @@ def draw(levels: Mapping[float, fmt.Methods], metrics: list[str], path: Path) ->
     """The metrics against the confidence, for a light and for a dark page."""
     names = list(dict.fromkeys(name for methods in levels.values() for name in methods))
     panels: dict[str, dict[str, list[Any]]] = {
-        metric: {name: [methods.get(name, {}).get(metric, {}) for methods in levels.values()] for name in names} for metric in metrics
+        metric: {
+            name: [methods.get(name, {}).get(metric, {}) for methods in levels.values()] for name in names
+        }
+        for metric in metrics
     }
     figure = curves(list(levels), panels, "Confidence asked for")
     return [save_svg(figure, path), save_svg(figure, path.with_stem(f"{path.stem}-dark"), dark=True)]
@@ -49,12 +54,16 @@ def draw(levels: Mapping[float, fmt.Methods], metrics: list[str], path: Path) ->
 
 def main() -> None:
     """Read, print and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="run folders of evaluate.py")
     parser.add_argument("--table", action="store_true", help="print the leaderboard alone")
     parser.add_argument("--metrics", nargs="+", help="columns of the table; default: the main ones")
     default = ROOT / "docs" / "confidence.svg"
-    parser.add_argument("--out", type=Path, default=default, help="the light picture; <name>-dark.svg lies beside it")
+    parser.add_argument(
+        "--out", type=Path, default=default, help="the light picture; <name>-dark.svg lies beside it"
+    )
     args = parser.parse_args()
     levels = by_confidence(read_runs(args.runs))
     print(tables(levels, args.metrics))

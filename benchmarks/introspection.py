@@ -35,7 +35,10 @@ from counterfoil.util.build import plain
 ROOT = Path(__file__).resolve().parents[1]
 CASES = {
     "smiling": (["attribute=Smiling"], ("Smiling",)),
-    "planted": (["attribute=Smiling", "data.spurious={first: Smiling, second: Eyeglasses, strength: 1.0}"], ("Eyeglasses",)),
+    "planted": (
+        ["attribute=Smiling", "data.spurious={first: Smiling, second: Eyeglasses, strength: 1.0}"],
+        ("Eyeglasses",),
+    ),
     "conjunction": (["attribute=Beard+Dark_Clothes"], ("Beard", "Dark_Clothes")),
 }
 KINDS = ("attribute_change", "judged_change")
@@ -54,7 +57,9 @@ UNPLANTED = ("generative", "judge", "explainer.revise.generator")
 def compose(*overrides: str) -> dict[str, Any]:
     """The config of evaluate.py."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: dict[str, Any] = plain(hydra.compose("evaluate", overrides=["experiment=introspection", "logger=none", *overrides]))
+        node: dict[str, Any] = plain(
+            hydra.compose("evaluate", overrides=["experiment=introspection", "logger=none", *overrides])
+        )
     return node
 
 
@@ -63,7 +68,10 @@ def weights(overrides: list[str]) -> list[str]:
     _call("train.py", *overrides)
     node = compose(*overrides)
     models = Models(Store(Path(node["store"])), node["data"])
-    return [f"{path}.checkpoint={models.store.weights(_at(node, path), models.data).resolve()}" for path in UNPLANTED]
+    return [
+        f"{path}.checkpoint={models.store.weights(_at(node, path), models.data).resolve()}"
+        for path in UNPLANTED
+    ]
 
 
 def progressive(case: str, overrides: list[str]) -> list[str]:
@@ -72,7 +80,11 @@ def progressive(case: str, overrides: list[str]) -> list[str]:
     models = Models(Store(Path(node["store"])), node["data"])
     if models.store.has(_at(node, "explainer.progressive.generator"), models.data):
         return PROGRESSIVE
-    return [*PROGRESSIVE, f"explainer.progressive.generator.checkpoint={PUBLISHED[case]}"] if case in PUBLISHED else []
+    return (
+        [*PROGRESSIVE, f"explainer.progressive.generator.checkpoint={PUBLISHED[case]}"]
+        if case in PUBLISHED
+        else []
+    )
 
 
 def _at(node: dict[str, Any], path: str) -> dict[str, Any]:
@@ -83,7 +95,9 @@ def _at(node: dict[str, Any], path: str) -> dict[str, Any]:
 
 def _call(script: str, *overrides: str) -> None:
     """A script in a process of its own; where it fails it has said why."""
-    done = subprocess.run([sys.executable, str(ROOT / script), "experiment=introspection", "logger=none", *overrides])
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), "experiment=introspection", "logger=none", *overrides]
+    )
     if done.returncode:
         sys.exit(done.returncode)
 
@@ -94,11 +108,24 @@ def effects(overrides: list[str]) -> dict[str, float]:
     models = Models(Store(Path(node["store"])), node["data"])
     classifier, test = models.share(node["classifier"]), models.data.test
     with torch.no_grad():
-        p = torch.cat([classifier(test[range(i, min(i + 256, len(test)))].x).softmax(1)[:, 1] for i in range(0, len(test), 256)])
+        p = torch.cat(
+            [
+                classifier(test[range(i, min(i + 256, len(test)))].x).softmax(1)[:, 1]
+                for i in range(0, len(test), 256)
+            ]
+        )
     has, names = test.attributes > 0, models.data.attribute_names
     partner = {a: b for pair in EXCLUSIVE for a, b in (pair, pair[::-1])}
-    alone = {name: ~has[:, names.index(partner[name])] if name in partner else torch.ones(len(has), dtype=torch.bool) for name in names}
-    return {name: float((p[has[:, j] & alone[name]].mean() - p[~has[:, j] & alone[name]].mean()).abs()) for j, name in enumerate(names)}
+    alone = {
+        name: ~has[:, names.index(partner[name])]
+        if name in partner
+        else torch.ones(len(has), dtype=torch.bool)
+        for name in names
+    }
+    return {
+        name: float((p[has[:, j] & alone[name]].mean() - p[~has[:, j] & alone[name]].mean()).abs())
+        for j, name in enumerate(names)
+    }
 
 
 def rows(run: Path, method: str, kind: str) -> tuple[list[str], np.ndarray]:
@@ -106,12 +133,16 @@ def rows(run: Path, method: str, kind: str) -> tuple[list[str], np.ndarray]:
     with (run / "queries.csv").open() as file:
         table = [row for row in csv.DictReader(file) if row["method"] == method and row["valid"] == "1"]
     columns = [key for key in (table[0] if table else {}) if key.startswith(f"{kind}/")]
-    values = np.array([[float(row[key]) for key in columns] for row in table]).reshape(len(table), len(columns))
+    values = np.array([[float(row[key]) for key in columns] for row in table]).reshape(
+        len(table), len(columns)
+    )
     known = np.isfinite(values).any(0)
     return [key.partition("/")[2] for key, one in zip(columns, known, strict=True) if one], values[:, known]
 
 
-def agreement(values: np.ndarray, truth: np.ndarray, causes: np.ndarray, resamples: int = 1000) -> dict[str, Any]:
+def agreement(
+    values: np.ndarray, truth: np.ndarray, causes: np.ndarray, resamples: int = 1000
+) -> dict[str, Any]:
     """Whether the largest mean change lies on a cause, and the rank correlation of mean changes and true effects, with intervals."""
     rng = np.random.default_rng(0)
     drawn = [np.abs(values[rng.integers(len(values), size=len(values))]).mean(0) for _ in range(resamples)]
@@ -134,7 +165,9 @@ def report(case: str, causes: tuple[str, ...], run: Path, truth: dict[str, float
         for kind in KINDS:
             names, values = rows(run, method, kind)
             if len(values) and names:
-                entry = agreement(values, np.array([truth[n] for n in names]), np.array([n in causes for n in names]))
+                entry = agreement(
+                    values, np.array([truth[n] for n in names]), np.array([n in causes for n in names])
+                )
                 order = np.abs(values).mean(0).argsort()[::-1]
                 entry["ranking"] = {names[j]: round(float(np.abs(values[:, j]).mean()), 4) for j in order}
                 found[f"{method}, {kind}"] = entry
@@ -152,7 +185,9 @@ def main(overrides: list[str], with_progressive: bool) -> None:
     for case, (own, causes) in CASES.items():
         run = folder / case
         more = [*own, *(PROGRESSIVE if with_progressive else progressive(case, [*overrides, *own]))]
-        _call("evaluate.py", "train_missing=true", "overwrite=true", f"run_dir={run}", *overrides, *more, *given)
+        _call(
+            "evaluate.py", "train_missing=true", "overwrite=true", f"run_dir={run}", *overrides, *more, *given
+        )
         found[case] = report(case, causes, run, effects([*overrides, *own]))
     write_json(folder / "introspection.json", found)
 

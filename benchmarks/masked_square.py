@@ -54,7 +54,9 @@ def descend(method: OptimisedExplainer, query: Query, steps: int) -> Tensor:
     layers = objective.layers(query.classifier)
     query.features(layers)
     start = space.start(query)
-    variables = {name: value.detach().clone().requires_grad_(name not in space.held) for name, value in start.items()}
+    variables = {
+        name: value.detach().clone().requires_grad_(name not in space.held) for name, value in start.items()
+    }
     optimizer = method.search.optimizer([value for value in variables.values() if value.requires_grad])
     ones = torch.ones_like(query.factual[:, 0, 0, 0])
     for step in range(steps):
@@ -73,7 +75,9 @@ def images(setting: Setting, clean: Tensor, painted: Tensor, target: Tensor, ste
     """What there is to compare: clean, painted, pre-image, and the end of each variant."""
     methods = {name: setting.method("disc", **changed) for name, changed in VARIANTS.items()}
     found: dict[str, list[Tensor]] = {name: [] for name in ("pre-image", *methods)}
-    for x, t in zip(painted.split(setting.node["batch_size"]), target.split(setting.node["batch_size"]), strict=True):
+    for x, t in zip(
+        painted.split(setting.node["batch_size"]), target.split(setting.node["batch_size"]), strict=True
+    ):
         query = Query(x, t, setting.classifier, generator=next(iter(methods.values())).generator)
         for name, method in methods.items():
             assert isinstance(method, OptimisedExplainer)
@@ -83,7 +87,9 @@ def images(setting: Setting, clean: Tensor, painted: Tensor, target: Tensor, ste
     return {"clean": clean, "painted": painted, **{name: torch.cat(parts) for name, parts in found.items()}}
 
 
-def measure(setting: Setting, shown: dict[str, Tensor], inside: Tensor, target: Tensor) -> dict[str, dict[str, Entry]]:
+def measure(
+    setting: Setting, shown: dict[str, Tensor], inside: Tensor, target: Tensor
+) -> dict[str, dict[str, Entry]]:
     """Errors inside the square, and whether classifier and judge see the class of the clean image."""
     rows = {}
     for name, image in shown.items():
@@ -104,10 +110,21 @@ def _error(image: Tensor, other: Tensor, inside: Tensor) -> Tensor:
 
 def table(rows: dict[str, dict[str, Entry]]) -> str:
     """A row an image."""
-    heads = ["", "error against clean", "error against painted", "judge sees the class %", "classifier sees it %", "score"]
+    heads = [
+        "",
+        "error against clean",
+        "error against painted",
+        "judge sees the class %",
+        "classifier sees it %",
+        "score",
+    ]
     keys = ["error against clean", "error against painted", "judge", "classifier", "score"]
     return markdown(
-        heads, [[name, *(cell(row[k], k in ("judge", "classifier")) if k in row else "" for k in keys)] for name, row in rows.items()]
+        heads,
+        [
+            [name, *(cell(row[k], k in ("judge", "classifier")) if k in row else "" for k in keys)]
+            for name, row in rows.items()
+        ],
     )
 
 
@@ -120,13 +137,17 @@ def draw(shown: dict[str, Tensor], columns: int) -> Any:
 
 def main() -> None:
     """Paint, descend, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--side", type=int, default=8, help="of the square, in pixels")
     parser.add_argument("--value", type=float, default=0.0, help="its brightness: 0 black, 1 white")
     parser.add_argument("--steps", type=int, default=100, help="of each descent")
     parser.add_argument("--columns", type=int, default=16, help="of the picture")
     parser.add_argument("--name", default="masked_square", help="of the folder in runs/")
-    parser.add_argument("overrides", nargs="*", help="of evaluate.py, such as n=100 data=mnist classifier=duq store=FOLDER")
+    parser.add_argument(
+        "overrides", nargs="*", help="of evaluate.py, such as n=100 data=mnist classifier=duq store=FOLDER"
+    )
     args = parser.parse_intermixed_args()
     setting = Setting.of(args.overrides)
     clean, _runner_up = setting.queries("runner_up")

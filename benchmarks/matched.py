@@ -62,7 +62,9 @@ def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
     found = {}
     for seed, parts in folders.items():
         if any(images(part) != images(parts[0]) for part in parts):
-            raise UserError(f"the runs of seed {seed} asked about different images; give runs of one n and seed")
+            raise UserError(
+                f"the runs of seed {seed} asked about different images; give runs of one n and seed"
+            )
         rows = [read(part) for part in parts]
         shared = [name for name in rows[0] if all(name in row for row in rows)]
         found[seed] = {name: np.stack([row[name] for row in rows]) for name in shared}
@@ -72,7 +74,12 @@ def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
 def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Judge agreement of the other minus the one at each L1 (P,), in the data and in each resample: (1 + RESAMPLES, P)."""
     count = one.shape[1]
-    weights = torch.cat([torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]).numpy() / count
+    weights = (
+        torch.cat(
+            [torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]
+        ).numpy()
+        / count
+    )
     curves = [np.einsum("wn,rnk->wrk", weights, values) for values in (one, other)]
     return np.stack([at(b, places) - at(a, places) for a, b in zip(*curves, strict=True)])
 
@@ -88,11 +95,15 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     means = [values[..., 0].mean(1) for values in (one, other)]
     low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
     if low >= high:
-        raise UserError(f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence")
+        raise UserError(
+            f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence"
+        )
     return np.linspace(low, high, STEPS)
 
 
-def compared(seeds: Sequence[dict[str, np.ndarray]], pair: tuple[str, str], places: Sequence[float]) -> list[dict[str, dict[str, Any]]]:
+def compared(
+    seeds: Sequence[dict[str, np.ndarray]], pair: tuple[str, str], places: Sequence[float]
+) -> list[dict[str, dict[str, Any]]]:
     """For each seed the difference over the overlap, and at the places that lie within the overlap of every seed."""
     curves = [(methods[pair[0]], methods[pair[1]]) for methods in seeds]
     shared = [overlap(one, other) for one, other in curves]
@@ -115,7 +126,10 @@ def drawn(seeds: dict[int, dict[str, np.ndarray]], names: Sequence[str]) -> dict
     found: dict[str, list[dict[str, Any]]] = {}
     for name in names:
         runs = min(len(methods[name]) for methods in seeds.values())
-        found[name] = [over_seeds([{name: _means(methods[name][place])} for methods in seeds.values()])[name] for place in range(runs)]
+        found[name] = [
+            over_seeds([{name: _means(methods[name][place])} for methods in seeds.values()])[name]
+            for place in range(runs)
+        ]
     return found
 
 
@@ -129,15 +143,28 @@ def _means(rows: np.ndarray) -> dict[str, dict[str, Any]]:
 
 def cell(entry: dict[str, Any] | None) -> str:
     """Percentage points and their interval."""
-    return f"{100 * entry['value']:+.1f} [{100 * entry['low']:+.1f}, {100 * entry['high']:+.1f}]" if entry else "–"
+    return (
+        f"{100 * entry['value']:+.1f} [{100 * entry['low']:+.1f}, {100 * entry['high']:+.1f}]"
+        if entry
+        else "–"
+    )
 
 
 def main() -> None:
     """Read, print, draw and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="run folders of evaluate.py")
-    parser.add_argument("--pairs", nargs="+", default=["lso_inr:disc", "lso_dip:disc_dip"], help="ONE:OTHER, the other minus the one")
-    parser.add_argument("--at", nargs="+", type=float, default=[0.05, 0.06, 0.07, 0.08], help="L1 at which to compare")
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        default=["lso_inr:disc", "lso_dip:disc_dip"],
+        help="ONE:OTHER, the other minus the one",
+    )
+    parser.add_argument(
+        "--at", nargs="+", type=float, default=[0.05, 0.06, 0.07, 0.08], help="L1 at which to compare"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "matched.svg")
     args = parser.parse_args()
     seeds = by_seed(args.runs)
@@ -145,14 +172,24 @@ def main() -> None:
     known = set.intersection(*(set(methods) for methods in seeds.values()))
     unknown = [name for pair in pairs for name in pair if name not in known]
     if unknown or any(len(pair) != 2 for pair in pairs):
-        raise UserError(f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; found {' '.join(args.pairs)}")
+        raise UserError(
+            f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; found {' '.join(args.pairs)}"
+        )
     parts = {f"{b} - {a}": compared(list(seeds.values()), (a, b), args.at) for a, b in pairs}
     gains = over_seeds([{name: rows[place] for name, rows in parts.items()} for place in range(len(seeds))])
     columns = list(dict.fromkeys(key for row in gains.values() for key in row))
     print(f"seeds {', '.join(map(str, seeds))}; difference of judge agreement in points at equal L1\n")
-    print(markdown(["", *columns], [[name, *(cell(row.get(key)) for key in columns)] for name, row in gains.items()]))
-    figure = trails(drawn(seeds, list(dict.fromkeys(name for pair in pairs for name in pair))), "l1", "judge_agreement")
-    print(save_svg(figure, args.out), save_svg(figure, args.out.with_stem(f"{args.out.stem}-dark"), dark=True))
+    print(
+        markdown(
+            ["", *columns], [[name, *(cell(row.get(key)) for key in columns)] for name, row in gains.items()]
+        )
+    )
+    figure = trails(
+        drawn(seeds, list(dict.fromkeys(name for pair in pairs for name in pair))), "l1", "judge_agreement"
+    )
+    print(
+        save_svg(figure, args.out), save_svg(figure, args.out.with_stem(f"{args.out.stem}-dark"), dark=True)
+    )
     print(record("matched", {"runs": [str(run) for run in args.runs], "gains": gains}))
 
 

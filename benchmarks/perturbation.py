@@ -72,7 +72,9 @@ def read_run(run: Path) -> dict[str, Answers]:
         if "reconstruction" in cf.extra:
             change = (cf.counterfactual - cf.extra["reconstruction"]).abs().flatten(1).mean(1).numpy()
             moved["l1_reconstruction"] = change[asked]
-        found[method] = Answers(np.array([f"{row['image']}, {row['target']}" for row in rows]), success, moved)
+        found[method] = Answers(
+            np.array([f"{row['image']}, {row['target']}" for row in rows]), success, moved
+        )
     return found
 
 
@@ -101,7 +103,9 @@ def nearest(answers: Answers, success: str, kind: str) -> np.ndarray:
     """The least perturbation (Q,) at which each query has succeeded, infinite where it has not."""
     queries, place = np.unique(answers.query, return_inverse=True)
     least = np.full(len(queries), math.inf)
-    moved = np.where(answers.success[success] & np.isfinite(answers.moved[kind]), answers.moved[kind], math.inf)
+    moved = np.where(
+        answers.success[success] & np.isfinite(answers.moved[kind]), answers.moved[kind], math.inf
+    )
     np.minimum.at(least, place, moved)
     return least
 
@@ -123,7 +127,10 @@ def panels(methods: Mapping[str, Answers], kind: str) -> tuple[list[float], dict
     budgets = [float(b) for b in np.linspace(first, last, POINTS)]
     # A method without a curve keeps its place, so that each has its colour in all pictures.
     entries = {
-        key: {name: [_share(least[name][key], b) if name in least else {} for b in budgets] for name in (methods if least else ())}
+        key: {
+            name: [_share(least[name][key], b) if name in least else {} for b in budgets]
+            for name in (methods if least else ())
+        }
         for key in SUCCESSES
     }
     return budgets, entries
@@ -135,33 +142,53 @@ def _share(least: np.ndarray, budget: float) -> dict[str, float]:
     return {"value": value, "low": low, "high": high, "n": len(least)}
 
 
-def table(kind: str, budgets: Sequence[float], found: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> str:
+def table(
+    kind: str, budgets: Sequence[float], found: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
+) -> str:
     """Both shares at four budgets, evenly spaced up to the largest."""
     places = [round(quarter * (len(budgets) - 1) / 4) for quarter in range(1, 5)]
-    heads = [KINDS[kind], *(f"{share.replace('_', ' ')} % at {budgets[i]:.3g}" for share in SUCCESSES for i in places)]
+    heads = [
+        KINDS[kind],
+        *(f"{share.replace('_', ' ')} % at {budgets[i]:.3g}" for share in SUCCESSES for i in places),
+    ]
     names = next(iter(found.values()))
-    return markdown(heads, [[name, *(_cell(found[share][name][i]) for share in SUCCESSES for i in places)] for name in names])
+    return markdown(
+        heads,
+        [[name, *(_cell(found[share][name][i]) for share in SUCCESSES for i in places)] for name in names],
+    )
 
 
 def _cell(entry: Mapping[str, float]) -> str:
-    return f"{100 * entry['value']:.1f} [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if entry else "–"
+    return (
+        f"{100 * entry['value']:.1f} [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if entry else "–"
+    )
 
 
 def main() -> None:
     """Read, print, draw and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="run folders of evaluate.py")
-    parser.add_argument("--methods", nargs="+", help="which, in this order; default: all that move attributes or a code")
+    parser.add_argument(
+        "--methods", nargs="+", help="which, in this order; default: all that move attributes or a code"
+    )
     default = ROOT / "docs" / "perturbation.svg"
-    parser.add_argument("--out", type=Path, default=default, help="the kind of perturbation, and -dark, are put into its name")
+    parser.add_argument(
+        "--out", type=Path, default=default, help="the kind of perturbation, and -dark, are put into its name"
+    )
     args = parser.parse_args()
     methods = pool([read_run(run) for run in args.runs])
     chosen = args.methods or [
-        name for name, found in methods.items() if moves(found, "attribute_l1") or moves(found, "latent_perturbation")
+        name
+        for name, found in methods.items()
+        if moves(found, "attribute_l1") or moves(found, "latent_perturbation")
     ]
     unknown = [name for name in chosen if name not in methods]
     if unknown or not chosen:
-        raise UserError(f"--methods: {', '.join(unknown) or 'none'} not in the runs; they hold {', '.join(methods)}")
+        raise UserError(
+            f"--methods: {', '.join(unknown) or 'none'} not in the runs; they hold {', '.join(methods)}"
+        )
     record: dict[str, Any] = {}
     for kind, title in KINDS.items():
         budgets, found = panels({name: methods[name] for name in chosen}, kind)

@@ -26,10 +26,15 @@ def read(run: Path) -> dict[str, Counterfactuals]:
     """The answers of each method, in the order of metrics.json."""
     methods = json.loads((run / "metrics.json").read_text())["methods"]
     files = {name: sorted((run / "counterfactuals" / name).glob("*.safetensors")) for name in methods}
-    return {name: Counterfactuals.cat([Counterfactuals.load(file) for file in found]) for name, found in files.items()}
+    return {
+        name: Counterfactuals.cat([Counterfactuals.load(file) for file in found])
+        for name, found in files.items()
+    }
 
 
-def draw(answers: dict[str, Counterfactuals], names: list[str], columns: int, differences: bool = False) -> Any:
+def draw(
+    answers: dict[str, Counterfactuals], names: list[str], columns: int, differences: bool = False
+) -> Any:
     """Factuals on top, a row of answers a method below; a dashed frame where the classifier is not convinced."""
     from matplotlib.figure import Figure
 
@@ -38,11 +43,16 @@ def draw(answers: dict[str, Counterfactuals], names: list[str], columns: int, di
     scale = symmetric_scale(torch.cat([cf.delta[:columns] for cf in answers.values()]))
     figure = Figure(figsize=(1.5 + 0.82 * columns, 0.45 + 0.82 * rows), facecolor="white")
     axes = iter(figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}))
-    figure.subplots_adjust(left=1.45 / figure.get_figwidth(), right=0.995, top=1 - 0.4 / figure.get_figheight(), bottom=0.01)
+    figure.subplots_adjust(
+        left=1.45 / figure.get_figwidth(), right=0.995, top=1 - 0.4 / figure.get_figheight(), bottom=0.01
+    )
     top = next(axes)
     for j in range(columns):
         change = f"{names[int(first.source[j])]} → {names[int(first.target[j])]}"
-        top[j].set_title(change if len(change) < 9 else f"→\n{names[int(first.target[j])]}", fontsize=10 if len(change) < 9 else 8)
+        top[j].set_title(
+            change if len(change) < 9 else f"→\n{names[int(first.target[j])]}",
+            fontsize=10 if len(change) < 9 else 8,
+        )
     _row(top, pixels(first.factual[:columns]), "factual")
     for name, cf in answers.items():
         _row(next(axes), pixels(cf.counterfactual[:columns]), name, cf.valid[:columns].tolist())
@@ -63,7 +73,9 @@ def _row(axes: Any, images: Pixels, label: str, valid: Sequence[bool] = ()) -> N
 
 def main() -> None:
     """Read a run and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="run folder of evaluate.py")
     parser.add_argument("--queries", type=int, default=12)
     parser.add_argument("--methods", nargs="+", help="which, in this order; default: all")

@@ -32,7 +32,9 @@ SINGLES = 4
 def method(classifier: Any, kind: str, fit: int, steps: int) -> DISC:
     """DISC at its defaults that never stops early."""
     prior = PRIORS[kind](psnr=math.inf, steps=fit)
-    return DISC(classifier, prior=prior, steps=steps, rounds=1, patience=None, schedule="none", confidence=0.95)
+    return DISC(
+        classifier, prior=prior, steps=steps, rounds=1, patience=None, schedule="none", confidence=0.95
+    )
 
 
 def silently(explainer: DISC, x: Tensor, target: Tensor, at_once: bool) -> None:
@@ -45,7 +47,9 @@ def silently(explainer: DISC, x: Tensor, target: Tensor, at_once: bool) -> None:
 def bare(classifier: Any, prior: Prior, x: Tensor, target: Tensor, fit: int, steps: int) -> Tensor:
     """The floor under `disc` at its defaults with energy as its score."""
     shape = (x.shape[1], x.shape[2], x.shape[3])
-    weights = {name: value.requires_grad_() for name, value in prior.draw(Query(x, target, classifier)).items()}
+    weights = {
+        name: value.requires_grad_() for name, value in prior.draw(Query(x, target, classifier)).items()
+    }
     optimizer = torch.optim.Adam(list(weights.values()), lr=prior.lr)
     for _ in range(fit):
         optimizer.zero_grad(set_to_none=True)
@@ -53,7 +57,10 @@ def bare(classifier: Any, prior: Prior, x: Tensor, target: Tensor, fit: int, ste
         optimizer.step()
     with torch.no_grad():
         logits, known = classifier.read(x, classifier.layers)
-        energy, norms = -logits.logsumexp(1), {name: value.square().flatten(1).mean(1) + 1e-4 for name, value in known.items()}
+        energy, norms = (
+            -logits.logsumexp(1),
+            {name: value.square().flatten(1).mean(1) + 1e-4 for name, value in known.items()},
+        )
         size = x.square().flatten(1).mean(1) + 1e-4
     optimizer = torch.optim.Adam(list(weights.values()), lr=2e-3)
     for _ in range(steps):
@@ -63,13 +70,19 @@ def bare(classifier: Any, prior: Prior, x: Tensor, target: Tensor, fit: int, ste
         apart = (image - x).square().flatten(1).mean(1) / size
         for name, value in seen.items():
             apart = apart + (value - known[name]).square().flatten(1).mean(1) / norms[name]
-        loss = F.cross_entropy(logits, target, reduction="none") + (-logits.logsumexp(1) - energy).relu() + 0.2 * apart
+        loss = (
+            F.cross_entropy(logits, target, reduction="none")
+            + (-logits.logsumexp(1) - energy).relu()
+            + 0.2 * apart
+        )
         loss.sum().backward()
         optimizer.step()
     return image.detach()
 
 
-def measure(classifier: Any, kind: str, x: Tensor, target: Tensor, args: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    classifier: Any, kind: str, x: Tensor, target: Tensor, args: argparse.Namespace
+) -> dict[str, Any]:
     """One prior: all queries at once, some of them one at a time, and the floor."""
     explainer = method(classifier, kind, args.fit, args.steps)
     prior = explainer.space
@@ -82,9 +95,20 @@ def measure(classifier: Any, kind: str, x: Tensor, target: Tensor, args: argpars
     wait = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
     times = interleave(cases, args.repeats, wait)
     counts = {"at once": len(x), "one at a time": SINGLES, "floor": len(x)}
-    gain = {name: value * len(x) / SINGLES for name, value in ratios(times["one at a time"], times["at once"]).items()}
-    row = {"prior": kind, "queries": len(x), "gain": gain, "over_floor": ratios(times["at once"], times["floor"])}
-    print(f"{kind}: gain {gain['median']:.2f}, over the floor {row['over_floor']['median']:.3f}", file=sys.stderr)
+    gain = {
+        name: value * len(x) / SINGLES
+        for name, value in ratios(times["one at a time"], times["at once"]).items()
+    }
+    row = {
+        "prior": kind,
+        "queries": len(x),
+        "gain": gain,
+        "over_floor": ratios(times["at once"], times["floor"]),
+    }
+    print(
+        f"{kind}: gain {gain['median']:.2f}, over the floor {row['over_floor']['median']:.3f}",
+        file=sys.stderr,
+    )
     return {**row, "seconds": {name: value.per(counts[name]) for name, value in times.items()}}
 
 
@@ -94,14 +118,21 @@ def _table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         seconds = [f"{value['min']:.4f} ({value['median']:.4f})" for value in row["seconds"].values()]
-        figures = [row["gain"]["min"], row["gain"]["median"], row["over_floor"]["min"], row["over_floor"]["median"]]
+        figures = [
+            row["gain"]["min"],
+            row["gain"]["median"],
+            row["over_floor"]["min"],
+            row["over_floor"]["median"],
+        ]
         lines.append([row["prior"], *seconds, *(f"{value:.2f}" for value in figures)])
     return markdown(heads, lines)
 
 
 def main() -> None:
     """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--priors", nargs="+", default=["inr", "dip"], choices=list(PRIORS))
     parser.add_argument("--queries", type=int, default=64, help="at once")
     parser.add_argument("--fit", type=int, default=30, help="steps of the pre-image")
@@ -119,7 +150,9 @@ def main() -> None:
     before = machine(args.device)
     rows = [measure(classifier, kind, x, target, args) for kind in args.priors]
     print(f"{args.queries} queries, {args.fit} fitting and {args.steps} searching steps\n\n{_table(rows)}")
-    print(f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}")
+    print(
+        f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}"
+    )
     print(record("priors", {"machine": before, "options": vars(args), "rows": rows}))
 
 

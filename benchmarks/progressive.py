@@ -59,8 +59,14 @@ class Subject:
         bins = self.generator.knob.bins
         return {
             "strip": (lambda: self.whole.frames(self.query()), lambda: self.passes(bins, False)),
-            "explanation with strip": (lambda: self.whole.explain(self.query()), lambda: self.passes(bins, True)),
-            "one bin by confidence": (lambda: self.single.explain(self.query()), lambda: self.passes(1, False)),
+            "explanation with strip": (
+                lambda: self.whole.explain(self.query()),
+                lambda: self.passes(bins, True),
+            ),
+            "one bin by confidence": (
+                lambda: self.single.explain(self.query()),
+                lambda: self.passes(1, False),
+            ),
         }
 
     def counted(self, call: Callable[[], object]) -> Counter[str]:
@@ -68,7 +74,11 @@ class Subject:
         seen: Counter[str] = Counter()
         hooks = [
             module.register_forward_hook(lambda *_, name=name: seen.update([name]))
-            for name, module in (("encoder", self.generator.stem), ("decoder", self.generator.head), ("classifier", self.classifier))
+            for name, module in (
+                ("encoder", self.generator.stem),
+                ("decoder", self.generator.head),
+                ("classifier", self.classifier),
+            )
         ]
         call()
         for hook in hooks:
@@ -78,7 +88,9 @@ class Subject:
 
 def main() -> None:
     """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("size", 28), ("batch", 64), ("repeats", 15), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
@@ -89,10 +101,19 @@ def main() -> None:
     channels = 1 if args.size <= 28 else 3
     classifier = Classifier(CNN(channels, 2, width=16)).to(args.device)
     generator = Exaggerator(channels, args.size, 2).eval().to(args.device)
-    subject = Subject(classifier, generator, torch.rand(args.batch, channels, args.size, args.size, device=args.device), args.confidence)
+    subject = Subject(
+        classifier,
+        generator,
+        torch.rand(args.batch, channels, args.size, args.size, device=args.device),
+        args.confidence,
+    )
     before, cases = machine(args.device), subject.cases()
     synchronize = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
-    flat = {f"{name}/{part}": call for name, pair in cases.items() for part, call in zip(("ours", "bare"), pair, strict=True)}
+    flat = {
+        f"{name}/{part}": call
+        for name, pair in cases.items()
+        for part, call in zip(("ours", "bare"), pair, strict=True)
+    }
     times = interleave(flat, args.repeats, synchronize)
     rows, kept = [], {}
     for name, (ours, _bare) in cases.items():
@@ -100,13 +121,28 @@ def main() -> None:
         figures = [times[f"{name}/{part}"].per(1)["median"] for part in ("ours", "bare")]
         told = ", ".join(f"{passes[part]} {part}" for part in ("encoder", "decoder", "classifier"))
         rows.append(
-            [name, told, *(f"{1000 * figure:.2f}" for figure in figures), *(f"{ratio[key]:.3f}" for key in ("min", "median", "cpu"))]
+            [
+                name,
+                told,
+                *(f"{1000 * figure:.2f}" for figure in figures),
+                *(f"{ratio[key]:.3f}" for key in ("min", "median", "cpu")),
+            ]
         )
         kept[name] = {"passes": dict(passes), "ratio": ratio}
     single = ratios(times["one bin by confidence/ours"], times["strip/ours"])
-    print(markdown(["", "passes", "ms, median", "bare ms, median", "ratio, min", "ratio, median", "ratio, CPU min"], rows))
+    print(
+        markdown(
+            ["", "passes", "ms, median", "bare ms, median", "ratio, min", "ratio, median", "ratio, CPU min"],
+            rows,
+        )
+    )
     print(f"\nOne bin over a strip of {generator.knob.bins}: {single['median']:.3f}.  {about(before)}")
-    print(record("progressive", {"machine": before, "options": vars(args), "cases": kept, "single_over_strip": single}))
+    print(
+        record(
+            "progressive",
+            {"machine": before, "options": vars(args), "cases": kept, "single_over_strip": single},
+        )
+    )
 
 
 if __name__ == "__main__":

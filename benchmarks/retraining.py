@@ -80,7 +80,9 @@ def measure_seed(name: str, seed: int, overrides: list[str], generator: str) -> 
     """Metrics of the classifier before, and after each variant, all of one seed."""
     found: dict[str, dict[str, Entry]] = {}
     for variant, more in VARIANTS[name].items():
-        node = compose(f"experiment={name}", f"seed={seed}", *overrides, *more, f"generative.checkpoint={generator}")
+        node = compose(
+            f"experiment={name}", f"seed={seed}", *overrides, *more, f"generative.checkpoint={generator}"
+        )
         models = trained(node, "classifier")
         before = models.share(node["classifier"]["training"]["explainer"]["classifier"])
         for label, classifier in {"before": before, variant: models.share(node["classifier"])}.items():
@@ -95,7 +97,9 @@ def measure(name: str, classifier: nn.Module, models: Models, node: Mapping[str,
     correct = decisions(classifier, test) == test.labels
     assert test.attributes is not None
     spurious = node["data"]["spurious"]
-    first, second = (test.attributes[:, data.attribute_names.index(spurious[key])] for key in ("first", "second"))
+    first, second = (
+        test.attributes[:, data.attribute_names.index(spurious[key])] for key in ("first", "second")
+    )
     found = accuracies(correct, first == second, spurious["strength"])
     if name == "debiasing":
         found.update(turned(classifier, models, node))
@@ -106,7 +110,10 @@ def decisions(classifier: nn.Module, images: Images) -> Tensor:
     """The class (N,) of each image, on the CPU."""
     like = next(classifier.parameters())
     with torch.no_grad():
-        parts = [classifier(images[slice(i, i + 256)].x.to(like)).argmax(1).cpu() for i in range(0, len(images), 256)]
+        parts = [
+            classifier(images[slice(i, i + 256)].x.to(like)).argmax(1).cpu()
+            for i in range(0, len(images), 256)
+        ]
     return torch.cat(parts)
 
 
@@ -137,11 +144,16 @@ def turned(classifier: nn.Module, models: Models, node: Mapping[str, Any]) -> di
             other = a.clone()
             other[:, column] = (a[:, column] < 0.5).to(a)
             a[:, column] = 1 - other[:, column]
-            flips.append(classifier(generator.decode(z, a)).argmax(1) != classifier(generator.decode(z, other)).argmax(1))
+            flips.append(
+                classifier(generator.decode(z, a)).argmax(1)
+                != classifier(generator.decode(z, other)).argmax(1)
+            )
     found = {f"turned by {name}, generator": share(torch.cat(flips).cpu())}
     if isinstance(data, Avatars):
         n = min(DRAWN, len(data.test))
-        own, twin = (decisions(classifier, images) for images in (data.test.take(slice(0, n)), data.twins(name, n)))
+        own, twin = (
+            decisions(classifier, images) for images in (data.test.take(slice(0, n)), data.twins(name, n))
+        )
         found[f"turned by {name}, drawn"] = share(own != twin)
     return found
 
@@ -162,7 +174,8 @@ def gains(runs: list[dict[str, dict[str, Entry]]]) -> dict[str, dict[str, Entry]
     paired = [
         {
             f"{variant} - before": {
-                m: entry(e["value"] - run["before"][m]["value"], float("nan"), float("nan"), e["n"]) for m, e in row.items()
+                m: entry(e["value"] - run["before"][m]["value"], float("nan"), float("nan"), e["n"])
+                for m, e in row.items()
             }
         }
         for run in runs
@@ -174,13 +187,19 @@ def gains(runs: list[dict[str, dict[str, Entry]]]) -> dict[str, dict[str, Entry]
 
 def within(rows: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[str, Entry]]:
     """Shares, their intervals cut to [0, 1]."""
-    return {name: {m: {**e, "low": max(e["low"], 0.0), "high": min(e["high"], 1.0)} for m, e in row.items()} for name, row in rows.items()}
+    return {
+        name: {m: {**e, "low": max(e["low"], 0.0), "high": min(e["high"], 1.0)} for m, e in row.items()}
+        for name, row in rows.items()
+    }
 
 
 def table(rows: Mapping[str, Mapping[str, Entry]]) -> str:
     """A row a classifier, per cent."""
     metrics = list(next(iter(rows.values())))
-    return markdown(["", *(f"{metric} %" for metric in metrics)], [[name, *(_cell(row[m]) for m in metrics)] for name, row in rows.items()])
+    return markdown(
+        ["", *(f"{metric} %" for metric in metrics)],
+        [[name, *(_cell(row[m]) for m in metrics)] for name, row in rows.items()],
+    )
 
 
 def _cell(found: Mapping[str, Any]) -> str:
@@ -191,9 +210,16 @@ def _cell(found: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Train, measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", choices=list(VARIANTS))
-    parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], default=[0, 1, 2], help="such as 0,1,2")
+    parser.add_argument(
+        "--seeds",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[0, 1, 2],
+        help="such as 0,1,2",
+    )
     parser.add_argument("overrides", nargs="*", help="of train.py, such as store=weights; or generator=FILE")
     args = parser.parse_intermixed_args()
     folder = Path("runs") / args.name
@@ -203,8 +229,16 @@ def main() -> None:
     generator = given[-1] if given else generator_file(overrides, args.seeds[0])
     runs = [measure_seed(args.name, seed, overrides, generator) for seed in args.seeds]
     means, differences = within(over_seeds(runs)), gains(runs)
-    print(f"\n{args.name}, seeds {', '.join(map(str, args.seeds))}\n\n{table(means)}\n\n{table(differences)}\n")
-    content = {"seeds": args.seeds, "means": means, "gains": differences, "runs": runs, "generator": generator}
+    print(
+        f"\n{args.name}, seeds {', '.join(map(str, args.seeds))}\n\n{table(means)}\n\n{table(differences)}\n"
+    )
+    content = {
+        "seeds": args.seeds,
+        "means": means,
+        "gains": differences,
+        "runs": runs,
+        "generator": generator,
+    }
     write_json(folder / f"{args.name}.json", {**content, "command": command_line(), "versions": versions()})
     print(folder / f"{args.name}.json")
 

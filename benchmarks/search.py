@@ -56,13 +56,18 @@ def _bare(
     optimizer = torch.optim.Adam([variable], lr=lr)
     for _ in range(steps):
         decoded = decode(variable)
-        loss = F.cross_entropy(classifier(decoded), target, reduction="sum") + weight * (decoded - x).abs().flatten(1).mean(1).sum()
+        loss = (
+            F.cross_entropy(classifier(decoded), target, reduction="sum")
+            + weight * (decoded - x).abs().flatten(1).mean(1).sum()
+        )
         (variable.grad,) = torch.autograd.grad(loss, variable)
         optimizer.step()
     return variable.detach()
 
 
-def against_floor(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, args: argparse.Namespace) -> list[dict[str, Any]]:
+def against_floor(
+    classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Full-length searches, no early stop, so that both sides do the same steps."""
     rows = []
     bare = {"revise": bare_revise, "wachter": bare_wachter}
@@ -70,14 +75,26 @@ def against_floor(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tens
         for n in args.queries:
             floor = partial(bare[name], classifier, vae, x[:n], target[:n], args.steps)
             repeats = args.repeats if n >= 64 else 4 * args.repeats
-            times = interleave({"ours": partial(explainer, x[:n], target[:n]), "floor": floor}, repeats, _wait(args.device))
+            times = interleave(
+                {"ours": partial(explainer, x[:n], target[:n]), "floor": floor}, repeats, _wait(args.device)
+            )
             seconds = {key: value.per(n) for key, value in times.items()}
-            rows.append({"method": name, "queries": n, "repeats": repeats, **seconds, "ratio": ratios(times["ours"], times["floor"])})
+            rows.append(
+                {
+                    "method": name,
+                    "queries": n,
+                    "repeats": repeats,
+                    **seconds,
+                    "ratio": ratios(times["ours"], times["floor"]),
+                }
+            )
             print(f"{name}, {n} queries: ratio {rows[-1]['ratio']['median']:.3f}", file=sys.stderr)
     return rows
 
 
-def leaving_out(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, args: argparse.Namespace) -> list[dict[str, Any]]:
+def leaving_out(
+    classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Searches that stop each query at its first answer: finished queries leave the batch, or are carried along."""
     rows = []
     n = max(args.queries)
@@ -95,11 +112,19 @@ def leaving_out(classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor
 
 def _counts(answers: Counterfactuals) -> dict[str, float]:
     steps = answers.steps
-    return {"mean_steps": float(steps.mean()), "most_steps": float(steps.max()), "valid": float(answers.valid.double().mean())}
+    return {
+        "mean_steps": float(steps.mean()),
+        "most_steps": float(steps.max()),
+        "valid": float(answers.valid.double().mean()),
+    }
 
 
 def _gain(times: dict[str, Times], n: int) -> dict[str, Any]:
-    return {"leave": times["leave"].per(n), "stay": times["stay"].per(n), "gain": ratios(times["stay"], times["leave"])}
+    return {
+        "leave": times["leave"].per(n),
+        "stay": times["stay"].per(n),
+        "gain": ratios(times["stay"], times["leave"]),
+    }
 
 
 def _wait(device: str) -> Callable[[], None]:
@@ -107,12 +132,41 @@ def _wait(device: str) -> Callable[[], None]:
 
 
 def _tables(floors: list[dict[str, Any]], gains: list[dict[str, Any]], steps: int) -> str:
-    heads = ["method", "queries", "ours, s min (median)", "floor, s min (median)", "ratio min", "ratio median", "ratio CPU"]
-    first = [[*_name(row), _spread(row["ours"]), _spread(row["floor"]), *(f"{v:.3f}" for v in row["ratio"].values())] for row in floors]
-    more = ["method", "queries", "valid", "steps, mean (most)", "leaving, s min (median)", "staying, s min (median)"]
+    heads = [
+        "method",
+        "queries",
+        "ours, s min (median)",
+        "floor, s min (median)",
+        "ratio min",
+        "ratio median",
+        "ratio CPU",
+    ]
+    first = [
+        [
+            *_name(row),
+            _spread(row["ours"]),
+            _spread(row["floor"]),
+            *(f"{v:.3f}" for v in row["ratio"].values()),
+        ]
+        for row in floors
+    ]
+    more = [
+        "method",
+        "queries",
+        "valid",
+        "steps, mean (most)",
+        "leaving, s min (median)",
+        "staying, s min (median)",
+    ]
     more += ["gain min", "gain median", "gain CPU"]
     second = [
-        [*_name(row), *_reached(row), _spread(row["leave"]), _spread(row["stay"]), *(f"{v:.2f}" for v in row["gain"].values())]
+        [
+            *_name(row),
+            *_reached(row),
+            _spread(row["leave"]),
+            _spread(row["stay"]),
+            *(f"{v:.2f}" for v in row["gain"].values()),
+        ]
         for row in gains
     ]
     return (
@@ -137,13 +191,19 @@ def _spread(seconds: dict[str, float]) -> str:
 
 def main() -> None:
     """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--queries", type=int, nargs="+", default=[1, 16, 256], help="batch sizes")
     parser.add_argument("--steps", type=int, default=100, help="of each full-length search")
-    parser.add_argument("--repeats", type=int, default=5, help="of each large batch; small ones run four times as often")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="of each large batch; small ones run four times as often"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("overrides", nargs="*", help="of the config, such as classifier.net.width=32 or store=FOLDER")
+    parser.add_argument(
+        "overrides", nargs="*", help="of the config, such as classifier.net.width=32 or store=FOLDER"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     models, (classifier, vae) = trained(config(*args.overrides), ("classifier", "generative"), args.device)
@@ -154,7 +214,9 @@ def main() -> None:
     floors = against_floor(classifier, vae, x, target, args)
     gains = leaving_out(classifier, vae, x, target, args)
     print(_tables(floors, gains, args.steps))
-    print(f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}")
+    print(
+        f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine(args.device)['load_average']))}"
+    )
     print(record("search", {"machine": before, "options": vars(args), "floor": floors, "leaving_out": gains}))
 
 

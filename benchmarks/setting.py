@@ -50,28 +50,41 @@ class Setting:
 
     def methods(self) -> dict[str, Explainer]:
         """Every explainer of the config, the ladder in its order."""
-        names = sorted(self.node["explainer"], key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        names = sorted(
+            self.node["explainer"], key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)
+        )
         return {name: self.method(name) for name in names}
 
     def method(self, name: str, **changed: Any) -> Explainer:
         """One explainer of the config, with some of its options changed."""
         made: Explainer = build(
-            {**self.node["explainer"][name], **changed}, self.models.share, f"explainer.{name}", classifier=self.classifier
+            {**self.node["explainer"][name], **changed},
+            self.models.share,
+            f"explainer.{name}",
+            classifier=self.classifier,
         )
         return made
 
-    def queries(self, target: str | None = None, n: int | None = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
+    def queries(
+        self, target: str | None = None, n: int | None = None, seed: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Test images (B, C, H, W) in [0, 1] and their targets (B,), drawn as evaluate.py draws them."""
         node = self.node
         drawn = sample(
-            self.models.data, self.classifier, n or node["n"], node["seed"] if seed is None else seed, str(target or node["target"])
+            self.models.data,
+            self.classifier,
+            n or node["n"],
+            node["seed"] if seed is None else seed,
+            str(target or node["target"]),
         )
         return drawn.images[drawn.query].float().div(255).to(self.device), drawn.target.to(self.device)
 
     def answers(self, method: Explainer, x: Tensor, target: Tensor) -> Tensor:
         """The counterfactuals (B, C, H, W) of a method, a batch of the config's at a time."""
         size = self.node["batch_size"]
-        return torch.cat([method(*part).counterfactual for part in zip(x.split(size), target.split(size), strict=True)])
+        return torch.cat(
+            [method(*part).counterfactual for part in zip(x.split(size), target.split(size), strict=True)]
+        )
 
     def decided(self, network: nn.Module, x: Tensor) -> Tensor:
         """The class (B,) that a network gives each image."""

@@ -74,7 +74,9 @@ def bare_loop(module: Any, loader: Any, steps: int) -> Iterator[None]:
     while True:
         for batch in loader:
             x = augment(batch.x, module.shift, module.flip)
-            loss = F.cross_entropy(net((x - module.mean) / module.std), batch.y, label_smoothing=module.label_smoothing)
+            loss = F.cross_entropy(
+                net((x - module.mean) / module.std), batch.y, label_smoothing=module.label_smoothing
+            )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -102,7 +104,9 @@ def measure(node: Node, args: argparse.Namespace, work: Path) -> tuple[Times, Ti
 
 def main() -> None:
     """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=20, help="of a block")
     parser.add_argument("--blocks", type=int, default=15, help="of each loop")
@@ -116,7 +120,13 @@ def main() -> None:
     ratio = ratios(lightning, bare)
     print(_table(lightning, bare, ratio, args))
     print(f"\nBefore: {about(before)}\nAfter: load {' '.join(map(str, machine()['load_average']))}")
-    content = {"machine": before, "options": vars(args), "lightning": vars(lightning), "bare": vars(bare), "ratio": ratio}
+    content = {
+        "machine": before,
+        "options": vars(args),
+        "lightning": vars(lightning),
+        "bare": vars(bare),
+        "ratio": ratio,
+    }
     print(record("training", content))
 
 
@@ -126,7 +136,12 @@ def _table(lightning: Times, bare: Times, ratio: dict[str, float], args: argpars
         return [name, *(f"{1000 * seconds / args.steps:.2f}" for seconds in figures)]
 
     last = ["ratio", *(f"{ratio[key]:.3f}" for key in ("min", "median", "cpu"))]
-    heads = [f"batch {args.batch_size}, blocks of {args.steps} steps", "ms/step, min", "ms/step, median", "CPU ms/step, min"]
+    heads = [
+        f"batch {args.batch_size}, blocks of {args.steps} steps",
+        "ms/step, min",
+        "ms/step, median",
+        "CPU ms/step, min",
+    ]
     return markdown(heads, [row("Lightning", lightning), row("bare loop", bare), last])
 
 

@@ -39,7 +39,10 @@ class TinyConv(nn.Module):
 
     def __init__(self, channels: int = CHANNELS, classes: int = CLASSES, seed: int = 0) -> None:
         super().__init__()
-        first, second = nn.Conv2d(channels, 6, 3, stride=2, padding=1), nn.Conv2d(6, 6, 3, stride=2, padding=1)
+        first, second = (
+            nn.Conv2d(channels, 6, 3, stride=2, padding=1),
+            nn.Conv2d(6, 6, 3, stride=2, padding=1),
+        )
         self.body = nn.Sequential(first, nn.Tanh(), second, nn.Tanh())
         self.head = nn.Linear(6 * (SIZE // 4) ** 2, classes)
         draw = torch.Generator().manual_seed(seed)
@@ -76,7 +79,14 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     home = tmp_path_factory.mktemp("home")
     patch = pytest.MonkeyPatch()
-    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "COUNTERFOIL_CACHE"):
+    for name in (
+        "WANDB_DIR",
+        "WANDB_CACHE_DIR",
+        "WANDB_CONFIG_DIR",
+        "WANDB_DATA_DIR",
+        "WANDB_ARTIFACT_DIR",
+        "COUNTERFOIL_CACHE",
+    ):
         patch.setenv(name, str(home))
     patch.setenv("WANDB_MODE", "offline")
     patch.setenv("OMP_NUM_THREADS", "1")
@@ -102,7 +112,9 @@ def seeded() -> torch.Generator:
 @pytest.fixture
 def linear() -> Callable[..., Linear]:
     """Factory of linear classifiers in float64: linear(weight (K, D), bias (K,) or None)."""
-    return lambda weight, bias=None: Linear(torch.as_tensor(weight).double(), None if bias is None else torch.as_tensor(bias).double())
+    return lambda weight, bias=None: Linear(
+        torch.as_tensor(weight).double(), None if bias is None else torch.as_tensor(bias).double()
+    )
 
 
 @pytest.fixture

@@ -66,7 +66,10 @@ COVERED = {
     "util/pictures.py": "util/test_small.py",
     "util/seed.py": "util/test_small.py",
     "util/training.py": "classifier/test_training.py",
-    **{f"metric/{name}.py": "metric/test_compatibility.py" for name in ("attributes", "closeness", "consistency", "identity", "presence")},
+    **{
+        f"metric/{name}.py": "metric/test_compatibility.py"
+        for name in ("attributes", "closeness", "consistency", "identity", "presence")
+    },
 }
 """Files whose tests stand in another file than the one of their own name."""
 
@@ -77,8 +80,14 @@ def target_of(path: Path) -> str:
 
 def written_in(path: Path) -> dict[str, type]:
     """The public classes that a source file defines."""
-    module = importlib.import_module(".".join(("counterfoil", *path.relative_to(SOURCE).with_suffix("").parts)))
-    own = {name: value for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__}
+    module = importlib.import_module(
+        ".".join(("counterfoil", *path.relative_to(SOURCE).with_suffix("").parts))
+    )
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
     return {name: value for name, value in own.items() if not name.startswith("_")}
 
 
@@ -90,20 +99,26 @@ def methods() -> Iterator[tuple[Path, type]]:
                 yield path, cls
 
 
-each_method = pytest.mark.parametrize(("path", "cls"), list(methods()), ids=lambda value: getattr(value, "__name__", ""))
+each_method = pytest.mark.parametrize(
+    ("path", "cls"), list(methods()), ids=lambda value: getattr(value, "__name__", "")
+)
 
 
 @each_method
 def test_every_method_has_a_yaml_of_its_name(path: Path, cls: type) -> None:
     config = CONF / "explainer" / f"{path.stem}.yaml"
-    assert config.is_file(), f"{path.name} has no conf/explainer/{path.stem}.yaml, so that explainer={path.stem} does not exist"
+    assert config.is_file(), (
+        f"{path.name} has no conf/explainer/{path.stem}.yaml, so that explainer={path.stem} does not exist"
+    )
     assert target_of(config) == f"{cls.__module__}.{cls.__name__}"
 
 
 @pytest.mark.parametrize("group", ["explainer", "metric"])
 def test_every_yaml_is_placed_and_points_into_its_package(group: str) -> None:
     for path in sorted((CONF / group).glob("*.yaml")):
-        assert path.read_text().startswith(f"# @package {group}.{path.stem}\n"), f"{path} must start with: # @package {group}.{path.stem}"
+        assert path.read_text().startswith(f"# @package {group}.{path.stem}\n"), (
+            f"{path} must start with: # @package {group}.{path.stem}"
+        )
         assert target_of(path).startswith(f"counterfoil.{group}."), path
         assert locate(target_of(path), str(path)), path
 
@@ -173,11 +188,15 @@ def test_every_file_has_a_test() -> None:
     missing = []
     for path in sorted(SOURCE.glob("*/*.py")):
         name = path.relative_to(SOURCE).as_posix()
-        public = any(not getattr(node, "name", "_").startswith("_") for node in ast.parse(path.read_text()).body)
+        public = any(
+            not getattr(node, "name", "_").startswith("_") for node in ast.parse(path.read_text()).body
+        )
         own = TESTS / path.parent.name / f"test_{path.stem}.py"
         if public and not own.is_file() and not (TESTS / COVERED.get(name, "none")).is_file():
             missing.append(name)
-    assert not missing, f"no tests/<folder>/test_<file>.py for {missing}; write it, or name the test that covers it in COVERED"
+    assert not missing, (
+        f"no tests/<folder>/test_<file>.py for {missing}; write it, or name the test that covers it in COVERED"
+    )
 
 
 def test_the_list_of_exceptions_is_true() -> None:
@@ -196,7 +215,9 @@ def test_every_metric_is_measured_by_default_or_used_or_said_to_be_optional() ->
     for path in (CONF / "metric").glob("*.yaml"):
         said = re.search(r"^# .*\b(optional|needs)\b", path.read_text(), re.I | re.M)
         used = re.search(rf"override /metric: \[[^\]]*\b{path.stem}\b", experiments)
-        assert path.stem in default or used or said, f"metric {path.stem} is in no list; say in its yaml what it needs"
+        assert path.stem in default or used or said, (
+            f"metric {path.stem} is in no list; say in its yaml what it needs"
+        )
     assert {path.stem for path in (CONF / "metric").glob("*.yaml")} >= set(default)
 
 
@@ -216,7 +237,9 @@ class Untrained(Models):
     def load(self, node: dict[str, Any]) -> nn.Module:
         torch.manual_seed(0)
         net = self.network(node)
-        return self._classifier(net, node) if node["role"] == "classifier" else net.eval().requires_grad_(False)
+        return (
+            self._classifier(net, node) if node["role"] == "classifier" else net.eval().requires_grad_(False)
+        )
 
 
 @pytest.fixture
@@ -225,7 +248,9 @@ def models(toy: Any, tmp_path: Path) -> Untrained:
     splits = toy._splits
     for name in ("train", "val", "test"):
         part = getattr(splits, name)
-        drawn = torch.randint(0, 2, (len(part), 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+        drawn = torch.randint(0, 2, (len(part), 2), generator=torch.Generator().manual_seed(0)).to(
+            torch.uint8
+        )
         object.__setattr__(splits, name, Images(part.images, part.labels, drawn))
     object.__setattr__(splits, "attribute_names", ("Smiling", "Eyeglasses"))
     toy.attribute = "Smiling"
@@ -247,9 +272,13 @@ Compose = Callable[..., tuple[Any, Mapping[str, str]]]
 
 @pytest.mark.parametrize("name", names_in("explainer"))
 def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) -> None:
-    node = plain(compose("evaluate", f"explainer=[{name}]", "attribute=Smiling", "confidence=0.7", "count=2")[0])
+    node = plain(
+        compose("evaluate", f"explainer=[{name}]", "attribute=Smiling", "confidence=0.7", "count=2")[0]
+    )
     assert list(node["explainer"]) == [name]
-    explainer = build(node["explainer"][name], models.share, name, classifier=models.share(node["classifier"]))
+    explainer = build(
+        node["explainer"][name], models.share, name, classifier=models.share(node["classifier"])
+    )
     assert isinstance(explainer, Explainer)
     assert (explainer.confidence, explainer.count) == (0.7, 2)
 
@@ -258,7 +287,12 @@ def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) 
 def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> None:
     """With what its yaml says it needs; and where it refuses, with what its message says cures that."""
     decision = ("judge.decision._target_=counterfoil.core.decision.Attribute", "+judge.decision.name=Smiling")
-    given = ["attribute=Smiling", "judge.training.multilabel=true", *decision, *(needed("metric", name) or ["explainer=[]"])]
+    given = [
+        "attribute=Smiling",
+        "judge.training.multilabel=true",
+        *decision,
+        *(needed("metric", name) or ["explainer=[]"]),
+    ]
 
     def built(*overrides: str) -> Any:
         node = plain(compose("evaluate", f"metric=[{name}]", *given, *overrides)[0])
@@ -276,7 +310,9 @@ def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> 
 @pytest.mark.parametrize("script", ["train", "evaluate"])
 @pytest.mark.parametrize("group", ["classifier", "classifier@judge"])
 @pytest.mark.parametrize("name", names_in("classifier"))
-def test_every_classifier_builds(compose: Compose, models: Untrained, script: str, group: str, name: str) -> None:
+def test_every_classifier_builds(
+    compose: Compose, models: Untrained, script: str, group: str, name: str
+) -> None:
     key = group.split("@")[-1]
     own = [f"{key}.net._target_=counterfoil.classifier.cnn.CNN"] if name == "custom" else []
     node = plain(compose(script, f"{group}={name}", *own)[0][key])
@@ -315,7 +351,10 @@ def test_every_data_set_builds(compose: Compose, name: str) -> None:
 def test_every_trainer_builds(compose: Compose, tmp_path: Path, name: str) -> None:
     node = plain(compose("train", f"trainer={name}")[0]["trainer"])
     given = {key: value for key, value in node.items() if value is not None}
-    assert build(given, where="trainer", max_epochs=1, logger=False, default_root_dir=str(tmp_path)).max_epochs == 1
+    assert (
+        build(given, where="trainer", max_epochs=1, logger=False, default_root_dir=str(tmp_path)).max_epochs
+        == 1
+    )
 
 
 @pytest.mark.parametrize("name", names_in("logger"))
@@ -330,7 +369,9 @@ def test_every_logger_builds(compose: Compose, tmp_path: Path, name: str) -> Non
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    children = (
+        node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    )
     for key, child in children:
         yield from targets(child, f"{path}.{key}")
     if isinstance(node, Mapping) and "_target_" in node:
@@ -341,8 +382,12 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", names_in("experiment"))
 def test_every_experiment_composes_for_both_scripts(compose: Compose, script: str, name: str) -> None:
     """All values resolve, all classes exist and take the arguments they are given."""
-    open_values = re.findall(r"(\w+): \{(\w+): \"\?\?\?\"", (CONF / "experiment" / f"{name}.yaml").read_text())
-    config, _ = compose(script, f"experiment={name}", *(f"{key}.{option}=given" for key, option in open_values))
+    open_values = re.findall(
+        r"(\w+): \{(\w+): \"\?\?\?\"", (CONF / "experiment" / f"{name}.yaml").read_text()
+    )
+    config, _ = compose(
+        script, f"experiment={name}", *(f"{key}.{option}=given" for key, option in open_values)
+    )
     node = plain(config)
     models = list(model_nodes(node))
     assert models
@@ -358,8 +403,16 @@ def test_every_experiment_composes_for_both_scripts(compose: Compose, script: st
 
 def test_both_scripts_share_what_makes_a_model(compose: Compose) -> None:
     """The same choices name the same models, whichever script composes them."""
-    chosen = ("classifier=cnn", "classifier@judge=resnet", "generative=cvae", "generative@autoencoder=autoencoder", "seed=3")
-    train, evaluate = (plain(compose(script, *chosen, "explainer=[revise]")[0]) for script in ("train", "evaluate"))
+    chosen = (
+        "classifier=cnn",
+        "classifier@judge=resnet",
+        "generative=cvae",
+        "generative@autoencoder=autoencoder",
+        "seed=3",
+    )
+    train, evaluate = (
+        plain(compose(script, *chosen, "explainer=[revise]")[0]) for script in ("train", "evaluate")
+    )
     for key in ("data", "classifier", "judge", "generative", "autoencoder"):
         assert train[key] == evaluate[key]
     assert train["judge"]["seed"] != train["classifier"]["seed"]
@@ -370,4 +423,6 @@ def test_all_is_every_method_but_the_empty_recipe() -> None:
     from counterfoil.util.cli import expand_all
 
     (expanded,) = expand_all(["explainer=all"], CONF)
-    assert set(expanded.removeprefix("explainer=[").removesuffix("]").split(",")) == {path.stem for path, _ in methods()}
+    assert set(expanded.removeprefix("explainer=[").removesuffix("]").split(",")) == {
+        path.stem for path, _ in methods()
+    }

@@ -30,7 +30,9 @@ def script(monkeypatch: pytest.MonkeyPatch):
 
 def _runs(*points: tuple[float, float], n: int = 200) -> np.ndarray:
     """Runs (R, N, 2) with these means: L1, and a share of the judge."""
-    return np.stack([np.stack((np.full(n, l1), (np.arange(n) < share * n).astype(float)), 1) for l1, share in points])
+    return np.stack(
+        [np.stack((np.full(n, l1), (np.arange(n) < share * n).astype(float)), 1) for l1, share in points]
+    )
 
 
 def test_matched_difference_is_taken_at_equal_l1(script):
@@ -42,9 +44,9 @@ def test_matched_difference_is_taken_at_equal_l1(script):
     assert found.shape == (1 + matched.RESAMPLES, 2)
     assert found[0] == pytest.approx([0.5 - 0.4, 0.7 - 0.6])
     elsewhere = {"a": one, "b": _runs((0.05, 0.5), (0.06, 0.9))}
-    assert [list(row) for row in matched.compared([{"a": one, "b": other}, elsewhere], ("a", "b"), [0.07])] == [
-        ["mean over the overlap"]
-    ] * 2
+    assert [
+        list(row) for row in matched.compared([{"a": one, "b": other}, elsewhere], ("a", "b"), [0.07])
+    ] == [["mean over the overlap"]] * 2
     (entry,) = matched.compared([{"a": one, "b": other}], ("a", "b"), [0.07, 0.5])
     assert list(entry) == ["mean over the overlap", "at 0.07"]
     assert entry["at 0.07"]["value"] == pytest.approx(0.1)
@@ -95,7 +97,9 @@ def test_regression_learns_a_line(script):
 
 def test_introspection_ranks_by_mean_absolute_change(script):
     values = np.array([[0.9, -0.1, 0.2], [-0.7, 0.1, 0.0]] * 20)
-    found = script("introspection").agreement(values, np.array([1.0, 0.0, 0.5]), np.array([True, False, False]))
+    found = script("introspection").agreement(
+        values, np.array([1.0, 0.0, 0.5]), np.array([True, False, False])
+    )
     assert found["hit"]
     assert found["hit_share_of_resamples"] == 1.0
     assert found["rank_correlation"] == pytest.approx(0.5)

@@ -34,10 +34,14 @@ def test_frozen_and_always_in_eval_mode(net: CNN, x: Tensor) -> None:
     assert not any(module.training for module in classifier.modules())
     before = {key: value.clone() for key, value in net.state_dict().items()}
     assert torch.equal(classifier(x), classifier(x))
-    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items()), "batch-norm statistics moved"
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items()), (
+        "batch-norm statistics moved"
+    )
 
 
-@pytest.mark.parametrize(("mean", "std"), [(0.5, 0.25), ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7]), ([0.1, 0.2, 0.3], 0.5), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("mean", "std"), [(0.5, 0.25), ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7]), ([0.1, 0.2, 0.3], 0.5), (0.0, 1.0)]
+)
 def test_normalisation_by_hand(net: CNN, x: Tensor, mean: Any, std: Any) -> None:
     by_hand = x.clone()
     for c in range(3):
@@ -99,7 +103,9 @@ def test_class_names_come_from_the_caller_or_the_decision(net: CNN) -> None:
 
 def test_decisions_read_the_networks_outputs(net: CNN, x: Tensor) -> None:
     raw = net.eval()(x)
-    torch.testing.assert_close(Classifier(net, decision=Attribute("Smiling", 2))(x).softmax(1)[:, 1], raw[:, 2].sigmoid())
+    torch.testing.assert_close(
+        Classifier(net, decision=Attribute("Smiling", 2))(x).softmax(1)[:, 1], raw[:, 2].sigmoid()
+    )
     one = nn.Sequential(net, nn.Linear(4, 1))
     torch.testing.assert_close(Classifier(one, decision=Threshold(0.1))(x).diff(dim=1), one(x) - 0.1)
 

@@ -92,7 +92,9 @@ def test_wrong_channels_and_size(batch: Batch) -> None:
         check(nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 3)), batch, 3)
 
 
-@pytest.mark.parametrize("net", [CNN(classes=10, width=4), nn.Sequential(nn.Flatten(), nn.Linear(256, 3), nn.Unflatten(1, (3, 1)))])
+@pytest.mark.parametrize(
+    "net", [CNN(classes=10, width=4), nn.Sequential(nn.Flatten(), nn.Linear(256, 3), nn.Unflatten(1, (3, 1)))]
+)
 def test_wrong_classes(batch: Batch, net: nn.Module) -> None:
     with pytest.raises(UserError, match="the data have 3 classes"):
         check(net.eval(), batch, 3)
@@ -105,7 +107,10 @@ def test_not_numbers_are_not_called_noise(batch: Batch) -> None:
 
 
 def test_chance_accuracy_warns_and_says_what_to_look_at(batch: Batch) -> None:
-    for bad in (Changed(lambda y: y.roll(1, 1)), Changed(lambda y: y * torch.tensor([1.0, 0.0, 0.0]) + torch.tensor([0.0, -1.0, -2.0]))):
+    for bad in (
+        Changed(lambda y: y.roll(1, 1)),
+        Changed(lambda y: y * torch.tensor([1.0, 0.0, 0.0]) + torch.tensor([0.0, -1.0, -2.0])),
+    ):
         warnings = check(bad, batch, 3)
         assert len(warnings) == 1
         assert "no better than chance" in warnings[0]

@@ -42,5 +42,8 @@ def test_prediction_by_hand() -> None:
 def test_the_prediction_moves_the_features_too() -> None:
     net = DEP(width=4)
     net.both(torch.rand(2, 1, 28, 28))[1].sum().backward()
-    moved = [parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in net.blocks[0].parameters()]
+    moved = [
+        parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        for parameter in net.blocks[0].parameters()
+    ]
     assert any(moved)

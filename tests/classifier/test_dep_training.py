@@ -37,7 +37,9 @@ def test_equal_losses_cost_the_margin() -> None:
 
 
 @pytest.mark.parametrize("corrupted", [(), ("square", "noise")])
-def test_one_step_is_cross_entropy_on_clean_images_and_ranking_on_all(toy: Any, corrupted: tuple[str, ...]) -> None:
+def test_one_step_is_cross_entropy_on_clean_images_and_ranking_on_all(
+    toy: Any, corrupted: tuple[str, ...]
+) -> None:
     batch = toy.train[range(12)]
     net = DEP(classes=3, width=4, stages=2).eval()
     training = Silent(net, mean=0.3, std=0.4, beta=0.5, gamma=2.0, corrupted=corrupted)
@@ -67,7 +69,10 @@ def test_half_of_the_images_are_corrupted_by_one_kind_each() -> None:
     assert 60 < int((rough & ~calm & (changed > 0.9)).sum()) < 140, "noise everywhere"
 
 
-@pytest.mark.parametrize(("option", "value"), [("multilabel", True), ("label_smoothing", 0.1), ("batch_size", 1), ("corrupted", ["snow"])])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("multilabel", True), ("label_smoothing", 0.1), ("batch_size", 1), ("corrupted", ["snow"])],
+)
 def test_options_that_make_no_sense_are_refused(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=option):
         DepTraining(DEP(width=4), **{option: value})

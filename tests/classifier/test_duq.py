@@ -30,7 +30,9 @@ def test_centroids_follow_the_embeddings_of_their_own_class(kernels: Kernels) ->
     kernels.update_(torch.tensor([[1.0, 2.0], [3.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 0, 1]), gamma=0.75)
     torch.testing.assert_close(kernels.number, torch.tensor([0.75 + 0.5, 1.5 + 0.25]))
     torch.testing.assert_close(kernels.total, torch.tensor([[0.75 + 1.0, 0.5], [0.5, 3.0 + 0.5]]))
-    torch.testing.assert_close(kernels.centroids, torch.tensor([[1.75 / 1.25, 0.5 / 1.25], [0.5 / 1.75, 3.5 / 1.75]]))
+    torch.testing.assert_close(
+        kernels.centroids, torch.tensor([[1.75 / 1.25, 0.5 / 1.25], [0.5 / 1.75, 3.5 / 1.75]])
+    )
     assert kernels.weight.grad is None
 
 

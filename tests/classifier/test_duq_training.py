@@ -68,7 +68,9 @@ def test_centroids_move_after_a_step_and_the_network_trains_on(toy: Any) -> None
     assert net.training
 
 
-@pytest.mark.parametrize(("option", "value"), [("multilabel", True), ("label_smoothing", 0.1), ("gamma", 1.0), ("penalised", 0)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("multilabel", True), ("label_smoothing", 0.1), ("gamma", 1.0), ("penalised", 0)]
+)
 def test_options_that_make_no_sense_are_refused(option: str, value: Any) -> None:
     with pytest.raises(UserError, match=option):
         DuqTraining(DUQ(width=4), **{option: value})
@@ -78,8 +80,15 @@ def test_learns_the_shipped_digits_and_tells_what_is_none() -> None:
     pl.seed_everything(0, verbose=False)
     training = DuqTraining(DUQ(width=8), mean=0.5, std=0.5, lr=1e-2, epochs=3, name="duq")
     data = Digits(batch_size=128, limit=4000)
-    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    trainer = pl.Trainer(max_epochs=3, accelerator="cpu", num_sanity_val_steps=0, limit_val_batches=0, **options)
+    options = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = pl.Trainer(
+        max_epochs=3, accelerator="cpu", num_sanity_val_steps=0, limit_val_batches=0, **options
+    )
     trainer.fit(training, datamodule=data)
     (measured,) = trainer.test(training, datamodule=data, verbose=False)
     assert measured["duq/test/accuracy"] > 0.85

@@ -60,7 +60,9 @@ def test_a_score_is_measured_in_parts(classifier: Classifier) -> None:
     torch.testing.assert_close(measure(classifier, x, Brightness()), x.flatten(1).mean(1))
 
 
-def test_one_line_warns_of_the_kinds_that_are_missed(classifier: Classifier, toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_line_warns_of_the_kinds_that_are_missed(
+    classifier: Classifier, toy: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = check_score(classifier, toy, Brightness())
     told = " ".join(capsys.readouterr().out.split())
     assert found["white_square"] > 0.85
@@ -71,14 +73,18 @@ def test_one_line_warns_of_the_kinds_that_are_missed(classifier: Classifier, toy
     assert "classifier=duq" in told
 
 
-def test_the_queries_serve_where_there_are_no_data(classifier: Classifier, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_queries_serve_where_there_are_no_data(
+    classifier: Classifier, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = check_score(classifier, 0.2 * torch.rand(30, 1, 16, 16), Brightness())
     assert set(found) == {"noise", "black_square", "white_square", "shuffled"}
     assert found["noise"] == 1
     assert "warning" in capsys.readouterr().out
 
 
-def test_unlabelled_images_are_not_held_against_another_set(classifier: Classifier, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlabelled_images_are_not_held_against_another_set(
+    classifier: Classifier, toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They may show the same as the other set does."""
     assert "digits" in check_score(classifier, toy, Brightness())
     monkeypatch.setattr(type(toy), "labelled", False)

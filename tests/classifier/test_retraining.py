@@ -51,7 +51,12 @@ class Inverts(Explainer):
         bright = query.factual.flatten(1).mean(1) > 0.5
         image = torch.where(bright.view(-1, 1, 1, 1), 1 - query.factual, query.factual)
         ones = torch.ones_like(query.target)
-        return Found(image, ones, ones, extra={"attribute_change/Dark": bright.float(), "attribute_change/Tall": 0.2 * ones.float()})
+        return Found(
+            image,
+            ones,
+            ones,
+            extra={"attribute_change/Dark": bright.float(), "attribute_change/Tall": 0.2 * ones.float()},
+        )
 
 
 @pytest.fixture
@@ -65,7 +70,9 @@ def retraining() -> Callable[..., Retraining]:
 
 
 @pytest.mark.parametrize(("label", "expected"), [("kept", 1), ("target", 0)])
-def test_valid_answers_alone_join_the_training_images(pair: Pair, retraining: Callable[..., Retraining], label: str, expected: int) -> None:
+def test_valid_answers_alone_join_the_training_images(
+    pair: Pair, retraining: Callable[..., Retraining], label: str, expected: int
+) -> None:
     """Half of the 40 images are bright; their negatives have pixel 255 - 220 = 35."""
     data = retraining(label=label, asked=40).prepare(pair)
     assert len(data.train) == 60
@@ -76,7 +83,9 @@ def test_valid_answers_alone_join_the_training_images(pair: Pair, retraining: Ca
     assert len(data.test) == 10
 
 
-def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(pair: Pair, retraining: Callable[..., Retraining]) -> None:
+def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(
+    pair: Pair, retraining: Callable[..., Retraining]
+) -> None:
     module = retraining(label="kept", asked=10)
     assert len(module.prepare(pair).train) == 45
     assert module.added == 5
@@ -86,7 +95,19 @@ def _answers(change: dict[str, list[float]]) -> Counterfactuals:
     n = len(next(iter(change.values())))
     x, zeros = torch.zeros(n, 1, 4, 4), torch.zeros(n)
     extra = {f"attribute_change/{name}": torch.tensor(values) for name, values in change.items()}
-    return Counterfactuals(x, x, zeros.long(), torch.zeros(n, 2), torch.zeros(n, 2), zeros.long(), zeros, zeros, zeros, zeros, extra=extra)
+    return Counterfactuals(
+        x,
+        x,
+        zeros.long(),
+        torch.zeros(n, 2),
+        torch.zeros(n, 2),
+        zeros.long(),
+        zeros,
+        zeros,
+        zeros,
+        zeros,
+        extra=extra,
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +119,9 @@ def _answers(change: dict[str, list[float]]) -> Counterfactuals:
         ("Dark+Tall", {"Dark": [1.0, 1.0, 0.0, 0.0], "Tall": [0.0, 1.0, 0.0, 1.0]}, [0, 1, 1, 1]),
     ],
 )
-def test_labels_say_what_the_edited_attributes_spell(attribute: str, change: dict[str, list[float]], expected: list[int]) -> None:
+def test_labels_say_what_the_edited_attributes_spell(
+    attribute: str, change: dict[str, list[float]], expected: list[int]
+) -> None:
     """Truth: not Dark, not Dark, Dark, Dark; Tall in the third."""
     attributes = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0]], dtype=torch.uint8)
     data: Any = type("Data", (), {"attribute": attribute, "attribute_names": NAMES, "name": "pair"})()
@@ -106,7 +129,9 @@ def test_labels_say_what_the_edited_attributes_spell(attribute: str, change: dic
     assert new_labels("attributes", _answers(change), asked, data).tolist() == expected
 
 
-def test_labels_by_attributes_follow_the_bound_attribute(pair: Pair, retraining: Callable[..., Retraining]) -> None:
+def test_labels_by_attributes_follow_the_bound_attribute(
+    pair: Pair, retraining: Callable[..., Retraining]
+) -> None:
     """An inverted white image is declared dark: not the class it was."""
     bound = Pair(batch_size=8, attribute="Dark")
     bound.__dict__["_splits"] = bind(pair._splits, "Dark", "pair")

@@ -73,7 +73,9 @@ def test_predicted_error_reads_its_own_layers(x: torch.Tensor) -> None:
     torch.testing.assert_close(scored(PredictedError(), classifier, x), classifier.net.both(x)[1])
 
 
-@pytest.mark.parametrize("score", [PredictedError(), KernelDistance(), DropoutEntropy()], ids=lambda score: type(score).__name__)
+@pytest.mark.parametrize(
+    "score", [PredictedError(), KernelDistance(), DropoutEntropy()], ids=lambda score: type(score).__name__
+)
 def test_a_score_that_the_network_lacks_names_the_cure(score: Score) -> None:
     with pytest.raises(UserError, match="another score"):
         score.layers(made(CNN, dropout=0.0))
@@ -82,7 +84,9 @@ def test_a_score_that_the_network_lacks_names_the_cure(score: Score) -> None:
 def test_dropout_entropy_is_that_of_the_mean_posterior() -> None:
     """With p = 1/2 the logits (4, 0) become (8, 0) or (0, 0)."""
     score = DropoutEntropy(samples=2000, seed=1)
-    value = score(Classifier(Dropped(0.5)), x := torch.tensor([[4.0, 0.0]]).view(1, 1, 1, 2), x.flatten(1), {})
+    value = score(
+        Classifier(Dropped(0.5)), x := torch.tensor([[4.0, 0.0]]).view(1, 1, 1, 2), x.flatten(1), {}
+    )
     sure = torch.tensor([8.0, 0.0]).softmax(0)
     torch.testing.assert_close(value[0], entropy((sure + 0.5) / 2), atol=0.02, rtol=0)
 
@@ -140,7 +144,12 @@ def test_members_come_from_files(x: torch.Tensor, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [CNN, DEP, DUQ])
 def test_every_score_has_a_gradient(kind: type[nn.Module], x: torch.Tensor) -> None:
     classifier = made(kind)
-    scores = [Energy(), default_score(classifier), Disagreement([made(CNN, seed=1)]), *([] if kind is DUQ else [DropoutEntropy()])]
+    scores = [
+        Energy(),
+        default_score(classifier),
+        Disagreement([made(CNN, seed=1)]),
+        *([] if kind is DUQ else [DropoutEntropy()]),
+    ]
     for score in scores:
         leaf = x.clone().requires_grad_()
         value = scored(score, classifier, leaf)

@@ -21,7 +21,10 @@ class Silent(ClassifierTraining):
     """Logs into a dict instead of a trainer."""
 
     def report(self, stage: str, values: Any, rows: int) -> None:
-        self.seen = {**getattr(self, "seen", {}), **{f"{stage}/{key}": float(value.detach()) for key, value in values.items()}}
+        self.seen = {
+            **getattr(self, "seen", {}),
+            **{f"{stage}/{key}": float(value.detach()) for key, value in values.items()},
+        }
 
 
 @pytest.fixture
@@ -36,7 +39,9 @@ def test_cross_entropy_on_the_normalisation_that_is_explained_later(batch: Batch
     loss = training.training_step(batch, 0)
     logits = Classifier(net, 0.3, 0.4)(batch.x)
     torch.testing.assert_close(loss, F.cross_entropy(logits, batch.y, label_smoothing=0.2))
-    assert training.seen["train/accuracy"] == pytest.approx(float((logits.argmax(1) == batch.y).float().mean()))
+    assert training.seen["train/accuracy"] == pytest.approx(
+        float((logits.argmax(1) == batch.y).float().mean())
+    )
 
 
 def test_one_output_an_attribute(batch: Batch) -> None:
@@ -47,7 +52,9 @@ def test_one_output_an_attribute(batch: Batch) -> None:
     smooth = attributes * 0.9 + 0.05
     p = net(batch.x).sigmoid()
     torch.testing.assert_close(loss, -(smooth * p.log() + (1 - smooth) * (1 - p).log()).mean())
-    assert training.seen["train/accuracy"] == pytest.approx(float(((p > 0.5) == (attributes > 0.5)).float().mean()))
+    assert training.seen["train/accuracy"] == pytest.approx(
+        float(((p > 0.5) == (attributes > 0.5)).float().mean())
+    )
     with pytest.raises(UserError, match="multilabel"):
         training.training_step(batch, 0)
 
@@ -90,9 +97,16 @@ def test_shifts_move_and_flips_mirror(batch: Batch) -> None:
 
 def test_learns_the_toy_set(toy: Any) -> None:
     pl.seed_everything(0, verbose=False)
-    training = ClassifierTraining(CNN(classes=3, width=4, stages=2), lr=2e-2, epochs=12, batch_size=12, name="cnn")
+    training = ClassifierTraining(
+        CNN(classes=3, width=4, stages=2), lr=2e-2, epochs=12, batch_size=12, name="cnn"
+    )
     toy.batch_size = 12
-    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     trainer = pl.Trainer(max_epochs=12, accelerator="cpu", num_sanity_val_steps=0, **options)
     trainer.fit(training, datamodule=toy)
     (measured,) = trainer.test(training, datamodule=toy, verbose=False)

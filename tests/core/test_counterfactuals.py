@@ -46,7 +46,9 @@ def test_what_is_read_off(cf: Counterfactuals) -> None:
     torch.testing.assert_close(cf.target_probability[:3], torch.stack((one, 1 - one, one)))
 
 
-@pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True, False])])
+@pytest.mark.parametrize(
+    "rows", [slice(1, 3), torch.tensor([1, 2]), torch.tensor([False, True, True, False])]
+)
 def test_rows(cf: Counterfactuals, rows: slice | torch.Tensor) -> None:
     part = cf[rows]
     assert len(part) == 2
@@ -83,7 +85,9 @@ def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_failed_write_leaves_the_old_file(cf: Counterfactuals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    cf: Counterfactuals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.safetensors"
     cf.save(path)
     before = path.read_bytes()

@@ -32,7 +32,11 @@ def test_attribute_is_the_sigmoid_of_its_column(decision: Decision, column: int)
 def test_attribute_of_a_network_with_one_output_needs_no_column() -> None:
     """Also where the name is the data's fourth attribute."""
     for outputs in (RAW[:, 0], RAW[:, :1]):
-        for decision in (Attribute(), Attribute("Smiling"), Attribute("Smiling").bind(("A", "B", "C", "Smiling"))):
+        for decision in (
+            Attribute(),
+            Attribute("Smiling"),
+            Attribute("Smiling").bind(("A", "B", "C", "Smiling")),
+        ):
             torch.testing.assert_close(decision(outputs).softmax(1)[:, 1], RAW[:, 0].sigmoid())
 
 

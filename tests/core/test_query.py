@@ -16,7 +16,9 @@ def query(tiny_classifier: nn.Module, toy: Any) -> Query:
     mask = torch.zeros(5, 1, 16, 16, dtype=torch.bool)
     mask[::2, :, :8] = True
     x = toy.test[[0, 1, 2, 0, 0]].x.double()
-    return Query(x, torch.tensor([0, 1, 2, 0, 1]), tiny_classifier, mask=mask, answer=torch.tensor([0, 0, 0, 1, 0]))
+    return Query(
+        x, torch.tensor([0, 1, 2, 0, 1]), tiny_classifier, mask=mask, answer=torch.tensor([0, 0, 0, 1, 0])
+    )
 
 
 @pytest.mark.parametrize("rows", [torch.tensor([3, 1]), torch.tensor([False, True, False, True, True])])
@@ -65,7 +67,9 @@ def test_reached_asks_for_the_decision_and_the_confidence() -> None:
     torch.testing.assert_close(probability_of(p.log(), target), p.gather(1, target[:, None])[:, 0])
     assert reaches(p.log(), target, 0.5).tolist() == [True, True, False, True]
     assert reaches(p.log(), target, 0.7).tolist() == [False, True, False, False]
-    assert reaches(p.log(), torch.tensor([0] * 4), 0.3).tolist() == [False, False, True, True], "0.4 is not the decision"
+    assert reaches(p.log(), torch.tensor([0] * 4), 0.3).tolist() == [False, False, True, True], (
+        "0.4 is not the decision"
+    )
 
 
 def test_keep_puts_masked_pixels_back(query: Query) -> None:

@@ -49,7 +49,9 @@ def test_one_each(dtype: torch.dtype) -> None:
     assert chosen.dtype == torch.int64
 
 
-@pytest.mark.parametrize("target", [torch.tensor([0]), torch.tensor([0.0, 1.0]), torch.tensor([True, False]), torch.tensor([0, 3])])
+@pytest.mark.parametrize(
+    "target", [torch.tensor([0]), torch.tensor([0.0, 1.0]), torch.tensor([True, False]), torch.tensor([0, 3])]
+)
 def test_bad_tensors_are_refused(target: Any) -> None:
     with pytest.raises(UserError, match="target: expected"):
         resolve_targets(LOGITS, target, NAMES)

@@ -14,7 +14,9 @@ class Named(ImageData):
         draw = torch.Generator().manual_seed(0)
         attributes = torch.randint(2, (40, 3), generator=draw, dtype=torch.uint8)
         attributes[:, 2] = 1
-        images = Images(torch.randint(256, (40, 1, 8, 8), generator=draw, dtype=torch.uint8), attributes[:, 0], attributes)
+        images = Images(
+            torch.randint(256, (40, 1, 8, 8), generator=draw, dtype=torch.uint8), attributes[:, 0], attributes
+        )
         return Splits(images, images, ("not A", "A"), images, ("A", "B", "C"))
 
 

@@ -15,7 +15,8 @@ from counterfoil.data.face import ATTRIBUTES
 from counterfoil.data.folder import read_images
 
 needs_packages = pytest.mark.skipif(
-    any(avatars.find_spec(name) is None for name in ("python_avatars", "resvg_py")), reason="needs the extra 'avatars'"
+    any(avatars.find_spec(name) is None for name in ("python_avatars", "resvg_py")),
+    reason="needs the extra 'avatars'",
 )
 PLANT = {"first": "Smiling", "second": "Eyeglasses", "strength": 0.95}
 
@@ -44,7 +45,9 @@ def test_attributes_are_independent_and_even() -> None:
 def test_no_face_wears_two_glasses() -> None:
     for spurious in (None, PLANT, {**PLANT, "second": "Sunglasses"}):
         attributes = truth(spurious=spurious)
-        assert not (attributes[:, ATTRIBUTES.index("Eyeglasses")] & attributes[:, ATTRIBUTES.index("Sunglasses")]).any()
+        assert not (
+            attributes[:, ATTRIBUTES.index("Eyeglasses")] & attributes[:, ATTRIBUTES.index("Sunglasses")]
+        ).any()
 
 
 @pytest.mark.parametrize("second", ["Eyeglasses", "Sunglasses", "Beard"])
@@ -74,7 +77,10 @@ def test_identity_follows_the_recipe_and_nothing_else(tmp_path: Path) -> None:
         ({"spurious": {**PLANT, "second": "Hat"}}, "Hat; known attributes: Smiling, "),
         ({"spurious": {**PLANT, "strength": 95}}, "strength=95"),
         ({"spurious": {**PLANT, "second": "Smiling"}}, "cannot vary together"),
-        ({"spurious": {"first": "Sunglasses", "second": "Eyeglasses", "strength": 1}}, "cannot vary together"),
+        (
+            {"spurious": {"first": "Sunglasses", "second": "Eyeglasses", "strength": 1}},
+            "cannot vary together",
+        ),
     ],
 )
 def test_bad_options_are_told(options: dict[str, object], message: str) -> None:
@@ -118,7 +124,9 @@ def test_export_writes_the_published_layout(tmp_path: Path) -> None:
     assert lines[0] == "15"
     assert tuple(lines[1].split()) == ATTRIBUTES
     assert [int(value) for value in lines[2].split()[1:]] == (2 * data.train.attributes[0].int() - 1).tolist()
-    parts = [line.split()[1] for line in (tmp_path / "out" / "list_eval_partition.txt").read_text().splitlines()]
+    parts = [
+        line.split()[1] for line in (tmp_path / "out" / "list_eval_partition.txt").read_text().splitlines()
+    ]
     assert parts == ["0"] * 5 + ["1"] * 5 + ["2"] * 5
     pictures, names = read_images(tmp_path / "out" / "img_align_celeba", 64, 3)
     assert names[:2] == ["000001.jpg", "000002.jpg"]

@@ -32,7 +32,11 @@ class Toy(ImageData):
         def split(n: int) -> Images:
             row = torch.arange(n)
             attributes = torch.stack((row % 2, torch.zeros_like(row)), 1).to(torch.uint8)
-            return Images(row.to(torch.uint8).reshape(n, 1, 1, 1).expand(n, 1, 2, 2).clone(), (row % 10 == 0).long(), attributes)
+            return Images(
+                row.to(torch.uint8).reshape(n, 1, 1, 1).expand(n, 1, 2, 2).clone(),
+                (row % 10 == 0).long(),
+                attributes,
+            )
 
         return Splits(split(100), split(20), ("no", "yes"), attribute_names=("odd", "never"))
 
@@ -88,7 +92,10 @@ def test_sampler_order_is_a_function_of_seed_and_epoch() -> None:
     assert sorted(row for batch in order(0, 3) for row in batch) == list(range(50))
 
 
-@pytest.mark.parametrize(("length", "drop_last", "sizes"), [(10, False, [4, 4, 2]), (10, True, [4, 4]), (3, True, [3]), (8, True, [4, 4])])
+@pytest.mark.parametrize(
+    ("length", "drop_last", "sizes"),
+    [(10, False, [4, 4, 2]), (10, True, [4, 4]), (3, True, [3]), (8, True, [4, 4])],
+)
 def test_sampler_batches(length: int, drop_last: bool, sizes: list[int]) -> None:
     sampler = EpochSampler(length, 4, shuffle=False, drop_last=drop_last)
     assert [len(batch) for batch in sampler] == sizes
@@ -178,7 +185,12 @@ class Recorder(LightningModule):
 
 def test_a_resumed_training_is_bit_exact(tmp_path: Path) -> None:
     def trainer(epochs: int) -> Trainer:
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        quiet = {
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": False,
+        }
         return Trainer(max_epochs=epochs, accelerator="cpu", default_root_dir=tmp_path, **quiet)
 
     whole, first, second = Recorder(), Recorder(), Recorder()

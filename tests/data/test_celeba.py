@@ -22,7 +22,9 @@ def root(tmp_path: Path) -> Path:
     (root / "img_align_celeba").mkdir(parents=True)
     attributes, partition = [str(N), " ".join(NAMES) + " "], []
     for i in range(N):
-        Image.new("RGB", (178, 218), (3 * i,) * 3).save(root / "img_align_celeba" / f"{i:06d}.jpg", quality=95)
+        Image.new("RGB", (178, 218), (3 * i,) * 3).save(
+            root / "img_align_celeba" / f"{i:06d}.jpg", quality=95
+        )
         attributes.append(f"{i:06d}.jpg -1 {' 1' if i % 2 else '-1'} {' 1' if i % 4 < 2 else '-1'}")
         partition.append(f"{i:06d}.jpg {1 if i % 10 == 3 else 2 if i % 7 == 5 else 0}")
     (root / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
@@ -56,7 +58,9 @@ def test_a_subset_of_attributes_and_another_label(root: Path) -> None:
     data = celeba(root, attributes=["Young", "Bald"], attribute="Young")
     assert data.attribute_names == ("Young", "Bald")
     assert data.test.labels.tolist() == [int(i % 4 < 2) for i in numbers(data.test)]
-    with pytest.raises(UserError, match=r"data\.attributes names Hat; list_attr_celeba.txt has Bald, Smiling, Young"):
+    with pytest.raises(
+        UserError, match=r"data\.attributes names Hat; list_attr_celeba.txt has Bald, Smiling, Young"
+    ):
         celeba(root, attributes=["Hat"]).setup()
     with pytest.raises(UserError, match="attribute=Bald is 0 in all"):
         celeba(root, attribute="Bald").setup()
@@ -77,7 +81,9 @@ def test_second_run_reads_the_cache(root: Path) -> None:
 
 def test_pictures_absent_from_a_list_are_left_out(root: Path) -> None:
     path = root / "list_eval_partition.txt"
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("000005")))
+    path.write_text(
+        "\n".join(line for line in path.read_text().splitlines() if not line.startswith("000005"))
+    )
     assert numbers(celeba(root).test) == [12, 19, 26]
 
 

@@ -32,7 +32,9 @@ def test_size_and_type() -> None:
 @pytest.mark.parametrize("name", ATTRIBUTES)
 @pytest.mark.parametrize("seed", range(3))
 def test_each_attribute_shows_where_it_should(name: str, seed: int) -> None:
-    off, on = (draw({**PLAIN, name: value}, np.random.default_rng(seed)).astype(int) for value in (False, True))
+    off, on = (
+        draw({**PLAIN, name: value}, np.random.default_rng(seed)).astype(int) for value in (False, True)
+    )
     change = np.abs(on - off).max(0)
     assert (change > 30).sum() >= 20
     if name in REGION:
@@ -41,7 +43,10 @@ def test_each_attribute_shows_where_it_should(name: str, seed: int) -> None:
 
 
 def test_a_mustache_is_drawn_beside_a_beard() -> None:
-    faces = [draw({**PLAIN, "Beard": True, "Mustache": value}, np.random.default_rng(0)).astype(int) for value in (False, True)]
+    faces = [
+        draw({**PLAIN, "Beard": True, "Mustache": value}, np.random.default_rng(0)).astype(int)
+        for value in (False, True)
+    ]
     assert (np.abs(faces[1] - faces[0]).max(0) > 30).sum() >= 20
 
 
@@ -55,5 +60,7 @@ def test_a_face_depends_on_seed_and_row_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_beard_leaves_the_upper_lip_bare(seed: int) -> None:
-    off, on = (draw({**PLAIN, "Beard": value}, np.random.default_rng(seed)).astype(int) for value in (False, True))
+    off, on = (
+        draw({**PLAIN, "Beard": value}, np.random.default_rng(seed)).astype(int) for value in (False, True)
+    )
     assert np.array_equal(off[:, 33:41, 21:44], on[:, 33:41, 21:44])

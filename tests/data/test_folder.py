@@ -85,7 +85,9 @@ def test_csv_with_attributes_and_splits(tmp_path: Path) -> None:
     lines = ["path,label,split,round,Big"]
     for i in range(12):
         picture(tmp_path / "pics" / f"{i}.png", i)
-        lines.append(f"pics/{i}.png,{'cat' if i % 3 else 'dog'},{'test' if i >= 8 else 'train'},{i % 2},{'-1' if i < 6 else '1'}")
+        lines.append(
+            f"pics/{i}.png,{'cat' if i % 3 else 'dog'},{'test' if i >= 8 else 'train'},{i % 2},{'-1' if i < 6 else '1'}"
+        )
     (tmp_path / "table.csv").write_text("\n".join(lines))
     data = Folder(csv=tmp_path / "table.csv")
     assert data.class_names == ("cat", "dog")

@@ -17,7 +17,11 @@ from counterfoil.data.idx import FILES, FashionMnist, Mnist, read_idx
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
-    return struct.pack(">HBB", 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape) + values.astype(np.uint8).tobytes()
+    return (
+        struct.pack(">HBB", 0, 8, values.ndim)
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + values.astype(np.uint8).tobytes()
+    )
 
 
 def write_set(folder: Path, *, packed: bool, first: int = 0) -> Path:
@@ -26,7 +30,9 @@ def write_set(folder: Path, *, packed: bool, first: int = 0) -> Path:
         n = 40 if i < 2 else 20
         values = np.arange(first, first + n * 4).reshape(n, 2, 2) % 256 if i % 2 == 0 else np.arange(n) % 10
         content = idx_bytes(values)
-        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(
+            gzip.compress(content) if packed else content
+        )
     return folder
 
 
@@ -121,7 +127,9 @@ def test_truncated_files_are_refused(tmp_path: Path, packed: bool) -> None:
 def test_lengths_and_types_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(idx_bytes(np.zeros((3, 4, 4)))[:-1])
-    with pytest.raises(UserError, match=r"file is damaged: 64 bytes expected for shape \(3, 4, 4\), found 63"):
+    with pytest.raises(
+        UserError, match=r"file is damaged: 64 bytes expected for shape \(3, 4, 4\), found 63"
+    ):
         read_idx(path, ndim=3)
     with pytest.raises(UserError, match="begins with 00 00 08 03, expected 00 00 08 01"):
         read_idx(path, ndim=1)

@@ -48,7 +48,9 @@ def test_identity_follows_the_files(pictures: Path) -> None:
 def test_many_images_go_by_the_cache(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "_CACHE_FROM_FILES", 3)
     cached = Unlabelled(root=pictures, cache_dir=tmp_path / "cache")
-    assert torch.equal(cached.test.images, Unlabelled(root=pictures, cache_dir=tmp_path / "cache").test.images)
+    assert torch.equal(
+        cached.test.images, Unlabelled(root=pictures, cache_dir=tmp_path / "cache").test.images
+    )
     assert list((tmp_path / "cache").rglob("images.npy"))
 
 

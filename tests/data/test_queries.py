@@ -35,7 +35,9 @@ def test_a_sample_takes_classes_in_turn_and_is_the_same_for_the_same_seed(toy: A
     assert again.names == queries.names
     assert other.names != queries.names
     assert len(set(queries.names)) == 12
-    assert sample(toy, Knows(), 6, 0, "runner_up").names == queries.names[:6], "more queries keep the first ones"
+    assert sample(toy, Knows(), 6, 0, "runner_up").names == queries.names[:6], (
+        "more queries keep the first ones"
+    )
     logits = Knows()(toy.test[list(queries.names)].x)
     assert torch.equal(queries.target, logits.topk(2).indices[:, 1])
 
@@ -54,7 +56,9 @@ def test_all_other_classes_and_one_class(toy: Any) -> None:
         assert (Knows()(one.images.float() / 255).argmax(1) != 1).all()
 
 
-@pytest.mark.parametrize(("n", "target", "said"), [(0, "runner_up", "n=0"), (3, "cat", "left, middle"), (3, "7", "left, middle")])
+@pytest.mark.parametrize(
+    ("n", "target", "said"), [(0, "runner_up", "n=0"), (3, "cat", "left, middle"), (3, "7", "left, middle")]
+)
 def test_samples_that_cannot_be_drawn(toy: Any, n: int, target: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         sample(toy, Knows(), n, 0, target)

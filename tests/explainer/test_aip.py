@@ -24,7 +24,9 @@ class Pixelwise(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("patterns", torch.randn(2, 256, generator=torch.Generator().manual_seed(0)).double())
+        self.register_buffer(
+            "patterns", torch.randn(2, 256, generator=torch.Generator().manual_seed(0)).double()
+        )
 
     def encode(self, x, condition=None):
         return x.flatten(1).clamp(0.01, 0.99).logit()
@@ -42,7 +44,9 @@ def test_one_step_by_hand(tiny_classifier, generator, x):
     cf = AIP(tiny_classifier, generator, mu=mu, gamma=gamma, n_max=1, confidence=1.0, best=True)(x)
     z = generator.encode(x).detach().requires_grad_()
     a = generator.attributes(x).detach().requires_grad_()
-    loss = torch.nn.functional.cross_entropy(tiny_classifier(generator.decode(z, a)), cf.target, reduction="sum")
+    loss = torch.nn.functional.cross_entropy(
+        tiny_classifier(generator.decode(z, a)), cf.target, reduction="sum"
+    )
     dz, da = torch.autograd.grad(loss, (z, a))
     stepped = generator.decode(z - mu * dz, a - gamma * da)
     before = tiny_classifier(generator.decode(z, a)).softmax(1).gather(1, cf.target[:, None])[:, 0]
@@ -72,13 +76,18 @@ def test_holding_the_code_or_the_attributes(tiny_classifier, generator, x):
 
 def test_the_best_moves_no_farther_than_the_first(tiny_classifier, x):
     generator = Pixelwise()
-    first, best = (AIP(tiny_classifier, generator, mu=2.0, gamma=0.5, alpha=0.2, n_max=100, best=best)(x) for best in (False, True))
+    first, best = (
+        AIP(tiny_classifier, generator, mu=2.0, gamma=0.5, alpha=0.2, n_max=100, best=best)(x)
+        for best in (False, True)
+    )
     assert torch.equal(first.valid & ~best.valid, torch.zeros(4, dtype=torch.bool))
     assert (best.steps == 100).all()
     size = generator.encode(x).norm(dim=1)
 
     def moved(cf):
-        changes = torch.stack([value for name, value in cf.extra.items() if name.startswith("attribute_change/")], 1)
+        changes = torch.stack(
+            [value for name, value in cf.extra.items() if name.startswith("attribute_change/")], 1
+        )
         return changes.norm(dim=1) + size * cf.extra["latent_perturbation"]
 
     assert first.valid.all()

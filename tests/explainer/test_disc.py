@@ -16,7 +16,17 @@ from counterfoil.explainer.deep_inversion import DeepInversion
 from counterfoil.explainer.disc import DISC
 from counterfoil.explainer.iso import ISO
 from counterfoil.explainer.lso import LSO
-from counterfoil.search import DIP, INR, BatchStatistics, Candidate, Dropping, FeaturePreservation, Pixels, Prior, Unfrozen
+from counterfoil.search import (
+    DIP,
+    INR,
+    BatchStatistics,
+    Candidate,
+    Dropping,
+    FeaturePreservation,
+    Pixels,
+    Prior,
+    Unfrozen,
+)
 
 SMALL = INR(frequencies=8, width=8, depth=2, steps=30, psnr=20.0)
 
@@ -41,7 +51,9 @@ def x(toy: Any) -> torch.Tensor:
         (lambda c: DISC(c, T_s=0), ["T_s=0"]),
     ],
 )
-def test_bad_options_name_their_cure(make: Callable[[nn.Module], Any], words: list[str], tiny_classifier: nn.Module) -> None:
+def test_bad_options_name_their_cure(
+    make: Callable[[nn.Module], Any], words: list[str], tiny_classifier: nn.Module
+) -> None:
     with pytest.raises(UserError) as caught:
         make(tiny_classifier)
     assert all(word in str(caught.value) for word in words)
@@ -77,7 +89,9 @@ def test_schedules(tiny_classifier: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["preservation", "parameters", "none"])
-def test_answers_carry_the_psnr_of_their_pre_image(schedule: Any, tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+def test_answers_carry_the_psnr_of_their_pre_image(
+    schedule: Any, tiny_classifier: nn.Module, x: torch.Tensor
+) -> None:
     cf = DISC(tiny_classifier, prior=SMALL, schedule=schedule, T_s=5, steps=60, lr=1e-2)(x)
     assert cf.valid.all()
     assert cf.extra["psnr"].shape == (3,)
@@ -86,7 +100,9 @@ def test_answers_carry_the_psnr_of_their_pre_image(schedule: Any, tiny_classifie
 
 def test_parameters_are_left_alone_until_their_turn(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
     """With a stage longer than the search only the last layer moves."""
-    method = DISC(tiny_classifier, prior=SMALL, schedule="parameters", T_s=50, steps=10, patience=None, confidence=1.0)
+    method = DISC(
+        tiny_classifier, prior=SMALL, schedule="parameters", T_s=50, steps=10, patience=None, confidence=1.0
+    )
     seen: list[dict[str, torch.Tensor]] = []
     term = method.objective.flip
     whole = type(term).__call__
@@ -126,7 +142,18 @@ def test_statistics_pull_towards_those_of_the_training_images(x: torch.Tensor) -
     torch.manual_seed(0)
     classifier = Classifier(CNN(width=4, classes=3, stages=2).double())
     with_them, without = (
-        DeepInversion(classifier, bn=bn, confidence=1.0, steps=40, rounds=1, tv=0.0, l2=0.0, scale=0.0, lr=0.02, patience=None)
+        DeepInversion(
+            classifier,
+            bn=bn,
+            confidence=1.0,
+            steps=40,
+            rounds=1,
+            tv=0.0,
+            l2=0.0,
+            scale=0.0,
+            lr=0.02,
+            patience=None,
+        )
         for bn in (10.0, 0.0)
     )
     distances = []
@@ -153,13 +180,20 @@ def test_the_rungs_differ_in_what_they_preserve(tiny_classifier: nn.Module) -> N
         "disc": DISC(tiny_classifier),
     }
     read = {name: rung.objective.layers(tiny_classifier) for name, rung in rungs.items()}
-    assert read == {"iso": (), "lso": ("body.0", "body.2"), "lso inr": ("body.0", "body.2"), "disc": ("body.0", "body.2")}
+    assert read == {
+        "iso": (),
+        "lso": ("body.0", "body.2"),
+        "lso inr": ("body.0", "body.2"),
+        "disc": ("body.0", "body.2"),
+    }
     assert {name: {"tv", "l2"} <= set(rung.objective.terms) for name, rung in rungs.items()} == {
         "iso": True, "lso": True, "lso inr": False, "disc": False,
     }  # fmt: skip
 
 
-def test_a_score_that_tells_no_outliers_is_warned_of(tiny_classifier: nn.Module, toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_score_that_tells_no_outliers_is_warned_of(
+    tiny_classifier: nn.Module, toy: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A random network's energy knows nothing of the data; without manifold consistency nobody asks."""
     DISC(tiny_classifier.float(), prior=SMALL).fit(toy)
     assert "warning: Energy of TinyConv" in " ".join(capsys.readouterr().out.split())

@@ -21,10 +21,14 @@ class Halves(nn.Module):
     def decode(self, z, condition=None):
         x = z.view(-1, 1, 4, 4).clone()
         shift = condition - self.attributes(x)
-        return torch.cat((x[..., :2] + shift[:, 0, None, None, None], x[..., 2:] + shift[:, 1, None, None, None]), dim=3)
+        return torch.cat(
+            (x[..., :2] + shift[:, 0, None, None, None], x[..., 2:] + shift[:, 1, None, None, None]), dim=3
+        )
 
     def attributes(self, x):
-        return torch.stack((x[..., :2].mean((1, 2, 3)), x[..., 2:].mean((1, 2, 3)), torch.zeros(len(x)).to(x)), 1)
+        return torch.stack(
+            (x[..., :2].mean((1, 2, 3)), x[..., 2:].mean((1, 2, 3)), torch.zeros(len(x)).to(x)), 1
+        )
 
 
 @pytest.fixture
@@ -37,7 +41,10 @@ def classifier(linear):
 
 @pytest.fixture
 def x():
-    return torch.full((3, 1, 4, 4), 0.3).double() + torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double() / 20
+    return (
+        torch.full((3, 1, 4, 4), 0.3).double()
+        + torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double() / 20
+    )
 
 
 def test_finds_the_attribute_that_decides(classifier, x):
@@ -58,9 +65,14 @@ def test_an_attribute_held_fast_cannot_help(classifier, x, options):
 
 
 def test_modes(classifier, x):
-    bounds = {mode: GCI(classifier, Halves(), mode=mode, rounds=3, confidence=0.95)(x, 1) for mode in ("flip", "exaggerate", "criticise")}
+    bounds = {
+        mode: GCI(classifier, Halves(), mode=mode, rounds=3, confidence=0.95)(x, 1)
+        for mode in ("flip", "exaggerate", "criticise")
+    }
     assert (bounds["flip"].target_probability >= 0.95).all()
-    assert ((bounds["criticise"].target_probability >= 0.5) & (bounds["criticise"].target_probability < 0.8)).all()
+    assert (
+        (bounds["criticise"].target_probability >= 0.5) & (bounds["criticise"].target_probability < 0.8)
+    ).all()
     before = bounds["exaggerate"].factual_logits.softmax(1)[:, 1]
     assert (bounds["exaggerate"].target_probability < before).all()
     with pytest.raises(UserError, match="mode=praise is not offered"):
@@ -70,7 +82,9 @@ def test_modes(classifier, x):
 def test_a_model_without_attributes_is_searched_by_its_code(tiny_classifier, tiny_vae):
     x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)).double()
     for inversion in ("encoder", "optimise"):
-        explainer = GCI(tiny_classifier, tiny_vae, inversion=inversion, restarts=1, rounds=1, steps=3, gate=1e-9)
+        explainer = GCI(
+            tiny_classifier, tiny_vae, inversion=inversion, restarts=1, rounds=1, steps=3, gate=1e-9
+        )
         explainer.fit(SimpleNamespace(val=Split(x)))
         assert explainer(x).extra["z"].shape == (2, 4)
     with pytest.raises(UserError, match="inversion=guess"):
@@ -98,7 +112,9 @@ class Split:
 def test_gate_names_a_generator_that_does_not_keep_the_decision(classifier, x, capsys):
     bright = 1 - x
     data = SimpleNamespace(val=Split(torch.cat((x, bright[:1]))))
-    with pytest.raises(UserError, match=r"survives reconstruction by Still in 75.0 % of 4 images, expected 90 %"):
+    with pytest.raises(
+        UserError, match=r"survives reconstruction by Still in 75.0 % of 4 images, expected 90 %"
+    ):
         GCI(classifier, Still(), gate=0.9).fit(data)
     GCI(classifier, Still(), gate=0.5).fit(data)
     assert "warning" in capsys.readouterr().out

@@ -68,4 +68,6 @@ def test_never_shows_more_than_a_chunk(grey: Tensor) -> None:
     ball = Ball(1.0)
     small = GrowingSpheres(ball, n=40, chunk=16)(grey, 1)
     assert ball.largest <= 16
-    assert torch.equal(small.counterfactual, GrowingSpheres(Ball(1.0), n=40, chunk=4096)(grey, 1).counterfactual)
+    assert torch.equal(
+        small.counterfactual, GrowingSpheres(Ball(1.0), n=40, chunk=4096)(grey, 1).counterfactual
+    )

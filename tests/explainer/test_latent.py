@@ -32,7 +32,9 @@ class Affine(nn.Module):
 
 
 def orthonormal(rows: int) -> Tensor:
-    q, _ = torch.linalg.qr(torch.randn(16, rows, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+    q, _ = torch.linalg.qr(
+        torch.randn(16, rows, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    )
     return q.T.contiguous()
 
 
@@ -44,11 +46,16 @@ def difference() -> Tensor:
 
 @pytest.fixture
 def classifier(linear: Any, difference: Tensor) -> nn.Module:
-    return linear(torch.stack((torch.zeros(16, dtype=torch.float64), difference)), torch.tensor([0.0, -float(difference.sum()) / 2 - 1.0]))
+    return linear(
+        torch.stack((torch.zeros(16, dtype=torch.float64), difference)),
+        torch.tensor([0.0, -float(difference.sum()) / 2 - 1.0]),
+    )
 
 
 def queries(generator: Affine, n: int = 4) -> Tensor:
-    z = 0.05 * torch.randn(n, len(generator.rows), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    z = 0.05 * torch.randn(
+        n, len(generator.rows), generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
     return generator.decode(z).detach()
 
 
@@ -62,7 +69,9 @@ def test_latent_shift_walks_to_the_crossing_on_paper(classifier: nn.Module, diff
     assert ((shift > 0) & (shift < 1)).all()
     cf = explainer(x, 1)
     walked = cf.extra["z"] - generator.encode(x)
-    torch.testing.assert_close(walked / walked.norm(dim=1, keepdim=True), (pull / pull.norm()).expand_as(walked))
+    torch.testing.assert_close(
+        walked / walked.norm(dim=1, keepdim=True), (pull / pull.norm()).expand_as(walked)
+    )
     resolution = 1.0 / 20 / 2**8
     assert ((walked.norm(dim=1) - shift) >= -1e-9).all()
     assert ((walked.norm(dim=1) - shift) <= resolution).all()
@@ -85,7 +94,9 @@ def test_latent_shift_keeps_the_likeliest_point_where_none_reaches(classifier: n
     x = queries(generator)
     cf = LatentShift(classifier, generator, reach=0.01, steps=5, confidence=CONFIDENCE)(x, 1)
     assert not (cf.target_probability >= CONFIDENCE).any()
-    torch.testing.assert_close((cf.extra["z"] - generator.encode(x)).norm(dim=1), torch.full((4,), 0.01, dtype=torch.float64))
+    torch.testing.assert_close(
+        (cf.extra["z"] - generator.encode(x)).norm(dim=1), torch.full((4,), 0.01, dtype=torch.float64)
+    )
 
 
 def test_latent_shift_strip_goes_from_the_reconstruction_to_the_answer(classifier: nn.Module) -> None:
@@ -99,13 +110,17 @@ def test_latent_shift_strip_goes_from_the_reconstruction_to_the_answer(classifie
     torch.testing.assert_close(cf.path[:, 2], (cf.path[:, 0] + cf.path[:, 4]) / 2)
 
 
-def test_revise_in_one_dimension_stops_at_the_first_step_past_the_crossing(classifier: nn.Module, difference: Tensor) -> None:
+def test_revise_in_one_dimension_stops_at_the_first_step_past_the_crossing(
+    classifier: nn.Module, difference: Tensor
+) -> None:
     row = difference / difference.norm() + orthonormal(1)[0] / 2
     generator = Affine((row / row.norm())[None])
     x = queries(generator)
     crossing = ((GAP - (classifier(x)[:, 1] - classifier(x)[:, 0])) / (generator.rows @ difference)).detach()
     lr = 0.01
-    cf = Revise(classifier, generator, lambda_=0.0, steps=300, lr=lr, patience=0, rounds=1, confidence=CONFIDENCE)(x, 1)
+    cf = Revise(
+        classifier, generator, lambda_=0.0, steps=300, lr=lr, patience=0, rounds=1, confidence=CONFIDENCE
+    )(x, 1)
     assert cf.valid.all()
     past = ((cf.extra["z"] - generator.encode(x))[:, 0] - crossing).detach()
     assert (crossing > 3 * lr).all()
@@ -126,7 +141,10 @@ def test_revise_with_patience_comes_nearer(classifier: nn.Module) -> None:
     generator = Affine(orthonormal(3))
     x = queries(generator)
     first, later = (
-        Revise(classifier, generator, lambda_=12.0, lr=0.15, patience=p, confidence=CONFIDENCE)(x, 1).delta.abs().flatten(1).mean(1)
+        Revise(classifier, generator, lambda_=12.0, lr=0.15, patience=p, confidence=CONFIDENCE)(x, 1)
+        .delta.abs()
+        .flatten(1)
+        .mean(1)
         for p in (0, None)
     )
     assert (later <= first + 1e-12).all()
@@ -151,4 +169,6 @@ def test_a_class_conditional_generator_decodes_under_the_target(tiny_classifier:
     condition = torch.nn.functional.one_hot(cf.target, 3)
     searched = cf.steps > 0
     assert searched.any()
-    torch.testing.assert_close(generator.decode(cf.extra["z"], condition)[searched], cf.counterfactual[searched])
+    torch.testing.assert_close(
+        generator.decode(cf.extra["z"], condition)[searched], cf.counterfactual[searched]
+    )

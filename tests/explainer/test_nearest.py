@@ -12,9 +12,15 @@ from counterfoil.core.errors import UserError
 from counterfoil.explainer.nearest import Nearest
 
 
-def by_hand(classifier: nn.Module, x: Tensor, target: int, examples: Tensor, confidence: float, power: int, rank: int) -> Tensor:
+def by_hand(
+    classifier: nn.Module, x: Tensor, target: int, examples: Tensor, confidence: float, power: int, rank: int
+) -> Tensor:
     graded = classifier(examples).softmax(1)
-    fit = [i for i in range(len(examples)) if int(graded[i].argmax()) == target and float(graded[i, target]) >= confidence]
+    fit = [
+        i
+        for i in range(len(examples))
+        if int(graded[i].argmax()) == target and float(graded[i, target]) >= confidence
+    ]
     fit = fit or [i for i in range(len(examples)) if int(graded[i].argmax()) == target]
     far = [float((examples[i] - x).abs().pow(power).sum()) for i in fit]
     order = sorted(range(len(fit)), key=lambda j: far[j])
@@ -35,7 +41,9 @@ def test_against_brute_force(tiny_classifier: nn.Module, toy: Any, distance: Any
             continue
         searched += 1
         power = 1 if distance == "l1" else 2
-        wanted = by_hand(tiny_classifier, cf.factual[row], int(cf.target[row]), examples, confidence, power, row % 2)
+        wanted = by_hand(
+            tiny_classifier, cf.factual[row], int(cf.target[row]), examples, confidence, power, row % 2
+        )
         assert torch.equal(cf.counterfactual[row], wanted)
     assert searched > 8
 
@@ -45,7 +53,9 @@ def test_pool_is_the_first_examples(tiny_classifier: nn.Module, toy: Any) -> Non
     explainer.fit(toy)
     known = toy.train[range(6)].x.double()
     for answer in explainer(toy.test[range(4)].x.double()).counterfactual[:, None]:
-        assert (answer == known).flatten(1).all(1).any() or (answer == toy.test[range(4)].x.double()).flatten(1).all(1).any()
+        assert (answer == known).flatten(1).all(1).any() or (answer == toy.test[range(4)].x.double()).flatten(
+            1
+        ).all(1).any()
 
 
 def test_steps_and_calls(tiny_classifier: nn.Module, toy: Any) -> None:

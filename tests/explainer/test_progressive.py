@@ -64,7 +64,10 @@ def test_the_answer_is_the_first_image_that_reaches_the_confidence(model: Classi
 def test_the_strip_runs_towards_the_target_from_either_side(model: Classifier) -> None:
     found = Progressive(model, Perfect())(torch.cat((DARK, 1 - DARK)), torch.tensor([1, 1, 1, 0, 0, 0]))
     assert found.path is not None
-    posterior = torch.stack([model(frame).softmax(1).gather(1, found.target[:, None])[:, 0] for frame in found.path.unbind(1)], dim=1)
+    posterior = torch.stack(
+        [model(frame).softmax(1).gather(1, found.target[:, None])[:, 0] for frame in found.path.unbind(1)],
+        dim=1,
+    )
     torch.testing.assert_close(posterior, found.extra["requested"].float(), atol=1e-5, rtol=0)
     torch.testing.assert_close(posterior[0], torch.linspace(0.05, 0.95, 10), atol=1e-5, rtol=0)
     torch.testing.assert_close(posterior[0], posterior[3], atol=1e-5, rtol=0)
@@ -83,8 +86,12 @@ def test_one_encoder_pass_and_one_decoder_pass_a_bin(model: Classifier) -> None:
     assert single.extra["bin"].tolist() == [7.0] * 3
 
 
-@pytest.mark.parametrize(("confidence", "bin"), [(0.5, 5), (0.55, 6), (0.6, 6), (0.61, 7), (0.9, 9), (0.99, 9)])
-def test_confidence_alone_picks_the_lowest_bin_wholly_above_it(model: Classifier, confidence: float, bin: int) -> None:
+@pytest.mark.parametrize(
+    ("confidence", "bin"), [(0.5, 5), (0.55, 6), (0.6, 6), (0.61, 7), (0.9, 9), (0.99, 9)]
+)
+def test_confidence_alone_picks_the_lowest_bin_wholly_above_it(
+    model: Classifier, confidence: float, bin: int
+) -> None:
     for x, target in ((DARK, 1), (1 - DARK, 0)):
         found = Progressive(model, Perfect().double(), strip=False, confidence=confidence)(x.double(), target)
         assert found.extra["bin"].tolist() == [float(bin)] * 3

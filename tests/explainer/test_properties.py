@@ -33,7 +33,9 @@ def classes_in(package: Any, base: type) -> list[type]:
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for name, value in vars(module).items():
-            defined_here = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+            defined_here = (
+                inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+            )
             if defined_here and issubclass(value, base) and not inspect.isabstract(value):
                 found[name] = value
     return [found[name] for name in sorted(found)]
@@ -53,7 +55,11 @@ def generators(method: type, classifier: nn.Module) -> Iterator[nn.Module | None
         return
     for kind in classes_in(counterfoil.generative, nn.Module):
         offered = fitting(kind, {**SMALL, "classifier": classifier})
-        required = [p.name for p in inspect.signature(kind).parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+        required = [
+            p.name
+            for p in inspect.signature(kind).parameters.values()
+            if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+        ]
         if set(required) <= set(offered):
             torch.manual_seed(0)
             with contextlib.suppress(UserError):  # a model that needs more than sizes
@@ -79,7 +85,9 @@ def make(tiny_classifier: nn.Module, toy: Any) -> Callable[..., Explainer]:
             try:
                 explainer = method(classifier, **given, **{**fitting(method, QUICK), **options})
             except UserError as error:
-                if generator is None or " needs " not in str(error):  # a refusal of the generator says what the method needs
+                if generator is None or " needs " not in str(
+                    error
+                ):  # a refusal of the generator says what the method needs
                     raise
                 refusals.append(str(error))
                 continue
@@ -227,7 +235,9 @@ def test_count_gives_ordered_answers(method: type, make: Any, x: Tensor) -> None
     torch.testing.assert_close(three.counterfactual[::3], one.counterfactual, rtol=0, atol=1e-8)
     moved = one.delta.flatten(1).abs().amax(1) > 0
     several = three.counterfactual.unflatten(0, (ROWS, 3))[moved]
-    assert ((several[:, 0] - several[:, 1]).flatten(1).abs().amax(1) > 0).any(), "further answers are the first again"
+    assert ((several[:, 0] - several[:, 1]).flatten(1).abs().amax(1) > 0).any(), (
+        "further answers are the first again"
+    )
 
 
 @each_method
@@ -241,7 +251,11 @@ def test_targets_in_every_form(method: type, make: Any, x: Tensor) -> None:
     runner_up = explainer.classifier(x).topk(2).indices[:, 1]
     assert torch.equal(explainer(x).target, runner_up)
     assert torch.equal(explainer(x, "runner_up").target, runner_up)
-    named, numbered, given = explainer(x, "middle"), explainer(x, 1), explainer(x, torch.ones(ROWS, dtype=torch.int32))
+    named, numbered, given = (
+        explainer(x, "middle"),
+        explainer(x, 1),
+        explainer(x, torch.ones(ROWS, dtype=torch.int32)),
+    )
     assert torch.equal(named.counterfactual, numbered.counterfactual)
     assert torch.equal(named.counterfactual, given.counterfactual)
     assert given.target.dtype == torch.int64
@@ -340,13 +354,18 @@ def test_bad_input_is_refused(method: type, make: Any, x: Tensor) -> None:
 
 
 @each_method
-@pytest.mark.parametrize("options", [{"confidence": 0}, {"confidence": 1.5}, {"confidence": float("nan")}, {"count": 0}, {"count": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [{"confidence": 0}, {"confidence": 1.5}, {"confidence": float("nan")}, {"count": 0}, {"count": -1}],
+)
 def test_bad_options_are_refused(method: type, make: Any, options: dict[str, Any]) -> None:
     refused(lambda: make(method, **options), next(iter(options)))
 
 
 @each_method
-def test_a_classifier_without_sense_is_refused(method: type, make: Any, x: Tensor, tiny_classifier: nn.Module) -> None:
+def test_a_classifier_without_sense_is_refused(
+    method: type, make: Any, x: Tensor, tiny_classifier: nn.Module
+) -> None:
     explainer = make(method)
     with torch.no_grad():
         tiny_classifier.head.bias.fill_(torch.nan)

@@ -31,9 +31,18 @@ def problem(linear: Any, seeded: torch.Generator) -> tuple[Any, Tensor]:
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9])
-def test_linear_classifier_in_l2_meets_the_closed_form(problem: tuple[Any, Tensor], confidence: float) -> None:
+def test_linear_classifier_in_l2_meets_the_closed_form(
+    problem: tuple[Any, Tensor], confidence: float
+) -> None:
     classifier, x = problem
-    search: dict[str, Any] = {"bisect": True, "lambda_": 0.1, "rounds": 8, "steps": 400, "lr": 0.001, "patience": None}
+    search: dict[str, Any] = {
+        "bisect": True,
+        "lambda_": 0.1,
+        "rounds": 8,
+        "steps": 400,
+        "lr": 0.001,
+        "patience": None,
+    }
     explainer = Wachter(classifier, distance="l2", scale=25.0, confidence=confidence, **search)
     cf = explainer(x, 1)
     best = closed_form(classifier.weight.detach(), x, confidence)
@@ -41,7 +50,9 @@ def test_linear_classifier_in_l2_meets_the_closed_form(problem: tuple[Any, Tenso
     assert best.max() < 1
     distance, shortest = (y.sub(x).flatten(1).norm(dim=1) for y in (cf.counterfactual, best))
     assert (cf.target_probability >= confidence).all()
-    assert (distance >= shortest * (1 - 1e-9)).all(), "nearer than the nearest: the closed form or the grading is wrong"
+    assert (distance >= shortest * (1 - 1e-9)).all(), (
+        "nearer than the nearest: the closed form or the grading is wrong"
+    )
     assert (distance <= shortest * 1.05).all()
     assert ((cf.counterfactual - best).flatten(1).norm(dim=1) <= 0.3 * shortest).all()
 
@@ -50,21 +61,35 @@ def test_l1_changes_fewer_pixels_than_l2(problem: tuple[Any, Tensor]) -> None:
     classifier, x = problem
     changed = {}
     for distance in ("l1", "l2"):
-        explainer = Wachter(classifier, distance=distance, scale=25.0, steps=200, lr=0.01, patience=None, confidence=0.9)
+        explainer = Wachter(
+            classifier, distance=distance, scale=25.0, steps=200, lr=0.01, patience=None, confidence=0.9
+        )
         delta = explainer(x, 1).delta.abs()
         changed[distance] = float((delta > 0.2 * delta.amax()).double().mean())
     assert changed["l1"] < changed["l2"]
 
 
-def test_squared_error_stands_still_where_the_classifier_is_sure_and_cross_entropy_does_not(linear: Any) -> None:
+def test_squared_error_stands_still_where_the_classifier_is_sure_and_cross_entropy_does_not(
+    linear: Any,
+) -> None:
     """The reason for the departure from the paper's loss."""
     weight = torch.zeros(2, 4).index_fill_(0, torch.tensor(0), 100.0)
     x = torch.full((1, 1, 2, 2), 0.5, dtype=torch.float64)
     moved = {}
     for flip in ("squared_error", "cross_entropy"):
-        explainer = Wachter(linear(weight, torch.tensor([0.0, 150.0])), flip=flip, distance="l2", rounds=1, steps=30, lr=0.02, scale=1.0)
+        explainer = Wachter(
+            linear(weight, torch.tensor([0.0, 150.0])),
+            flip=flip,
+            distance="l2",
+            rounds=1,
+            steps=30,
+            lr=0.02,
+            scale=1.0,
+        )
         moved[flip] = float(explainer(x, 1).counterfactual.sub(x).abs().max())
-    assert moved["squared_error"] < 0.02 < 0.1 < moved["cross_entropy"], "one step's length is Adam's own noise"
+    assert moved["squared_error"] < 0.02 < 0.1 < moved["cross_entropy"], (
+        "one step's length is Adam's own noise"
+    )
 
 
 def test_a_hinge_also_finds_an_answer(problem: tuple[Any, Tensor]) -> None:

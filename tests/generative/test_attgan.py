@@ -7,7 +7,8 @@ from counterfoil.generative.base import Decodes, Edits, Encodes
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "shape"), [(1, 28, (32, 4, 4)), (1, 32, (32, 4, 4)), (3, 64, (64, 4, 4)), (3, 30, (32, 4, 4))]
+    ("channels", "size", "shape"),
+    [(1, 28, (32, 4, 4)), (1, 32, (32, 4, 4)), (3, 64, (64, 4, 4)), (3, 30, (32, 4, 4))],
 )
 @pytest.mark.parametrize("norm", ["spectral", "instance"])
 def test_sizes(channels, size, shape, norm):

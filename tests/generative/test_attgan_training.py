@@ -11,19 +11,29 @@ NAMES = ("left", "middle", "right")
 
 def trained(toy, epochs=1, norm="spectral", **options):
     torch.manual_seed(0)
-    module = AttGANTraining(AttGAN(1, 16, NAMES, width=8, norm=norm), toy, epochs=epochs, batch_size=16, lr=2e-3, **options)
+    module = AttGANTraining(
+        AttGAN(1, 16, NAMES, width=8, norm=norm), toy, epochs=epochs, batch_size=16, lr=2e-3, **options
+    )
     before = {name: value.clone() for name, value in module.net.state_dict().items()}
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", **quiet)
     trainer.fit(module, datamodule=toy)
     return module, before
 
 
-@pytest.mark.parametrize("options", [{}, {"loss": "wgan_gp", "norm": "instance", "critic_steps": 2}, {"adversarial": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"loss": "wgan_gp", "norm": "instance", "critic_steps": 2}, {"adversarial": False}]
+)
 def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
     module, before = trained(toy, **options)
     after = module.net.state_dict()
-    moved = {name.split(".")[0] for name in after if name.endswith(("weight", "original")) and not torch.equal(before[name], after[name])}
+    moved = {
+        name.split(".")[0]
+        for name in after
+        if name.endswith(("weight", "original")) and not torch.equal(before[name], after[name])
+    }
     assert moved == {"encoder", "decoder", "critic"}
     assert all(bool(value.isfinite().all()) for value in after.values())
 
@@ -32,7 +42,10 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
     ("options", "message"),
     [
         ({"loss": "Hinge"}, "loss=Hinge is not offered; choose one of: hinge, wgan_gp"),
-        ({"loss": "wgan_gp"}, "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance"),
+        (
+            {"loss": "wgan_gp"},
+            "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance",
+        ),
         ({"critic_steps": 0}, "critic_steps=0: expected at least 1"),
     ],
 )
@@ -73,8 +86,12 @@ def test_single_edits_turn_one_attribute_each():
 
     shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0]]))[0, :, :, 0, 0]
     torch.testing.assert_close(shown, torch.tensor([[0.2, 1.0], [1.0, 1.0], [0.2, 0.0]]))
-    shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0, 0.0]]), exclusive=(1, 2))[0, :, :, 0, 0]
+    shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0, 0.0]]), exclusive=(1, 2))[
+        0, :, :, 0, 0
+    ]
     torch.testing.assert_close(shown[2:], torch.tensor([[0.2, 1.0, 0.0], [0.2, 0.0, 1.0]]))
     apart = torch.tensor([[False, True], [True, False]])
     shown = single_edits(Echo(), torch.zeros(1, 1), torch.tensor([[0.2, 1.0]]), apart=apart)[0, :, :, 0, 0]
-    torch.testing.assert_close(shown[1:], torch.tensor([[1.0, 0.0], [0.2, 0.0]]))  # put on: the other comes off; taken off: it stays
+    torch.testing.assert_close(
+        shown[1:], torch.tensor([[1.0, 0.0], [0.2, 0.0]])
+    )  # put on: the other comes off; taken off: it stays

@@ -34,12 +34,19 @@ def test_each_image_goes_through_its_own_expert(net: ClassAutoencoders, x: Tenso
     out = net.reconstruct(x, which)
     for i, k in enumerate(which.tolist()):
         torch.testing.assert_close(out[i : i + 1], through(net, k, x[i : i + 1]))
-    assert not torch.allclose(out[0], through(net, -1, x[:1])[0]), "all experts alike: this test would say nothing"
+    assert not torch.allclose(out[0], through(net, -1, x[:1])[0]), (
+        "all experts alike: this test would say nothing"
+    )
 
 
 def test_loss_by_hand(net: ClassAutoencoders, x: Tensor) -> None:
     labels = torch.tensor([0, 1, 2, 2, 0])
-    own = torch.stack([(through(net, k, x[i : i + 1]) - x[i : i + 1]).square().mean() for i, k in enumerate(labels.tolist())]).mean()
+    own = torch.stack(
+        [
+            (through(net, k, x[i : i + 1]) - x[i : i + 1]).square().mean()
+            for i, k in enumerate(labels.tolist())
+        ]
+    ).mean()
     everything = (through(net, 3, x) - x).square().mean()
     terms = net.loss(x, labels)
     torch.testing.assert_close(terms["own"], own)

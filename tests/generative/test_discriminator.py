@@ -34,7 +34,13 @@ def test_the_shared_term_is_affine_and_the_ordinal_one_is_not() -> None:
     torch.manual_seed(0)
     h, slot, bins = torch.randn(1, 4).expand(5, -1), torch.zeros(5, dtype=torch.long), torch.arange(5)
     curvature = {
-        name: Discriminator(1, 8, 1, 5, projection=name, width=4).eval().label_term(h, slot, bins).diff().diff().abs().max()
+        name: Discriminator(1, 8, 1, 5, projection=name, width=4)
+        .eval()
+        .label_term(h, slot, bins)
+        .diff()
+        .diff()
+        .abs()
+        .max()
         for name in ("ordinal", "shared", "none")
     }
     assert curvature["ordinal"] > 1e-3

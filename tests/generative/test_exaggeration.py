@@ -22,7 +22,15 @@ from counterfoil.util.fingerprint import fingerprint
 sys.path.insert(0, str(Path(__file__).parent))
 from exaggeration_toy import Toy, classifier
 
-OPTIONS: dict[str, Any] = {"epochs": 2, "steps": 80, "batch_size": 24, "lr": 2e-3, "lambda_rec": 20.0, "lambda_cls": 10.0, "average": 0.95}
+OPTIONS: dict[str, Any] = {
+    "epochs": 2,
+    "steps": 80,
+    "batch_size": 24,
+    "lr": 2e-3,
+    "lambda_rec": 20.0,
+    "lambda_cls": 10.0,
+    "average": 0.95,
+}
 
 
 def make(model: nn.Module | None = None, **options: Any) -> ExaggerationTraining:
@@ -38,7 +46,9 @@ def step_terms(module: ExaggerationTraining, x: torch.Tensor) -> dict[str, torch
     own = module.net.own_cell(module.classifier(x), slot)
     source = module.terms.scaled(x, slot).detach()
     code = module.net.encode(x, own)
-    return module.terms.generator(x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source)
+    return module.terms.generator(
+        x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source
+    )
 
 
 def test_the_classifier_loss_reaches_the_generator_and_the_classifier_stays_frozen() -> None:
@@ -51,7 +61,9 @@ def test_the_classifier_loss_reaches_the_generator_and_the_classifier_stays_froz
     assert not any(p.requires_grad for p in model.parameters())
     terms = step_terms(module, Toy().train[slice(0, 16)].x)
     for term in ("cls", "self"):
-        grads = torch.autograd.grad(terms[term], list(module.net.parameters()), retain_graph=True, allow_unused=True)
+        grads = torch.autograd.grad(
+            terms[term], list(module.net.parameters()), retain_graph=True, allow_unused=True
+        )
         assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0
     encoder = torch.autograd.grad(terms["cls"], module.net.stem.weight, retain_graph=True)[0]
     assert float(encoder.abs().sum()) > 0
@@ -81,7 +93,10 @@ def fit(module: ExaggerationTraining, tmp_path: Path) -> dict[str, float]:
         enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=str(tmp_path),
     )  # fmt: skip
     trainer.fit(module, datamodule=data)
-    return {key.rpartition("/")[2]: value for key, value in trainer.test(module, datamodule=data, verbose=False)[0].items()}
+    return {
+        key.rpartition("/")[2]: value
+        for key, value in trainer.test(module, datamodule=data, verbose=False)[0].items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +106,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExaggerationTrain
     return module, fit(module, tmp_path_factory.mktemp("toy"))
 
 
-def test_a_tiny_training_makes_the_output_follow_the_request(trained: tuple[ExaggerationTraining, dict[str, float]]) -> None:
+def test_a_tiny_training_makes_the_output_follow_the_request(
+    trained: tuple[ExaggerationTraining, dict[str, float]],
+) -> None:
     _module, measured = trained
     assert measured["rho"] > 0.8
     assert measured["extreme_validity"] > 0.8
     assert measured["l1"] < 0.1
 
 
-def test_what_is_kept_knows_its_classifier_and_explains(trained: tuple[ExaggerationTraining, dict[str, float]]) -> None:
+def test_what_is_kept_knows_its_classifier_and_explains(
+    trained: tuple[ExaggerationTraining, dict[str, float]],
+) -> None:
     module, _measured = trained
     model = classifier()
     assert module.net.knob.classifier == fingerprint(model)
@@ -116,7 +135,11 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(value, nets[1][key]) for key, value in nets[0].items())
 
 
-OFFICIAL = {"lambda_embed": 1.0, "net": {"conditioned_encoder": True}, "discriminator": {"width": 8, "projection": "shared"}}
+OFFICIAL = {
+    "lambda_embed": 1.0,
+    "net": {"conditioned_encoder": True},
+    "discriminator": {"width": 8, "projection": "shared"},
+}
 
 
 @pytest.mark.parametrize("options", [{"d_steps": 3}, OFFICIAL])
@@ -130,7 +153,13 @@ def test_variants_run(tmp_path: Path, options: dict[str, Any]) -> None:
 def test_one_model_for_every_class() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     torch.manual_seed(0)
-    module = ExaggerationTraining(Exaggerator(1, 8, 3, bins=4, width=4), classifier=Classifier(net), empty="borrow", steps=2, batch_size=6)
+    module = ExaggerationTraining(
+        Exaggerator(1, 8, 3, bins=4, width=4),
+        classifier=Classifier(net),
+        empty="borrow",
+        steps=2,
+        batch_size=6,
+    )
     data = module.prepare(Toy())
     batch = next(iter(data.train_dataloader()))
     assert set(batch.slot.tolist()) <= {0, 1, 2}

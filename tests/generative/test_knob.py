@@ -22,7 +22,9 @@ def test_bins_are_the_papers_without_calibration() -> None:
     q = torch.tensor([0.03, 0.1001, 0.55, 0.95])
     slot = torch.zeros(4, dtype=torch.long)
     assert knob.bin_of(torch.logit(q), slot).tolist() == [0, 1, 5, 9]
-    torch.testing.assert_close(knob.request(slot, torch.tensor([0, 1, 5, 9])), torch.tensor([0.05, 0.15, 0.55, 0.95]))
+    torch.testing.assert_close(
+        knob.request(slot, torch.tensor([0, 1, 5, 9])), torch.tensor([0.05, 0.15, 0.55, 0.95])
+    )
 
 
 def test_serve_names_slot_and_direction() -> None:

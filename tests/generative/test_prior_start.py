@@ -23,7 +23,8 @@ SMALL = INR(frequencies=8, width=8, depth=2, steps=40, lr=1e-2, psnr=12.0)
 def trained(toy: Any, **options: Any) -> tuple[PriorStartTraining, dict[str, float]]:
     pl.seed_everything(0, verbose=False)
     module = PriorStartTraining(
-        PriorStart(1, 16, SMALL), **{"epochs": 4, "steps": 10, "batch_size": 8, "psnr": 12.0, "name": "start", **options}
+        PriorStart(1, 16, SMALL),
+        **{"epochs": 4, "steps": 10, "batch_size": 8, "psnr": 12.0, "name": "start", **options},
     )
     trainer = pl.Trainer(
         max_epochs=module.epochs,
@@ -53,7 +54,9 @@ def test_an_outer_step_by_hand(toy: Any) -> None:
     batch = toy.train[range(5)]
     from counterfoil.search.prior import fit
 
-    fitted = fit(lambda w: SMALL.render(w, (1, 16, 16)), batch.x, module.net.stacked(5), 3, SMALL.lr, torch.inf)
+    fitted = fit(
+        lambda w: SMALL.render(w, (1, 16, 16)), batch.x, module.net.stacked(5), 3, SMALL.lr, torch.inf
+    )
     before = {name: value.detach().clone() for name, value in module.net.theta.items()}
     module.training_step(batch, 0).backward()
     for name, value in module.net.theta.items():

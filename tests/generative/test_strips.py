@@ -19,7 +19,9 @@ class Level(nn.Module):
 def test_figures_of_a_perfect_strip_by_hand() -> None:
     requested = torch.tensor([[0.25, 0.75], [0.25, 0.75]])
     obtained = torch.tensor([[0.25, 0.75], [0.35, 0.95]])
-    figures = strip_figures(requested, obtained, torch.tensor([[True, True], [True, False]]), torch.ones(2, 1, dtype=torch.bool))
+    figures = strip_figures(
+        requested, obtained, torch.tensor([[True, True], [True, False]]), torch.ones(2, 1, dtype=torch.bool)
+    )
     assert figures["mae"] == pytest.approx(0.075)
     assert figures["mse"] == pytest.approx((0.01 + 0.04) / 4)
     assert figures["inside"] == 0.75
@@ -45,9 +47,13 @@ def test_a_strip_is_measured_image_by_image() -> None:
     torch.testing.assert_close(parts["obtained"], (s / 2).sigmoid())
     assert torch.equal(parts["valid"], torch.stack((s[:, -1] > 0, s[:, 0] <= 0), dim=1))
     torch.testing.assert_close(parts["l1"], (redrawn - x).abs().mean((1, 2, 3)))
-    assert float((frames[:, 1] - frames[:, 0]).abs().max()) > 1e-3, "untrained bins draw alike, so that nothing is compared"
+    assert float((frames[:, 1] - frames[:, 0]).abs().max()) > 1e-3, (
+        "untrained bins draw alike, so that nothing is compared"
+    )
     torch.testing.assert_close(parts["change"], (frames[:, -1] - frames[:, 0]).abs().mean((1, 2, 3)))
     whole = summarise([parts])
-    halves = summarise([{key: value[rows] for key, value in parts.items()} for rows in (slice(0, 1), slice(1, 3))])
+    halves = summarise(
+        [{key: value[rows] for key, value in parts.items()} for rows in (slice(0, 1), slice(1, 3))]
+    )
     assert whole == pytest.approx(halves)
     assert whole["l1"] == pytest.approx(float(parts["l1"].mean()))

@@ -32,7 +32,9 @@ def fitted(module: pl.LightningModule, toy: Any, epochs: int, logger: Any = Fals
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_reconstructions_get_better_and_pictures_are_logged(toy: Any, tmp_path: Path, conditional: bool) -> None:
+def test_reconstructions_get_better_and_pictures_are_logged(
+    toy: Any, tmp_path: Path, conditional: bool
+) -> None:
     pl.seed_everything(0, verbose=False)
     net = CVAE(1, 16, 3, latent=4, width=8) if conditional else VAE(1, 16, latent=4, width=8)
     module = GenerativeTraining(net, pictures=4, lr=5e-3, epochs=12, name="vae")
@@ -43,7 +45,9 @@ def test_reconstructions_get_better_and_pictures_are_logged(toy: Any, tmp_path: 
     measured = fitted(module, toy, 12, CSVLogger(str(tmp_path), name="csv", version=""))
     assert set(measured) == {f"vae/test/{key}" for key in ("loss", "reconstruction", "kl", "l1")}
     assert measured["vae/test/l1"] < 0.7 * before
-    assert measured["vae/test/loss"] == pytest.approx(measured["vae/test/reconstruction"] + measured["vae/test/kl"], rel=1e-4)
+    assert measured["vae/test/loss"] == pytest.approx(
+        measured["vae/test/reconstruction"] + measured["vae/test/kl"], rel=1e-4
+    )
     pictures = list((tmp_path / "csv" / "images").glob("*.png"))
     assert len(pictures) == 12
 
@@ -55,4 +59,6 @@ def test_class_autoencoders_train(toy: Any) -> None:
     net.train()
     measured = fitted(AutoencoderTraining(net, lr=5e-3, epochs=8, name="ae"), toy, 8)
     assert measured["ae/test/loss"] < 0.7 * before
-    assert measured["ae/test/loss"] == pytest.approx(measured["ae/test/own"] + measured["ae/test/all"], rel=1e-4)
+    assert measured["ae/test/loss"] == pytest.approx(
+        measured["ae/test/own"] + measured["ae/test/all"], rel=1e-4
+    )

@@ -28,7 +28,11 @@ def condition() -> Tensor:
 @pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 128])
 @pytest.mark.parametrize("classes", [0, 4])
 def test_shapes(size: int, channels: int, classes: int) -> None:
-    net = CVAE(channels, size, classes, latent=3, width=4) if classes else VAE(channels, size, latent=3, width=4)
+    net = (
+        CVAE(channels, size, classes, latent=3, width=4)
+        if classes
+        else VAE(channels, size, latent=3, width=4)
+    )
     condition = torch.eye(4)[:2] if classes else None
     x = torch.rand(2, channels, size, size)
     z = net.encode(x, condition)
@@ -56,7 +60,9 @@ def test_loss_by_hand(x: Tensor, beta: float) -> None:
     mean, log_variance = net.posterior(x)
     z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
     image = net.decode(z)
-    each = (x.flatten(1) * image.flatten(1).log() + (1 - x.flatten(1)) * (1 - image.flatten(1)).log()).tolist()
+    each = (
+        x.flatten(1) * image.flatten(1).log() + (1 - x.flatten(1)) * (1 - image.flatten(1)).log()
+    ).tolist()
     cross_entropy = -sum(map(sum, each)) / 6
     kl = (
         sum(
@@ -75,7 +81,12 @@ def test_kl_is_that_of_two_gaussians(x: Tensor) -> None:
     net = VAE(1, 16, latent=4, width=4).double().eval()
     mean, log_variance = net.posterior(x)
     posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
-    kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(torch.zeros_like(mean), 1.0)).sum() / 6
+    kl = (
+        torch.distributions.kl_divergence(
+            posterior, torch.distributions.Normal(torch.zeros_like(mean), 1.0)
+        ).sum()
+        / 6
+    )
     torch.testing.assert_close(net.loss(x)["kl"], kl)
 
 

@@ -56,7 +56,9 @@ class Split:
         return Batch(self.x[rows])
 
 
-def answers(rows: int, seed: int = 0, per_query: int = 1, classifier: nn.Module | None = None) -> Counterfactuals:
+def answers(
+    rows: int, seed: int = 0, per_query: int = 1, classifier: nn.Module | None = None
+) -> Counterfactuals:
     """Random answers, graded by the classifier."""
     draw = torch.Generator().manual_seed(seed)
     classifier = classifier or TinyClassifier()
@@ -89,7 +91,10 @@ def parts() -> SimpleNamespace:
     """The networks and data that metrics read, by the name of their constructor arguments."""
     real = torch.rand(60, *SHAPE, generator=torch.Generator().manual_seed(9))
     return SimpleNamespace(
-        classifier=TinyClassifier(0), judge=TinyClassifier(1), autoencoders=Shrinkers(), reference=SimpleNamespace(test=Split(real))
+        classifier=TinyClassifier(0),
+        judge=TinyClassifier(1),
+        autoencoders=Shrinkers(),
+        reference=SimpleNamespace(test=Split(real)),
     )
 
 

@@ -18,7 +18,9 @@ def cf(make):
     declared = torch.tensor([[1.0, -0.5, 0.0], [0.0, 0.2, -0.3], [0.0, 0.0, 0.0], [NAN, NAN, NAN]])
     extra = {f"attribute_change/{name}": declared[:, i] for i, name in enumerate("ABC")}
     extra["latent_perturbation"] = torch.tensor([0.5, 0.1, 0.0, NAN])
-    extra["reconstruction"] = torch.cat((plain.factual[:2], 1 - plain.factual[2:3], torch.full_like(plain.factual[:1], NAN)))
+    extra["reconstruction"] = torch.cat(
+        (plain.factual[:2], 1 - plain.factual[2:3], torch.full_like(plain.factual[:1], NAN))
+    )
     return Counterfactuals(**{**vars(plain), "extra": extra})
 
 
@@ -54,7 +56,12 @@ def test_gate_asks_the_classifier_about_the_reconstruction(cf, parts):
 
 def test_an_entry_for_each_declared_attribute(cf, parts):
     entries, table = evaluate_metrics(attribute.declared_metrics(cf, parts.classifier), cf)
-    assert list(entries) == ["reconstruction_gate", "attribute_change/A", "attribute_change/B", "attribute_change/C"]
+    assert list(entries) == [
+        "reconstruction_gate",
+        "attribute_change/A",
+        "attribute_change/B",
+        "attribute_change/C",
+    ]
     assert entries["attribute_change/A"]["value"] == pytest.approx(0.25)
     assert entries["attribute_change/A"]["n"] == 4
     assert set(table) == set(entries)
@@ -63,7 +70,12 @@ def test_an_entry_for_each_declared_attribute(cf, parts):
 def test_methods_that_declare_nothing_have_no_value(make, parts):
     plain = make(3)
     assert attribute.declared_metrics(plain, parts.classifier) == {}
-    for metric in (attribute.AttributeL1(), attribute.AttributesMoved(), attribute.CausalScore(["A"]), attribute.LatentPerturbation()):
+    for metric in (
+        attribute.AttributeL1(),
+        attribute.AttributesMoved(),
+        attribute.CausalScore(["A"]),
+        attribute.LatentPerturbation(),
+    ):
         assert metric.score(plain).isnan().all(), metric.name
 
 

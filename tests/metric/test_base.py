@@ -50,7 +50,12 @@ def test_config_builds_the_metric_of_its_name(name, parts):
     text = (CONF / f"{name}.yaml").read_text()
     assert text.startswith(f"# @package metric.{name}\n")
     config = OmegaConf.create(text)
-    roles = {"judge": "${judge}", "classifier": "${classifier}", "autoencoders": "${autoencoder}", "reference": "${data}"}
+    roles = {
+        "judge": "${judge}",
+        "classifier": "${classifier}",
+        "autoencoders": "${autoencoder}",
+        "reference": "${data}",
+    }
     arguments = OmegaConf.to_container(config, resolve=False)
     cls = get_class(arguments.pop("_target_"))
     for argument, interpolation in roles.items():
@@ -126,9 +131,21 @@ def test_declared_directions_are_true(metrics, make, parts):
     near = replace(cf, counterfactual=cf.factual + 0.5 * cf.delta)
     noise = replace(cf, counterfactual=(torch.rand_like(cf.factual) > 0.5).float())
     real = replace(cf[:60], counterfactual=parts.reference.test.x)
-    dear = replace(cf, **{name: getattr(cf, name) * 2 + 1 for name in ("steps", "seconds", "classifier_calls", "peak_memory_mb")})
-    of_target = replace(cf, target=torch.full_like(cf.target, 2), factual_logits=torch.eye(3)[torch.zeros(200, dtype=torch.long)])
-    of_source = replace(cf, target=torch.full_like(cf.target, 0), factual_logits=torch.eye(3)[torch.full((200,), 2)])
+    dear = replace(
+        cf,
+        **{
+            name: getattr(cf, name) * 2 + 1
+            for name in ("steps", "seconds", "classifier_calls", "peak_memory_mb")
+        },
+    )
+    of_target = replace(
+        cf,
+        target=torch.full_like(cf.target, 2),
+        factual_logits=torch.eye(3)[torch.zeros(200, dtype=torch.long)],
+    )
+    of_source = replace(
+        cf, target=torch.full_like(cf.target, 0), factual_logits=torch.eye(3)[torch.full((200,), 2)]
+    )
     agreed = replace(cf, target=parts.judge(cf.counterfactual).argmax(1))
     pairs = {
         "validity": (valid, failed),
@@ -199,7 +216,10 @@ def test_wrong_shape_of_a_score_is_named(make):
 
 def test_set_metric_leaves_out_rows_that_are_not_finite(metrics, make):
     cf = make(30)
-    broken = replace(cf, counterfactual=torch.where((torch.arange(30) == 5)[:, None, None, None], math.nan, cf.counterfactual))
+    broken = replace(
+        cf,
+        counterfactual=torch.where((torch.arange(30) == 5)[:, None, None, None], math.nan, cf.counterfactual),
+    )
     for name in ("fid_judge", "kid_judge"):
         metric = metrics[name]
         assert isinstance(metric, SetMetric)

@@ -10,7 +10,15 @@ import scipy.stats
 import torch
 
 from counterfoil.metric import bootstrap
-from counterfoil.metric.bootstrap import centred, mean_interval, percentiles, query_weights, resampled_means, share_interval, wilson
+from counterfoil.metric.bootstrap import (
+    centred,
+    mean_interval,
+    percentiles,
+    query_weights,
+    resampled_means,
+    share_interval,
+    wilson,
+)
 
 
 def interval(values, query, seed=0, resamples=1000):
@@ -27,14 +35,19 @@ def test_weights_draw_as_many_queries_as_there_are_and_keep_their_rows_together(
 
 
 def test_means_are_those_of_the_drawn_rows():
-    values, query = torch.tensor([[1.0, 5.0], [2.0, math.nan], [4.0, math.nan], [8.0, 1.0]]), torch.tensor([0, 0, 1, 2])
+    values, query = (
+        torch.tensor([[1.0, 5.0], [2.0, math.nan], [4.0, math.nan], [8.0, 1.0]]),
+        torch.tensor([0, 0, 1, 2]),
+    )
     weights = torch.cat(list(query_weights(query, 20, seed=2))).long()
     means = resampled_means(values, query, 20, seed=2)
     for r in range(20):
         drawn = values.numpy().repeat(weights[r].numpy(), axis=0)
         for column in range(2):
             defined = drawn[~np.isnan(drawn[:, column]), column]
-            assert float(means[r, column]) == pytest.approx(defined.mean() if len(defined) else math.nan, nan_ok=True)
+            assert float(means[r, column]) == pytest.approx(
+                defined.mean() if len(defined) else math.nan, nan_ok=True
+            )
 
 
 def test_blocks_do_not_change_the_kind_of_draw(monkeypatch):
@@ -55,7 +68,9 @@ def test_mean_is_covered_about_95_times_in_100():
     generator = torch.Generator().manual_seed(0)
     hits = 0
     for trial in range(300):
-        low, high = interval(torch.randn(80, generator=generator).exp(), torch.arange(80), seed=trial, resamples=400)
+        low, high = interval(
+            torch.randn(80, generator=generator).exp(), torch.arange(80), seed=trial, resamples=400
+        )
         hits += low <= math.exp(0.5) <= high
     assert 0.87 <= hits / 300 <= 0.98
 
@@ -73,7 +88,9 @@ def test_rows_of_one_query_are_not_independent_evidence():
 def test_scipy_agrees_on_the_width():
     values = torch.rand(60, generator=torch.Generator().manual_seed(2))
     low, high = interval(values, torch.arange(60), resamples=4000)
-    theirs = scipy.stats.bootstrap((values.numpy(),), np.mean, method="percentile", n_resamples=4000, random_state=0).confidence_interval
+    theirs = scipy.stats.bootstrap(
+        (values.numpy(),), np.mean, method="percentile", n_resamples=4000, random_state=0
+    ).confidence_interval
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 

@@ -16,7 +16,13 @@ from counterfoil.data.base import Images
 from counterfoil.explainer.progressive import Progressive
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.metric import compatibility
-from counterfoil.metric.attributes import MNAC, AttributeChanged, CorrelationDifference, OthersChanged, correlations
+from counterfoil.metric.attributes import (
+    MNAC,
+    AttributeChanged,
+    CorrelationDifference,
+    OthersChanged,
+    correlations,
+)
 from counterfoil.metric.closeness import LatentCloseness
 from counterfoil.metric.consistency import CycleL1, ReconstructionL1
 from counterfoil.metric.evaluation import evaluate_metrics
@@ -57,9 +63,14 @@ def flat(cf: Counterfactuals, s: Tensor) -> Counterfactuals:
     return replace(cf, path=path)
 
 
-def test_a_perfect_strip_scores_perfectly(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_a_perfect_strip_scores_perfectly(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     cf = flat(strips, torch.logit(torch.tensor([0.125, 0.375, 0.625, 0.875])).expand(6, -1))
-    made = {name: getattr(compatibility, f"Compatibility{name}")(classifier, generator) for name in ("Rho", "MAE", "MSE", "Inside")}
+    made = {
+        name: getattr(compatibility, f"Compatibility{name}")(classifier, generator)
+        for name in ("Rho", "MAE", "MSE", "Inside")
+    }
     summary, table = evaluate_metrics(made, cf)
     assert [round(summary[name]["value"] or 0, 5) for name in made] == [1, 0, 0, 1]
     waiting = strips.extra["requested"].isnan().all(1)
@@ -68,22 +79,35 @@ def test_a_perfect_strip_scores_perfectly(classifier: Classifier, generator: Exa
     assert summary["Rho"]["n"] == summary["MAE"]["n"] == int((~waiting).sum())
 
 
-def test_figures_by_hand_and_by_scipy(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_figures_by_hand_and_by_scipy(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     q = torch.rand(6, 4, generator=torch.Generator().manual_seed(3)) * 0.9 + 0.05
     cf = flat(strips, torch.logit(q))
     rows = strips.extra["requested"].isfinite().all(1)
     requested, obtained = strips.extra["requested"][rows].float(), q[rows]
     kinds = {"rho": "Rho", "mae": "MAE", "mse": "MSE", "inside": "Inside"}
-    made: dict[str, Any] = {key: getattr(compatibility, f"Compatibility{name}")(classifier, generator) for key, name in kinds.items()}
+    made: dict[str, Any] = {
+        key: getattr(compatibility, f"Compatibility{name}")(classifier, generator)
+        for key, name in kinds.items()
+    }
     for metric in made.values():
         metric.update(cf)
-    assert float(made["rho"].compute()) == pytest.approx(spearmanr(requested.flatten(), obtained.flatten()).statistic, abs=1e-6)
+    assert float(made["rho"].compute()) == pytest.approx(
+        spearmanr(requested.flatten(), obtained.flatten()).statistic, abs=1e-6
+    )
     assert float(made["mae"].compute()) == pytest.approx(float((requested - obtained).abs().mean()), abs=1e-5)
-    assert float(made["mse"].compute()) == pytest.approx(float((requested - obtained).square().mean()), abs=1e-5)
-    assert float(made["inside"].compute()) == pytest.approx(float(((obtained * 4).long() == torch.arange(4)).float().mean()), abs=1e-6)
+    assert float(made["mse"].compute()) == pytest.approx(
+        float((requested - obtained).square().mean()), abs=1e-5
+    )
+    assert float(made["inside"].compute()) == pytest.approx(
+        float(((obtained * 4).long() == torch.arange(4)).float().mean()), abs=1e-6
+    )
 
 
-def test_posteriors_are_the_calibrated_ones(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_posteriors_are_the_calibrated_ones(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     generator.knob.temperature.fill_(2.0)
     cf = flat(strips, torch.full((6, 4), 1.0))
     read = compatibility.StripReader(classifier, generator, "m")(cf)
@@ -93,15 +117,21 @@ def test_posteriors_are_the_calibrated_ones(classifier: Classifier, generator: E
     torch.testing.assert_close(read.obtained[asked], expected)
 
 
-def test_repeated_rows_count_twice(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_repeated_rows_count_twice(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     metric = compatibility.CompatibilityRho(classifier, generator)
     metric.update(strips)
     rows = metric.usable.nonzero()[:, 0]
     part = metric.features[rows[[0, 0, 1]]]
-    assert metric.statistic(rows[[0, 0, 1]]) == pytest.approx(spearmanr(part[:, :4].flatten(), part[:, 4:].flatten()).statistic, abs=1e-9)
+    assert metric.statistic(rows[[0, 0, 1]]) == pytest.approx(
+        spearmanr(part[:, :4].flatten(), part[:, 4:].flatten()).statistic, abs=1e-9
+    )
 
 
-def test_other_methods_have_no_value(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_other_methods_have_no_value(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     plain = replace(strips, path=None, extra={})
     made = {
         "rho": compatibility.CompatibilityRho(classifier, generator),
@@ -122,11 +152,15 @@ def test_extreme_validity_is_that_of_the_last_image(classifier: Classifier, stri
     s[:4, -1] = 1.0
     metric = compatibility.ExtremeValidity(classifier)
     metric.update(flat(strips, s))
-    expected = torch.tensor([1.0, 1, 1, 1, 0, 0]).masked_fill(strips.extra["requested"].isnan().all(1), torch.nan)
+    expected = torch.tensor([1.0, 1, 1, 1, 0, 0]).masked_fill(
+        strips.extra["requested"].isnan().all(1), torch.nan
+    )
     torch.testing.assert_close(metric.values, expected, equal_nan=True)
 
 
-def test_the_curve_groups_by_the_factuals_bin(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_the_curve_groups_by_the_factuals_bin(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     read = compatibility.StripReader(classifier, generator, "m")(strips)
     x, series = compatibility.curve(read, groups=2)
     assert len(x) == 4
@@ -141,7 +175,9 @@ def test_redrawing_errors_are_those_of_the_generator(generator: Exaggerator, str
     with torch.no_grad():
         again = generator.decode(generator.encode(strips.factual), own)
         back = generator.decode(generator.encode(strips.counterfactual), own)
-    torch.testing.assert_close(ReconstructionL1(generator).score(strips), (again - strips.factual).abs().mean((1, 2, 3)))
+    torch.testing.assert_close(
+        ReconstructionL1(generator).score(strips), (again - strips.factual).abs().mean((1, 2, 3))
+    )
     cycle = CycleL1(generator).score(strips)
     same = (strips.counterfactual == strips.factual).flatten(1).all(1)
     assert torch.equal(cycle.isnan(), same)
@@ -192,7 +228,9 @@ def attribute_answers() -> tuple[Counterfactuals, SimpleNamespace]:
     target, query = torch.ones(4, dtype=torch.long), torch.arange(4)
     cf = Counterfactuals(factual, counterfactual, target, -logits, logits, query, zeros, zeros, zeros, zeros)
     truth = torch.tensor([[0, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]])
-    data = SimpleNamespace(attribute_names=("a", "b", "c"), attribute="a", name="toy", train=SimpleNamespace(attributes=truth))
+    data = SimpleNamespace(
+        attribute_names=("a", "b", "c"), attribute="a", name="toy", train=SimpleNamespace(attributes=truth)
+    )
     return cf, data
 
 
@@ -233,7 +271,9 @@ def test_correlation_difference_by_hand() -> None:
 def test_identity_is_a_cosine() -> None:
     cf, _data = attribute_answers()
     cf = replace(cf, factual=cf.counterfactual.flip(0))
-    expected = torch.nn.functional.cosine_similarity(Judge().embed(cf.factual), Judge().embed(cf.counterfactual))
+    expected = torch.nn.functional.cosine_similarity(
+        Judge().embed(cf.factual), Judge().embed(cf.counterfactual)
+    )
     torch.testing.assert_close(AttributeNetCosine(Judge()).score(cf), expected)
     assert AttributeNetShare(Judge()).score(cf).tolist() == (expected > 0.5).float().tolist()
 
@@ -251,7 +291,18 @@ def test_present_and_absent_compare_like_with_like(classifier: Classifier, gener
     exact = images[slice(0, 120)].x
     zeros = torch.zeros(120)
     logits = classifier(exact)
-    cf = Counterfactuals(exact.flip(0), exact, logits.argmax(1), logits.flip(0), logits, torch.arange(120), zeros, zeros, zeros, zeros)
+    cf = Counterfactuals(
+        exact.flip(0),
+        exact,
+        logits.argmax(1),
+        logits.flip(0),
+        logits,
+        torch.arange(120),
+        zeros,
+        zeros,
+        zeros,
+        zeros,
+    )
     data = SimpleNamespace(test=images)
     for kind, number in ((PresentFID, 60), (AbsentFID, 60), (OverallFID, 120)):
         metric = kind(Pixels(), data, classifier, generator)
@@ -263,10 +314,17 @@ def test_present_and_absent_compare_like_with_like(classifier: Classifier, gener
     assert int(invalid.usable.sum()) == 0
 
 
-def test_groups_are_those_of_their_bounds(classifier: Classifier, generator: Exaggerator, strips: Counterfactuals) -> None:
+def test_groups_are_those_of_their_bounds(
+    classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
+) -> None:
     s = torch.logit(torch.tensor([0.05, 0.11, 0.5, 0.89, 0.91, 0.99]))
     logits = torch.stack((torch.zeros(6), s), dim=1)
     cf = replace(strips, counterfactual_logits=logits, target=logits.argmax(1))
-    groups = [Within(classifier, generator, "m", **bounds) for bounds in ({}, *(metric.bounds for metric in (PresentFID, AbsentFID)))]
+    groups = [
+        Within(classifier, generator, "m", **bounds)
+        for bounds in ({}, *(metric.bounds for metric in (PresentFID, AbsentFID)))
+    ]
     assert [group.rows(cf).nonzero()[:, 0].tolist() for group in groups] == [[0, 1, 2, 3, 4, 5], [4, 5], [0]]
-    assert not groups[0].rows(replace(cf, target=1 - cf.target)).any(), "an answer that is not valid belongs to no group"
+    assert not groups[0].rows(replace(cf, target=1 - cf.target)).any(), (
+        "an answer that is not valid belongs to no group"
+    )

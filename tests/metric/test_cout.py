@@ -30,14 +30,21 @@ def by_loop(cf, classifier, steps):
             gaps.append(float(p[cf.target[row]] - p[cf.source[row]]))
             at.append(done / len(pixels))
         widths = np.diff(at[1:])
-        result.append(float(sum(w * (a + b) / 2 for w, a, b in zip(widths, gaps[:-1], gaps[1:], strict=True))))
+        result.append(
+            float(sum(w * (a + b) / 2 for w, a, b in zip(widths, gaps[:-1], gaps[1:], strict=True)))
+        )
     return result
 
 
 @pytest.mark.parametrize("steps", [3, 20])
 def test_loop_agrees(steps, make, parts):
     cf = make(11)
-    torch.testing.assert_close(COUT(parts.classifier, steps).score(cf).tolist(), by_loop(cf, parts.classifier, steps), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        COUT(parts.classifier, steps).score(cf).tolist(),
+        by_loop(cf, parts.classifier, steps),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 class Certain(nn.Module):

@@ -42,7 +42,13 @@ def test_no_valid_row_leaves_the_valid_entry_empty(make):
     cf = make(10)
     cf = replace(cf, target=(cf.counterfactual_logits.argmax(1) + 1) % 3)
     summary, _ = evaluate_metrics({"l1": L1(), "validity": Validity()}, cf)
-    assert summary["l1_valid"] == {"value": None, "low": None, "high": None, "n": 0, "higher_is_better": False}
+    assert summary["l1_valid"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "higher_is_better": False,
+    }
     assert summary["validity"]["value"] == summary["validity"]["low"] == 0
     assert summary["validity"]["high"] == pytest.approx(0.2775, abs=1e-3)
 
@@ -74,7 +80,9 @@ def test_batches_and_a_second_run_give_the_same(metrics, make):
     for name in first:
         for key in ("value", "low", "high"):
             expected = first[name][key]
-            assert split[name][key] == (expected if expected is None else pytest.approx(expected, rel=1e-5, abs=1e-6)), name
+            assert split[name][key] == (
+                expected if expected is None else pytest.approx(expected, rel=1e-5, abs=1e-6)
+            ), name
         assert split[name]["n"] == first[name]["n"]
     for name in table:
         torch.testing.assert_close(parts[name], table[name])
@@ -94,8 +102,14 @@ def test_other_metrics_do_not_move_an_interval(metrics, make):
 
 def test_several_answers_a_query_widen_the_interval(make):
     one, five = make(100), make(100, per_query=5)
-    same = replace(five, factual=five.factual[::5].repeat_interleave(5, 0), counterfactual=five.counterfactual[::5].repeat_interleave(5, 0))
-    wide, narrow = (evaluate_metrics({"l1": L1()}, cf)[0]["l1"] for cf in (same, replace(same, query=one.query)))
+    same = replace(
+        five,
+        factual=five.factual[::5].repeat_interleave(5, 0),
+        counterfactual=five.counterfactual[::5].repeat_interleave(5, 0),
+    )
+    wide, narrow = (
+        evaluate_metrics({"l1": L1()}, cf)[0]["l1"] for cf in (same, replace(same, query=one.query))
+    )
     assert narrow["value"] == wide["value"]
     assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
 

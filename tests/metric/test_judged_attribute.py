@@ -19,7 +19,9 @@ class Judge(nn.Module):
 
 def test_change_of_the_judges_probability(make):
     cf = make(5)
-    before, after = (torch.sigmoid(8 * image.flatten(1)[:, :2] - 4) for image in (cf.factual, cf.counterfactual))
+    before, after = (
+        torch.sigmoid(8 * image.flatten(1)[:, :2] - 4) for image in (cf.factual, cf.counterfactual)
+    )
     by_hand = (after - before).abs()
     torch.testing.assert_close(JudgedChange(Judge(), DATA, "B").score(cf), by_hand[:, 1])
     for causes, column in ((["A"], 0), ([None], 1)):

@@ -24,7 +24,11 @@ class Brightness(nn.Module):
 def test_turns_one_attribute_at_a_time(make, parts):
     cf = make(4)
     f = parts.classifier
-    by_hand = (f(cf.factual + 1 / 3).softmax(1) - f(cf.factual).softmax(1)).gather(1, cf.target[:, None])[:, 0].abs()
+    by_hand = (
+        (f(cf.factual + 1 / 3).softmax(1) - f(cf.factual).softmax(1))
+        .gather(1, cf.target[:, None])[:, 0]
+        .abs()
+    )
     torch.testing.assert_close(LabelVariation(f, Brightness(), 0).score(cf), by_hand)
     assert torch.equal(LabelVariation(f, Brightness(), 1).score(cf), torch.zeros(4))
     assert list(label_variations(f, Brightness())) == ["label_variation/A", "label_variation/B"]

@@ -13,7 +13,12 @@ from counterfoil.metric.manifold import IM1, IM2
 @pytest.fixture
 def cf(make):
     logits = torch.eye(3)[torch.tensor([0, 2, 1])]
-    return replace(make(3), counterfactual=torch.full((3, 2, 4, 5), 0.5), target=torch.tensor([2, 0, 1]), factual_logits=logits)
+    return replace(
+        make(3),
+        counterfactual=torch.full((3, 2, 4, 5), 0.5),
+        target=torch.tensor([2, 0, 1]),
+        factual_logits=logits,
+    )
 
 
 def test_im1_by_hand(cf, parts):

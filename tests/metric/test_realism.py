@@ -17,7 +17,12 @@ from counterfoil.metric.realism import JudgeFID, JudgeKID
 
 def frechet(a, b):
     root = scipy.linalg.sqrtm(np.cov(a.T) @ np.cov(b.T))
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T)) + np.trace(np.cov(b.T)) - 2 * np.trace(root).real)
+    return float(
+        ((a.mean(0) - b.mean(0)) ** 2).sum()
+        + np.trace(np.cov(a.T))
+        + np.trace(np.cov(b.T))
+        - 2 * np.trace(root).real
+    )
 
 
 def mmd(a, b):
@@ -25,7 +30,9 @@ def mmd(a, b):
         return (sum(x * y for x, y in zip(u, v, strict=True)) / len(u) + 1) ** 3
 
     def within(s):
-        return sum(k(u, v) for i, u in enumerate(s) for j, v in enumerate(s) if i != j) / (len(s) * (len(s) - 1))
+        return sum(k(u, v) for i, u in enumerate(s) for j, v in enumerate(s) if i != j) / (
+            len(s) * (len(s) - 1)
+        )
 
     return within(a) + within(b) - 2 * sum(k(u, v) for u in a for v in b) / (len(a) * len(b))
 
@@ -42,7 +49,11 @@ def test_fid_is_scipys(parts, make):
 
 
 def test_fid_of_some_rows_with_repetitions_is_scipys(parts, make):
-    metric, cf, rows = JudgeFID(parts.judge, parts.reference), make(30), torch.tensor([0, 0, 3, 7, 7, 7, 12, 13, 20, 21, 29])
+    metric, cf, rows = (
+        JudgeFID(parts.judge, parts.reference),
+        make(30),
+        torch.tensor([0, 0, 3, 7, 7, 7, 12, 13, 20, 21, 29]),
+    )
     metric.update(cf)
     expected = frechet(features(parts, cf.counterfactual[rows]), features(parts, parts.reference.test.x))
     assert metric.statistic(rows) == pytest.approx(expected, rel=1e-6)
@@ -51,7 +62,9 @@ def test_fid_of_some_rows_with_repetitions_is_scipys(parts, make):
 def test_kid_is_the_loops(parts, make):
     metric, cf = JudgeKID(parts.judge, parts.reference), make(30)
     metric.update(cf)
-    expected = mmd(features(parts, cf.counterfactual).tolist(), features(parts, parts.reference.test.x).tolist())
+    expected = mmd(
+        features(parts, cf.counterfactual).tolist(), features(parts, parts.reference.test.x).tolist()
+    )
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-6)
     assert metric.statistic(torch.arange(30)) == pytest.approx(expected, rel=1e-6)
 
@@ -69,7 +82,9 @@ def test_kid_across_chunks(parts, make):
     a, b = (torch.from_numpy(features(parts, x)) for x in (cf.counterfactual, parts.reference.test.x))
     k = lambda u, v: (u @ v.T / u.shape[1] + 1) ** 3  # noqa: E731
     within = [(k(s, s).sum() - k(s, s).trace()) / (len(s) * (len(s) - 1)) for s in (a, b)]
-    assert float(metric.compute()) == pytest.approx(float(within[0] + within[1] - 2 * k(a, b).mean()), rel=1e-9)
+    assert float(metric.compute()) == pytest.approx(
+        float(within[0] + within[1] - 2 * k(a, b).mean()), rel=1e-9
+    )
 
 
 def test_same_set_is_at_zero(parts, make):
@@ -126,7 +141,9 @@ def test_one_row_is_not_a_set(cls, parts, make):
 
 
 def test_one_real_image_of_the_group_is_no_set(parts, make):
-    group = SimpleNamespace(rows=lambda cf: torch.ones(len(cf), dtype=torch.bool), real=lambda images, order: order[:1])
+    group = SimpleNamespace(
+        rows=lambda cf: torch.ones(len(cf), dtype=torch.bool), real=lambda images, order: order[:1]
+    )
     metric = JudgeFID(parts.judge, parts.reference, group=group)
     metric.update(make(5))
     assert math.isnan(float(metric.compute()))

@@ -13,7 +13,9 @@ from counterfoil.metric.validity import TargetProbability, Validity
 
 @pytest.fixture
 def cf(make):
-    logits = torch.tensor([[0.0, math.log(3), -30.0], [math.log(3), 0.0, -30.0], [0.0, 0.0, math.log(2)], [5.0, 0.0, 0.0]])
+    logits = torch.tensor(
+        [[0.0, math.log(3), -30.0], [math.log(3), 0.0, -30.0], [0.0, 0.0, math.log(2)], [5.0, 0.0, 0.0]]
+    )
     return replace(make(4), counterfactual_logits=logits, target=torch.tensor([1, 1, 2, 1]))
 
 

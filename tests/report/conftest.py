@@ -24,7 +24,19 @@ def _answers(shift: float, valid: Tensor, path: bool = False) -> Counterfactuals
     after = torch.where(valid[:, None], -before, before)
     cost = torch.full((ROWS,), float("nan"))
     steps = torch.stack((factual, counterfactual), 1) if path else None
-    return Counterfactuals(factual, counterfactual, target, before, after, torch.arange(100, 100 + ROWS), cost, cost, cost, cost, steps)
+    return Counterfactuals(
+        factual,
+        counterfactual,
+        target,
+        before,
+        after,
+        torch.arange(100, 100 + ROWS),
+        cost,
+        cost,
+        cost,
+        cost,
+        steps,
+    )
 
 
 def _entry(value: float | None, spread: float, better: bool, n: int = ROWS) -> dict[str, object]:
@@ -36,7 +48,11 @@ def _entry(value: float | None, spread: float, better: bool, n: int = ROWS) -> d
 def run() -> SimpleNamespace:
     every, none = torch.ones(ROWS, dtype=torch.bool), torch.zeros(ROWS, dtype=torch.bool)
     half = torch.arange(ROWS) < 9
-    methods = {"revise": _answers(0.2, half, path=True), "wachter": _answers(0.4, every), AWKWARD: _answers(0.6, none)}
+    methods = {
+        "revise": _answers(0.2, half, path=True),
+        "wachter": _answers(0.4, every),
+        AWKWARD: _answers(0.6, none),
+    }
     shares = {"revise": 0.75, "wachter": 1.0, AWKWARD: 0.0}
     tables = {name: {"l1": answers.delta.abs().flatten(1).mean(1)} for name, answers in methods.items()}
     tables["wachter"]["judge_agreement"] = (torch.arange(ROWS) % 3 > 0).float()
@@ -45,7 +61,9 @@ def run() -> SimpleNamespace:
         "methods": {
             name: {
                 "validity": _entry(share, 0.3, True),
-                "l1_valid": _entry(float(tables[name]["l1"].mean()) if share else None, 0.001, False, round(share * ROWS)),
+                "l1_valid": _entry(
+                    float(tables[name]["l1"].mean()) if share else None, 0.001, False, round(share * ROWS)
+                ),
                 "fid_judge": _entry(float("nan"), 1.0, False),
                 "l1": _entry(float(tables[name]["l1"].mean()), 0.001, False),
                 "im1": _entry(1.0, 0.1, False),

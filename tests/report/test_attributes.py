@@ -8,7 +8,10 @@ from counterfoil.report.html import write_report
 def told(answers):
     """The same answers, declaring changes of three attributes."""
     rows = len(answers)
-    extra = {f"attribute_change/{name}": torch.full((rows,), value) for name, value in (("Mouth", 0.8), ("Hair", -0.96), ("Hat", 0.01))}
+    extra = {
+        f"attribute_change/{name}": torch.full((rows,), value)
+        for name, value in (("Mouth", 0.8), ("Hair", -0.96), ("Hat", 0.01))
+    }
     extra["attribute_change/Mouth"][0] = 0.2
     return Counterfactuals(**{**vars(answers), "extra": extra})
 
@@ -17,7 +20,9 @@ def test_in_words(run):
     found = changes(told(run.methods["revise"]), 1)
     assert [change.name for change in found] == ["Hair", "Mouth", "Hat"]
     assert sentence("Smiling", found) == "to be read as Smiling: Hair −1.0, Mouth +0.8, Hat 0.0"
-    assert sentence("Smiling", found, valid=False) == "not yet read as Smiling: Hair −1.0, Mouth +0.8, Hat 0.0"
+    assert (
+        sentence("Smiling", found, valid=False) == "not yet read as Smiling: Hair −1.0, Mouth +0.8, Hat 0.0"
+    )
     assert sentence("Smiling", found[2:]) == "to be read as Smiling: no attribute changed"
     assert [signed(value) for value in (-0.04, 0.04, 0.05001, -1.5)] == ["0.0", "0.0", "+0.1", "−1.5"]
     assert changes(run.methods["revise"], 1) == ()

@@ -30,14 +30,22 @@ def _row(value, low, high, n=100, better=True):
 
 
 def test_standing_marks_overlap_with_the_best_only():
-    methods = {"a": _row(0.9, 0.85, 0.95), "b": _row(0.84, 0.78, 0.86), "c": _row(0.8, 0.75, 0.84), "d": _row(math.nan, None, None)}
+    methods = {
+        "a": _row(0.9, 0.85, 0.95),
+        "b": _row(0.84, 0.78, 0.86),
+        "c": _row(0.8, 0.75, 0.84),
+        "d": _row(math.nan, None, None),
+    }
     assert standing(methods, "m") == {"a": "best", "b": "tied"}
     lower = {name: {"m": {**row["m"], "higher_is_better": False}} for name, row in methods.items()}
     assert standing(lower, "m") == {"c": "best", "b": "tied"}
 
 
 def test_nobody_wins_by_failing():
-    methods = {"fails": _row(0.01, 0.0, 0.02, n=3, better=False), "works": _row(0.1, 0.09, 0.11, n=100, better=False)}
+    methods = {
+        "fails": _row(0.01, 0.0, 0.02, n=3, better=False),
+        "works": _row(0.1, 0.09, 0.11, n=100, better=False),
+    }
     assert standing(methods, "m") == {"works": "best"}
 
 

@@ -25,7 +25,9 @@ def test_common_queries_show_each_query_once(run):
 
 def test_counts_failures_and_doubts(run):
     views = {
-        name: Gallery(name, run.methods[name], run.tables[name], run.class_names, None).view(run.summary["methods"], [100])
+        name: Gallery(name, run.methods[name], run.tables[name], run.class_names, None).view(
+            run.summary["methods"], [100]
+        )
         for name in run.methods
     }
     assert [(view.total, view.valid) for view in views.values()] == [(12, 9), (12, 12), (12, 0)]
@@ -44,12 +46,21 @@ def test_best_is_chosen_among_valid_answers(run):
 
 
 def test_card_says_what_the_classifier_says(run):
-    view = Gallery("revise", run.methods["revise"], {}, run.class_names, torch.linspace(0, 1, 12)).view({}, [100, 109])
+    view = Gallery("revise", run.methods["revise"], {}, run.class_names, torch.linspace(0, 1, 12)).view(
+        {}, [100, 109]
+    )
     good, bad = view.cards
-    assert (good.valid, good.source, good.target, good.verdict) == (True, "Smiling", "not <Smiling>", "not <Smiling>")
+    assert (good.valid, good.source, good.target, good.verdict) == (
+        True,
+        "Smiling",
+        "not <Smiling>",
+        "not <Smiling>",
+    )
     assert (bad.valid, bad.verdict, bad.judge) == (False, "not <Smiling>", True)
     expected = torch.tensor([2.0, -2.0]).softmax(0)
-    torch.testing.assert_close(torch.tensor([(bar.before, bar.after) for bar in bad.bars]), expected[:, None].expand(2, 2))
+    torch.testing.assert_close(
+        torch.tensor([(bar.before, bar.after) for bar in bad.bars]), expected[:, None].expand(2, 2)
+    )
 
 
 def test_shrink_only_what_is_too_large():

@@ -32,7 +32,9 @@ def test_grid_places_tiles_by_row():
 
 
 def test_pixels_clamp_round_and_repeat_grey():
-    assert pixels(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3)).tolist() == [[[[0] * 3, [128] * 3, [255] * 3]]]
+    assert pixels(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3)).tolist() == [
+        [[[0] * 3, [128] * 3, [255] * 3]]
+    ]
 
 
 def test_signed_difference_by_hand():

@@ -25,7 +25,9 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag, attrs):
         named = dict(attrs)
         self.ids += [named["id"]] if "id" in named else []
-        self.loads += [value for name, value in attrs if name in ("src", "href", "data", "action", "srcset", "poster")]
+        self.loads += [
+            value for name, value in attrs if name in ("src", "href", "data", "action", "srcset", "poster")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -94,7 +96,10 @@ def test_missing_figures_are_dashes(page):
 
 def test_best_is_marked_with_regard_to_intervals(page):
     board = page.read_text(encoding="utf-8").split("<tbody>")[1].split("</tbody>")[0]
-    first = {name: row.split("<td")[1] for name, row in zip(("revise", "wachter", "own"), board.split("<tr>")[1:], strict=True)}
+    first = {
+        name: row.split("<td")[1]
+        for name, row in zip(("revise", "wachter", "own"), board.split("<tr>")[1:], strict=True)
+    }
     assert 'class="tied"' in first["revise"]
     assert 'class="best"' in first["wachter"]
     assert 'class=""' in first["own"]
@@ -102,7 +107,9 @@ def test_best_is_marked_with_regard_to_intervals(page):
 
 def test_bare_run(run, tmp_path):
     answers = run.methods["wachter"][torch.tensor([0])]
-    page = write_report(tmp_path / "r.html", {"methods": {"wachter": {}}}, {"wachter": answers}, {}, (), {}, "t", "c")
+    page = write_report(
+        tmp_path / "r.html", {"methods": {"wachter": {}}}, {"wachter": answers}, {}, (), {}, "t", "c"
+    )
     assert "judge agrees" not in page.read_text(encoding="utf-8")
     assert _outline(page.read_text(encoding="utf-8")).open == []
 
@@ -119,7 +126,14 @@ def test_nothing_to_show(run, tmp_path):
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 HOOK = """<script>
 const names = () => [...document.querySelectorAll("#board tbody th")].map((cell) => cell.dataset.value.slice(0, 6));
@@ -145,7 +159,14 @@ document.getElementById("seen").textContent = JSON.stringify(seen);
 def test_the_page_works_in_a_browser(page, tmp_path):
     hooked = Path(tmp_path / "hooked.html")
     hooked.write_text(page.read_text(encoding="utf-8").replace("</body>", HOOK + "</body>"), encoding="utf-8")
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--dump-dom", hooked.as_uri()]
+    command = [
+        CHROMIUM,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=500,900",
+        "--dump-dom",
+        hooked.as_uri(),
+    ]
     document = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     seen = json.loads(html.unescape(document.split('id="seen">')[1].split("</pre>")[0]))
     assert seen == {

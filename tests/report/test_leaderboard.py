@@ -33,7 +33,9 @@ def test_names_are_not_markup(run):
 @pytest.mark.parametrize("width", [80, 100])
 def test_all_main_metrics_fit(width):
     entry = {"value": 0.9371, "low": 0.9, "high": 0.99, "n": 1000, "higher_is_better": True}
-    row = dict.fromkeys(MAIN, entry) | {"fid_judge": {**entry, "value": 1640.0, "low": 1500.0, "high": 1800.0}}
+    row = dict.fromkeys(MAIN, entry) | {
+        "fid_judge": {**entry, "value": 1640.0, "low": 1500.0, "high": 1800.0}
+    }
     lines = _printed({"methods": {"growing_spheres": row, "revise": row}}, width).splitlines()
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)

@@ -14,7 +14,9 @@ def test_scatter_leaves_out_methods_without_both_figures(run):
 def test_points_and_intervals_are_where_the_figures_are(run):
     axes = scatter(run.summary["methods"], "l1", "validity").axes[0]
     middle = [container.lines[0].get_xydata()[0].tolist() for container in axes.containers]
-    assert middle == [[row["l1"]["value"], row["validity"]["value"] * 100] for row in run.summary["methods"].values()]
+    assert middle == [
+        [row["l1"]["value"], row["validity"]["value"] * 100] for row in run.summary["methods"].values()
+    ]
     vertical = axes.containers[0].lines[2][1].get_segments()[0]
     assert [round(y, 6) for _, y in vertical] == [45, 105]
 
@@ -38,10 +40,19 @@ def test_names_are_text_not_markup_or_mathematics(run):
 
 
 def test_curve_with_a_gap_and_both_themes(tmp_path):
-    entries = [{"value": 0.5, "low": 0.4, "high": 0.6}, {"value": None, "low": None, "high": None}, {"value": 0.9, "low": 0.8, "high": 1.0}]
-    figure = curve([0.5, 0.8, 0.95], {"revise": entries}, "confidence", "judge agreement, %", metric="judge_agreement")
+    entries = [
+        {"value": 0.5, "low": 0.4, "high": 0.6},
+        {"value": None, "low": None, "high": None},
+        {"value": 0.9, "low": 0.8, "high": 1.0},
+    ]
+    figure = curve(
+        [0.5, 0.8, 0.95], {"revise": entries}, "confidence", "judge agreement, %", metric="judge_agreement"
+    )
     assert figure.axes[0].lines[0].get_ydata()[[0, 2]].tolist() == [50, 90]
-    light, dark = (save_svg(figure, tmp_path / f"{name}.svg", dark=name == "dark").read_text() for name in ("light", "dark"))
+    light, dark = (
+        save_svg(figure, tmp_path / f"{name}.svg", dark=name == "dark").read_text()
+        for name in ("light", "dark")
+    )
     assert light != dark
     assert "var(--" not in light + dark
     assert {path.name for path in tmp_path.iterdir()} == {"light.svg", "dark.svg"}
@@ -50,19 +61,32 @@ def test_curve_with_a_gap_and_both_themes(tmp_path):
 def test_panels_share_positions_and_a_legend():
     share = [{"value": 0.5, "low": 0.4, "high": 0.6}, {"value": 0.9, "low": 0.8, "high": 1.0}]
     distance = [{"value": 0.01, "low": 0.005, "high": 0.02}, {"value": 0.02, "low": 0.01, "high": 0.03}]
-    figure = curves([0.5, 0.9], {"validity": {"a": share, "b": share}, "l1_valid": {"a": distance, "b": distance}}, "confidence")
-    assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes] == [[[0.5, 50], [0.9, 90]], [[0.5, 0.01], [0.9, 0.02]]]
+    figure = curves(
+        [0.5, 0.9],
+        {"validity": {"a": share, "b": share}, "l1_valid": {"a": distance, "b": distance}},
+        "confidence",
+    )
+    assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes] == [
+        [[0.5, 50], [0.9, 90]],
+        [[0.5, 0.01], [0.9, 0.02]],
+    ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["Validity, %", "L1, valid"]
 
 
 def test_a_trail_joins_the_rows_of_a_method_in_their_order():
     rows = [
-        {"l1": {"value": x, "low": x - 0.01, "high": x + 0.02}, "judge_agreement": {"value": y, "low": y - 0.1, "high": y + 0.1}}
+        {
+            "l1": {"value": x, "low": x - 0.01, "high": x + 0.02},
+            "judge_agreement": {"value": y, "low": y - 0.1, "high": y + 0.1},
+        }
         for x, y in ((0.05, 0.6), (0.04, 0.8))
     ]
     axes = trails({"disc": rows, "lso": rows[:1]}, "l1", "judge_agreement").axes[0]
-    assert [[x, round(y, 6)] for x, y in axes.containers[0].lines[0].get_xydata().tolist()] == [[0.05, 60], [0.04, 80]]
+    assert [[x, round(y, 6)] for x, y in axes.containers[0].lines[0].get_xydata().tolist()] == [
+        [0.05, 60],
+        [0.04, 80],
+    ]
     across, along = axes.containers[0].lines[2]
     assert [round(x, 6) for x, _ in across.get_segments()[0]] == [0.04, 0.07]
     assert [round(y, 6) for _, y in along.get_segments()[1]] == [70, 90]

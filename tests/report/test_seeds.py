@@ -13,7 +13,14 @@ def entry(value, half=0.0, n=10, better=True):
 
 
 def summary(seed, confidence, value, data="digits"):
-    queries = {"data": data, "target": "runner_up", "classifier": "cnn", "judge": "resnet", "seed": seed, "confidence": confidence}
+    queries = {
+        "data": data,
+        "target": "runner_up",
+        "classifier": "cnn",
+        "judge": "resnet",
+        "seed": seed,
+        "confidence": confidence,
+    }
     return {"methods": {"revise": {"l1": entry(value)}}, "queries": queries}
 
 
@@ -46,7 +53,9 @@ def test_shares_stay_in_range_and_other_metrics_do_not():
 
 
 def test_one_run_keeps_its_interval_and_missing_figures_are_left_out():
-    one = over_seeds([{"revise": {"l1": entry(0.3, half=0.1)}}, {"revise": {"l1": entry(float("nan"), half=None)}}])["revise"]["l1"]
+    one = over_seeds(
+        [{"revise": {"l1": entry(0.3, half=0.1)}}, {"revise": {"l1": entry(float("nan"), half=None)}}]
+    )["revise"]["l1"]
     assert (one["value"], one["seeds"], one["n"]) == (0.3, 1, 10)
     assert (one["low"], one["high"]) == pytest.approx((0.2, 0.4))
     none = over_seeds([{"revise": {"l1": {"value": None}}}])["revise"]["l1"]
@@ -59,7 +68,12 @@ def test_a_method_of_some_runs_alone_is_kept():
 
 
 def test_runs_are_grouped_by_confidence(tmp_path):
-    runs = read_runs([write(tmp_path / str(i), summary(i % 2, c, v)) for i, (c, v) in enumerate([(0.9, 1), (0.9, 3), (0.5, 5), (0.5, 9)])])
+    runs = read_runs(
+        [
+            write(tmp_path / str(i), summary(i % 2, c, v))
+            for i, (c, v) in enumerate([(0.9, 1), (0.9, 3), (0.5, 5), (0.5, 9)])
+        ]
+    )
     found = by_confidence(runs)
     assert list(found) == [0.5, 0.9]
     assert [methods["revise"]["l1"]["value"] for methods in found.values()] == [7, 2]

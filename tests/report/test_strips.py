@@ -47,7 +47,9 @@ def test_what_is_said_under_each_image(walked, reading):
 
 def test_without_requests_the_classifiers_own_probability_is_said(walked, reading):
     (strip,) = read_strips(walked, [0], ("a", "b"), reading._replace(posteriors=None))
-    assert [(frame.asked, frame.said) for frame in strip.frames] == [(None, pytest.approx(p)) for p in (0.01, 0.2, 0.7, 0.99)]
+    assert [(frame.asked, frame.said) for frame in strip.frames] == [
+        (None, pytest.approx(p)) for p in (0.01, 0.2, 0.7, 0.99)
+    ]
     assert read_strips(replace(walked, path=None), [0], (), reading) == []
 
 
@@ -67,7 +69,14 @@ def test_the_sheet_holds_images_over_differences(walked, reading):
 
 def test_the_view_knows_whether_the_scale_is_calibrated(walked, reading):
     arguments = ([100, 101, 103], ("a", "b"))
-    shown = strip_view("m", walked, *arguments, reading, {"m": {"compatibility_rho": {"value": 0.9, "low": 0.8, "high": 1.0}}}, 1.0)
+    shown = strip_view(
+        "m",
+        walked,
+        *arguments,
+        reading,
+        {"m": {"compatibility_rho": {"value": 0.9, "low": 0.8, "high": 1.0}}},
+        1.0,
+    )
     assert shown.calibrated
     assert shown.asked
     assert shown.columns == STEPS + 1
@@ -81,7 +90,11 @@ def test_the_view_knows_whether_the_scale_is_calibrated(walked, reading):
 
 
 def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, reading, tmp_path):
-    page = write_report(tmp_path / "a.html", **vars(run) | {"methods": {**run.methods, "revise": walked}}, readings={"revise": reading})
+    page = write_report(
+        tmp_path / "a.html",
+        **vars(run) | {"methods": {**run.methods, "revise": walked}},
+        readings={"revise": reading},
+    )
     sections = page.read_text(encoding="utf-8").split('class="method"')[1:]
     assert ["Step by step" in section for section in sections] == [True, False, False]
     assert ["Is the request followed?" in section for section in sections] == [True, False, False]
@@ -89,9 +102,17 @@ def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, readin
 
 
 def test_pictures_are_kept_beside_the_page(run, walked, reading, tmp_path):
-    files = save_strips(tmp_path / "strips", {**run.methods, "revise": walked}, ("a", "b"), {"revise": reading})
-    assert [file.name for file in files] == ["revise.png", "revise-compatibility.svg", "revise-compatibility-dark.svg"]
-    assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == sorted(file.name for file in files)
+    files = save_strips(
+        tmp_path / "strips", {**run.methods, "revise": walked}, ("a", "b"), {"revise": reading}
+    )
+    assert [file.name for file in files] == [
+        "revise.png",
+        "revise-compatibility.svg",
+        "revise-compatibility-dark.svg",
+    ]
+    assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == sorted(
+        file.name for file in files
+    )
     strips = read_strips(walked, [1], ("a", "b"), reading)
     picture = draw_strips(walked, strips, 1.0)
     assert picture.shape == (*Image.fromarray(picture).size[::-1], 3)

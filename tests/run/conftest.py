@@ -17,15 +17,29 @@ from omegaconf import DictConfig
 ROOT = Path(__file__).parents[2]
 MODELS = (
     "data.limit=150",
-    *(f"{key}.{option}" for key in ("classifier", "judge") for option in ("net.width=8", "net.stages=2", "layers=[blocks.0,pool]")),
-    *(f"{key}.training.{option}" for key in ("classifier", "judge") for option in ("epochs=6", "batch_size=16", "lr=1e-2")),
+    *(
+        f"{key}.{option}"
+        for key in ("classifier", "judge")
+        for option in ("net.width=8", "net.stages=2", "layers=[blocks.0,pool]")
+    ),
+    *(
+        f"{key}.training.{option}"
+        for key in ("classifier", "judge")
+        for option in ("epochs=6", "batch_size=16", "lr=1e-2")
+    ),
     "generative.net.width=4",
     "generative.training.epochs=2",
     "autoencoder.net.width=4",
     "autoencoder.training.epochs=2",
 )
 CHOSEN = ("classifier=cnn", "classifier@judge=resnet", "generative=vae", "generative@autoencoder=autoencoder")
-QUICK = ("n=12", "batch_size=5", "explainer=[nearest,wachter]", "explainer.wachter.steps=15", "explainer.wachter.rounds=1")
+QUICK = (
+    "n=12",
+    "batch_size=5",
+    "explainer=[nearest,wachter]",
+    "explainer.wachter.steps=15",
+    "explainer.wachter.rounds=1",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,9 @@ class Bench:
         """train.py on small models; without its progress bars."""
         from counterfoil.run.train import train
 
-        config, _ = self.compose("train", "logger=none", *self.models_of(overrides), f"store={self.store}", *overrides)
+        config, _ = self.compose(
+            "train", "logger=none", *self.models_of(overrides), f"store={self.store}", *overrides
+        )
         return train(config, run_dir)
 
     def evaluate(self, run_dir: Path, *overrides: str) -> dict[str, Any]:
@@ -54,7 +70,9 @@ class Bench:
         from counterfoil.run.evaluate import evaluate
 
         chosen = next((part for part in reversed(overrides) if part.startswith("explainer=")), "wachter")
-        quick = [part for part in self.quick if not part.startswith("explainer.wachter") or "wachter" in chosen]
+        quick = [
+            part for part in self.quick if not part.startswith("explainer.wachter") or "wachter" in chosen
+        ]
         given = ["logger=none", *self.models, f"store={self.store}", *quick, *overrides]
         config, choices = self.compose("evaluate", *given)
         return evaluate(config, run_dir, choices, given)
@@ -62,12 +80,19 @@ class Bench:
     def models_of(self, overrides: tuple[str, ...]) -> list[str]:
         """The overrides of those models that these overrides choose; train.yaml chooses none by itself."""
         groups = {part.split("=")[0] for part in overrides}
-        key = {"classifier": "classifier", "judge": "classifier@judge", "generative": "generative", "autoencoder": "generative@autoencoder"}
+        key = {
+            "classifier": "classifier",
+            "judge": "classifier@judge",
+            "generative": "generative",
+            "autoencoder": "generative@autoencoder",
+        }
         return [part for part in self.models if part.startswith("data.") or key[part.split(".")[0]] in groups]
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory, compose: Callable[..., tuple[DictConfig, Mapping[str, str]]]) -> Bench:
+def bench(
+    tmp_path_factory: pytest.TempPathFactory, compose: Callable[..., tuple[DictConfig, Mapping[str, str]]]
+) -> Bench:
     """A store with a classifier, a judge, a VAE and class auto-encoders."""
     folder = tmp_path_factory.mktemp("bench")
     made = Bench(folder / "models", compose)
@@ -83,7 +108,9 @@ def finished(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+def script(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
     """script("evaluate", "n=3") runs evaluate.py from an empty folder: exit code, stdout, stderr."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr(sys, "path", list(sys.path))

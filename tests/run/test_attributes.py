@@ -20,7 +20,10 @@ from counterfoil.run.train import train
 
 ROOT = Path(__file__).parents[2]
 Script = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.skipif(any(find_spec(name) is None for name in ("python_avatars", "resvg_py")), reason="needs the extra 'avatars'")
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("python_avatars", "resvg_py")),
+    reason="needs the extra 'avatars'",
+)
 EDITED = ["Smiling", "Eyeglasses", "Beard"]
 SMALL = (
     "experiment=attributes",
@@ -28,8 +31,16 @@ SMALL = (
     "data.size=32",
     "logger=none",
     "n=6",
-    *(f"{key}.{option}" for key in ("classifier", "judge") for option in ("net={width: 8, stages: 2}", "layers=[blocks.0,pool]")),
-    *(f"{key}.training.{option}" for key in ("classifier", "judge") for option in ("epochs=1", "batch_size=16")),
+    *(
+        f"{key}.{option}"
+        for key in ("classifier", "judge")
+        for option in ("net={width: 8, stages: 2}", "layers=[blocks.0,pool]")
+    ),
+    *(
+        f"{key}.training.{option}"
+        for key in ("classifier", "judge")
+        for option in ("epochs=1", "batch_size=16")
+    ),
     f"generative.net={{width: 4, attributes: [{', '.join(EDITED)}]}}",
     "generative.training={epochs: 1, batch_size: 16}",
 )
@@ -47,7 +58,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(folder: Path) -> list[str]:
-    return [*SMALL, f"data.root={folder / 'faces'}", f"data.cache_dir={folder / 'cache'}", f"store={folder / 'models'}"]
+    return [
+        *SMALL,
+        f"data.root={folder / 'faces'}",
+        f"data.cache_dir={folder / 'cache'}",
+        f"store={folder / 'models'}",
+    ]
 
 
 def compose(name: str, *overrides: str) -> tuple[Any, Any]:
@@ -66,26 +82,42 @@ def test_a_folder_in_celebas_layout_is_explained_by_attributes(folder: Path, tmp
     summary = evaluate(config, tmp_path / "run", choices, given)
     assert list(summary["methods"]) == ["gci", "aip"]
     for entries in summary["methods"].values():
-        assert {name for name in entries if name.startswith("attribute_change/")} == {f"attribute_change/{name}" for name in EDITED}
+        assert {name for name in entries if name.startswith("attribute_change/")} == {
+            f"attribute_change/{name}" for name in EDITED
+        }
         assert entries["reconstruction_gate"]["n"] == 6
         assert entries["validity"]["n"] == 6  # a query without answer is counted, not dropped
     assert summary["methods"]["aip"]["attribute_change/Beard"]["value"] == 0.0
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["queries"]["class_names"] == ["not Smiling", "Smiling"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["queries"]["class_names"] == [
+        "not Smiling",
+        "Smiling",
+    ]
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", (tmp_path / "run" / "report.html").read_text()))
     assert re.search(r"(to be|not yet) read as (not )?Smiling: (no attribute changed|\w+ [+−]\d\.\d, )", page)
 
 
 MISTAKES = {
-    "unknown frozen": (["explainer.gci.frozen=[Hat]"], "free, frozen: Hat is no attribute of this generator; its attributes: Smiling, Eye"),
+    "unknown frozen": (
+        ["explainer.gci.frozen=[Hat]"],
+        "free, frozen: Hat is no attribute of this generator; its attributes: Smiling, Eye",
+    ),
     "unknown free": (["explainer.aip.free=[Hat]"], "free, frozen: Hat is no attribute of this generator"),
     "nothing free": (
         [f"explainer.aip.frozen=[{','.join(EDITED)}]"],
         "all 3 attributes are frozen, so nothing can change; free one of: Smi",
     ),
     "unknown decision": (["attribute=Hat"], "attribute=Hat is not in data=celeba; known attributes: Smiling"),
-    "failing gate": (["explainer.gci.gate=1.01"], r"explainer gci: .* survives reconstruction by AttGAN in .* expected 101 % \(gate\)"),
+    "failing gate": (
+        ["explainer.gci.gate=1.01"],
+        r"explainer gci: .* survives reconstruction by AttGAN in .* expected 101 % \(gate\)",
+    ),
     "no generator of attributes": (
-        ["generative=vae", "train_missing=true", "generative.training.epochs=0", "~generative.training.attribute"],
+        [
+            "generative=vae",
+            "train_missing=true",
+            "generative.training.epochs=0",
+            "~generative.training.attribute",
+        ],
         "explainer aip needs a",
     ),
     "option of another training": (
@@ -98,7 +130,11 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_what_cannot_be_ends_in_one_line(folder: Path, script: Script, mistake: str) -> None:
     overrides, words = MISTAKES[mistake]
-    given = [part for part in options(folder) if not ("generative=vae" in overrides and part.startswith("generative."))]
+    given = [
+        part
+        for part in options(folder)
+        if not ("generative=vae" in overrides and part.startswith("generative."))
+    ]
     code, _, error = script("evaluate", *given, *QUICK, *overrides)
     says(code, error, words)
 
@@ -106,13 +142,18 @@ def test_what_cannot_be_ends_in_one_line(folder: Path, script: Script, mistake: 
 @pytest.mark.parametrize(
     ("net", "words"),
     [
-        ("{attributes: [Smiling, Hat]}", "attributes: Hat is not in data=celeba; known attributes: Smiling, Mouth_Open"),
+        (
+            "{attributes: [Smiling, Hat]}",
+            "attributes: Hat is not in data=celeba; known attributes: Smiling, Mouth_Open",
+        ),
         ("{attributes: [Smiling, Smiling]}", "expected one or more different names, found Smiling, Smiling"),
         ("{attributes: []}", "expected the names of one or more attributes, found none"),
         ("{norm: batch}", "norm=batch is not offered"),
     ],
 )
-def test_attributes_that_cannot_be_learned_are_told(folder: Path, script: Script, net: str, words: str) -> None:
+def test_attributes_that_cannot_be_learned_are_told(
+    folder: Path, script: Script, net: str, words: str
+) -> None:
     code, _, error = script("train", *options(folder), f"generative.net={net}")
     says(code, error, words)
 
@@ -125,29 +166,54 @@ def test_an_attribute_that_never_varies_is_told(folder: Path, script: Script, tm
     lines = (folder / "faces" / "list_attr_celeba.txt").read_text().splitlines()
     column = 1 + lines[1].split().index("Eyeglasses")
     rows = [[*line.split()[:column], "1", *line.split()[column + 1 :]] for line in lines[2:]]
-    (faces / "list_attr_celeba.txt").write_text("\n".join([*lines[:2], *(" ".join(row) for row in rows)]) + "\n")
+    (faces / "list_attr_celeba.txt").write_text(
+        "\n".join([*lines[:2], *(" ".join(row) for row in rows)]) + "\n"
+    )
     given = [part for part in options(folder) if not part.startswith(("data.root", "store"))]
     code, _, error = script("train", *given, f"data.root={faces}", f"store={tmp_path}")
-    says(code, error, "attributes: Eyeglasses is 1 in all 40 training images of data=celeba, so no model can learn")
-    code, _, error = script("train", *given, f"data.root={faces}", f"store={tmp_path}", "attribute=Eyeglasses")
-    says(code, error, "attribute=Eyeglasses is 1 in all 40 training images of data=celeba; choose an attribute that varies")
+    says(
+        code,
+        error,
+        "attributes: Eyeglasses is 1 in all 40 training images of data=celeba, so no model can learn",
+    )
+    code, _, error = script(
+        "train", *given, f"data.root={faces}", f"store={tmp_path}", "attribute=Eyeglasses"
+    )
+    says(
+        code,
+        error,
+        "attribute=Eyeglasses is 1 in all 40 training images of data=celeba; choose an attribute that varies",
+    )
 
 
 @pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize(
     ("options_of", "words", "words_without_manifest"),
     [
-        (["data.size=64"], r"trained on images of shape \(3, 32, 32\) .* has \(3, 64, 64\)", "architecture than AttGAN"),
+        (
+            ["data.size=64"],
+            r"trained on images of shape \(3, 32, 32\) .* has \(3, 64, 64\)",
+            "architecture than AttGAN",
+        ),
         (
             ["data.size=28", "+generative.net.size=32"],
             r"trained on images of shape \(3, 32, 32\) .* has \(3, 28, 28\)",
             r"attgan: made for images of shape \(3, 32, 32\) .* found \(3, 28, 28\)",
         ),
-        (["+generative.net.channels=1"], *[r"another architecture than AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"] * 2),
+        (
+            ["+generative.net.channels=1"],
+            *[r"another architecture than AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"] * 2,
+        ),
     ],
 )
 def test_a_generator_of_other_images_is_told(
-    folder: Path, script: Script, tmp_path: Path, options_of: list[str], words: str, words_without_manifest: str, noted: bool
+    folder: Path,
+    script: Script,
+    tmp_path: Path,
+    options_of: list[str],
+    words: str,
+    words_without_manifest: str,
+    noted: bool,
 ) -> None:
     """Its own networks are trained for the new size; the generator's weights are given, with their manifest beside them or without."""
     (file,) = (folder / "models").glob("*attgan*.safetensors")

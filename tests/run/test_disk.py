@@ -24,7 +24,9 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     def mount(kibibytes: int) -> Path:
         folder = tmp_path / f"disk{len(mounted)}"
         folder.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)], capture_output=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(folder)], capture_output=True
+        )
         if done.returncode:
             pytest.skip("mounting a small file system needs privileges")
         mounted.append(folder)
@@ -45,7 +47,15 @@ def says(error: str, code: int) -> None:
 
 
 def options(bench: Any) -> list[str]:
-    return ["logger=none", *bench.models, f"store={bench.store}", "n=40", "batch_size=10", "explainer=[nearest]", "metric=[validity]"]
+    return [
+        "logger=none",
+        *bench.models,
+        f"store={bench.store}",
+        "n=40",
+        "batch_size=10",
+        "explainer=[nearest]",
+        "metric=[validity]",
+    ]
 
 
 @pytest.mark.parametrize("kibibytes", [40, 120, 300])
@@ -73,7 +83,13 @@ def test_training_on_a_full_disk_ends_in_one_line_and_keeps_no_model(
     script: Script, bench: Any, small_disk: Callable[[int], Path], kibibytes: int
 ) -> None:
     disk = small_disk(kibibytes)
-    given = [*bench.models_of(("classifier=cnn",)), "classifier=cnn", "classifier.training.epochs=1", "logger=none", "run_dir=run"]
+    given = [
+        *bench.models_of(("classifier=cnn",)),
+        "classifier=cnn",
+        "classifier.training.epochs=1",
+        "logger=none",
+        "run_dir=run",
+    ]
     code, _, error = script("train", *given, f"store={disk}")
     says(error, code)
     assert not list(disk.glob("*.safetensors"))
@@ -85,10 +101,14 @@ def test_training_on_a_full_disk_ends_in_one_line_and_keeps_no_model(
     [
         OSError(errno.ENOSPC, "No space left on device", "x"),
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
-        RuntimeError("[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/0: No space left on device"),
+        RuntimeError(
+            "[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/0: No space left on device"
+        ),
     ],
 )
-def test_every_way_a_writer_says_it_is_told_alike(script: Script, bench: Any, monkeypatch: pytest.MonkeyPatch, full: Exception) -> None:
+def test_every_way_a_writer_says_it_is_told_alike(
+    script: Script, bench: Any, monkeypatch: pytest.MonkeyPatch, full: Exception
+) -> None:
     import counterfoil.core.counterfactuals as module
 
     def fails(tensors: dict[str, torch.Tensor], path: str, **_: Any) -> None:

@@ -21,7 +21,19 @@ from counterfoil.core.errors import UserError
 ROOT = Path(__file__).parents[2]
 MEASURED = ("seconds", "peak_memory_mb")
 PROMISED = {
-    *("validity", "target_probability", "l1", "l2", "linf", "sparsity", "judge_agreement", "im1", "im2", "fid_judge", "kid_judge"),
+    *(
+        "validity",
+        "target_probability",
+        "l1",
+        "l2",
+        "linf",
+        "sparsity",
+        "judge_agreement",
+        "im1",
+        "im2",
+        "fid_judge",
+        "kid_judge",
+    ),
     *("cout", "steps", "seconds", "classifier_calls", "peak_memory_mb", "l1_valid", "l2_valid"),
 }
 
@@ -29,7 +41,11 @@ PROMISED = {
 def comparable(summary: dict[str, Any]) -> dict[str, Any]:
     """What two runs of one command must share: everything but time and memory; NaN equals NaN."""
     return {
-        method: {name: json.dumps(entry, sort_keys=True) for name, entry in entries.items() if not name.startswith(MEASURED)}
+        method: {
+            name: json.dumps(entry, sort_keys=True)
+            for name, entry in entries.items()
+            if not name.startswith(MEASURED)
+        }
         for method, entries in summary["methods"].items()
     }
 
@@ -41,8 +57,13 @@ def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path,
     assert set(summary["methods"]) == {"nearest", "wachter"}
     for entries in summary["methods"].values():
         assert set(entries) >= PROMISED
-        assert all(set(entry) >= {"value", "low", "high", "n", "higher_is_better"} for entry in entries.values())
-    assert summary["methods"]["nearest"]["validity"]["value"] == returned["methods"]["nearest"]["validity"]["value"]
+        assert all(
+            set(entry) >= {"value", "low", "high", "n", "higher_is_better"} for entry in entries.values()
+        )
+    assert (
+        summary["methods"]["nearest"]["validity"]["value"]
+        == returned["methods"]["nearest"]["validity"]["value"]
+    )
     assert summary["methods"]["nearest"]["validity"]["n"] == 12
     assert summary["config"]["n"] == 12
     assert "torch" in summary["versions"]
@@ -64,15 +85,23 @@ def test_table_and_summary_come_from_the_stored_answers(finished: tuple[Path, di
         l1 = cf.delta.abs().mean((1, 2, 3))
         assert [float(row["l1"]) for row in mine] == pytest.approx(l1.tolist(), abs=1e-5)
         assert summary["methods"][method]["l1"]["value"] == pytest.approx(float(l1.mean()), abs=1e-6)
-        assert summary["methods"][method]["validity"]["value"] == pytest.approx(float(cf.valid.float().mean()), abs=1e-6)
-    assert summary["methods"]["nearest"]["validity"]["value"] > 0, "the small classifier learned nothing, so these tests show nothing"
+        assert summary["methods"][method]["validity"]["value"] == pytest.approx(
+            float(cf.valid.float().mean()), abs=1e-6
+        )
+    assert summary["methods"]["nearest"]["validity"]["value"] > 0, (
+        "the small classifier learned nothing, so these tests show nothing"
+    )
 
 
-def test_same_command_elsewhere_gives_the_same_numbers(bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_same_command_elsewhere_gives_the_same_numbers(
+    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     assert comparable(bench.evaluate(tmp_path / "again")) == comparable(finished[1])
 
 
-def test_another_seed_asks_other_queries(bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_another_seed_asks_other_queries(
+    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     seeded = ("seed=0", "classifier.seed=0", "judge.seed=1000", "generative.seed=0", "autoencoder.seed=0")
     bench.evaluate(tmp_path / "run", *seeded, "seed=1", "explainer=[nearest]")
     assert (tmp_path / "run/questions.csv").read_text() != (finished[0] / "questions.csv").read_text()
@@ -124,7 +153,9 @@ def test_killed_run_goes_on_to_the_same_metrics(
     run = tmp_path / "run"
     options = ["logger=none", *bench.models, f"store={bench.store}", *bench.quick, f"run_dir={run}"]
     command = [sys.executable, str(ROOT / "evaluate.py"), *options]
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _wait_for(run / "counterfactuals/nearest/batch-00000.safetensors", process)
     finally:
@@ -150,14 +181,18 @@ def test_second_run_into_the_same_folder_is_refused(bench: Any, tmp_path: Path) 
         bench.evaluate(tmp_path / "run", *small)
     with pytest.raises(UserError, match="holds another evaluation"):
         bench.evaluate(tmp_path / "run", *small, "confidence=0.6")
-    assert {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()
+    } == before
     summary = bench.evaluate(tmp_path / "run", *small, "confidence=0.6", "overwrite=true")
     assert summary["config"]["confidence"] == 0.6
     assert json.loads((tmp_path / "run/metrics.json").read_text())["config"]["confidence"] == 0.6
 
 
 def test_all_targets_and_several_answers_have_a_row_each(bench: Any, tmp_path: Path) -> None:
-    summary = bench.evaluate(tmp_path / "run", "n=3", "target=all", "count=2", "explainer=[nearest]", "metric=[validity,l1]")
+    summary = bench.evaluate(
+        tmp_path / "run", "n=3", "target=all", "count=2", "explainer=[nearest]", "metric=[validity,l1]"
+    )
     assert summary["queries"]["n"] == 3
     assert summary["queries"]["rows"] == {"nearest": 3 * 9 * 2}
     rows = list(csv.DictReader((tmp_path / "run/queries.csv").open()))
@@ -171,7 +206,9 @@ def test_mask_keeps_its_pixels(bench: Any, tmp_path: Path) -> None:
     mask = np.zeros((28, 28), np.uint8)
     mask[:, :14] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    bench.evaluate(tmp_path / "run", "explainer=[wachter]", f"mask={tmp_path / 'mask.png'}", "metric=[validity]", "n=4")
+    bench.evaluate(
+        tmp_path / "run", "explainer=[wachter]", f"mask={tmp_path / 'mask.png'}", "metric=[validity]", "n=4"
+    )
     cf = Counterfactuals.load(tmp_path / "run/counterfactuals/wachter/batch-00000.safetensors")
     assert float(cf.delta[..., :14].abs().max()) == 0
     assert float(cf.delta[..., 14:].abs().max()) > 0
@@ -187,7 +224,12 @@ def test_folder_of_images_is_asked_in_both_precisions(bench: Any, tmp_path: Path
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"images/{'cab'[i]}.png")
     for dtype in ("float32", "float64"):
-        asked = (f"queries={tmp_path / 'images'}", f"dtype={dtype}", "explainer=[nearest]", "metric=[validity,l1]")
+        asked = (
+            f"queries={tmp_path / 'images'}",
+            f"dtype={dtype}",
+            "explainer=[nearest]",
+            "metric=[validity,l1]",
+        )
         assert math.isfinite(bench.evaluate(tmp_path / dtype, *asked)["methods"]["nearest"]["l1"]["value"])
         rows = list(csv.DictReader((tmp_path / dtype / "queries.csv").open()))
         assert [row["image"] for row in rows] == ["a.png", "b.png", "c.png"]

@@ -11,7 +11,11 @@ from counterfoil.run.folder import claim, same_weights
 
 
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with claim(tmp_path / "run", "a", False), pytest.raises(UserError, match="in use"), claim(tmp_path / "run", "a", False):
+    with (
+        claim(tmp_path / "run", "a", False),
+        pytest.raises(UserError, match="in use"),
+        claim(tmp_path / "run", "a", False),
+    ):
         pass
 
 

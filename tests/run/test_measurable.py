@@ -24,8 +24,21 @@ from counterfoil.run.measurable import measurable, settle_judge
 
 Script = Callable[..., tuple[int, str, str]]
 Compose = Callable[..., tuple[DictConfig, Any]]
-ALONE = ("data=images", "classifier=custom", "explainer=disc", "judge=null", "logger=none", "threads=1", "device=cpu", "store=store")
-QUICK = ("explainer.disc.prior={_target_:counterfoil.search.inr.INR,width:16,depth:2}", "explainer.disc.steps=15", "confidence=0.5")
+ALONE = (
+    "data=images",
+    "classifier=custom",
+    "explainer=disc",
+    "judge=null",
+    "logger=none",
+    "threads=1",
+    "device=cpu",
+    "store=store",
+)
+QUICK = (
+    "explainer.disc.prior={_target_:counterfoil.search.inr.INR,width:16,depth:2}",
+    "explainer.disc.steps=15",
+    "confidence=0.5",
+)
 NEEDS_JUDGE = ["judge_agreement", "fid_judge", "kid_judge"]
 
 
@@ -33,7 +46,9 @@ def program(path: Path, channels: int = 1, classes: int = 4, seed: int = 0) -> s
     """A small smooth network of 28 px images as a TorchScript file."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = nn.Sequential(nn.Conv2d(channels, 4, 3, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 49, classes))
+        net = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 49, classes)
+        )
     torch.jit.script(net).save(str(path))
     return str(path)
 
@@ -44,9 +59,17 @@ def given(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "pictures").mkdir()
     draw = np.random.default_rng(0)
     for i in range(3):
-        Image.fromarray(draw.integers(0, 256, (28, 28)).astype(np.uint8)).save(tmp_path / "pictures" / f"{i}.png")
+        Image.fromarray(draw.integers(0, 256, (28, 28)).astype(np.uint8)).save(
+            tmp_path / "pictures" / f"{i}.png"
+        )
     shape = ("data.size=28", "data.channels=1")
-    return (f"data.root={tmp_path / 'pictures'}", *shape, f"classifier.checkpoint={program(tmp_path / 'net.pt')}", *ALONE, *QUICK)
+    return (
+        f"data.root={tmp_path / 'pictures'}",
+        *shape,
+        f"classifier.checkpoint={program(tmp_path / 'net.pt')}",
+        *ALONE,
+        *QUICK,
+    )
 
 
 def refused(script: Script, *overrides: str) -> str:
@@ -71,7 +94,9 @@ def test_a_network_and_pictures_are_enough(script: Script, given: tuple[str, ...
     assert Path("run/report.html").is_file()
 
 
-def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(script: Script, given: tuple[str, ...]) -> None:
+def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(
+    script: Script, given: tuple[str, ...]
+) -> None:
     code, out, err = script("evaluate", *given, "data.class_names=[a,b,c,d]", "target=c", "run_dir=run")
     assert code == 0, err
     told = " ".join(out.split())
@@ -87,9 +112,18 @@ def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(script: S
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["metric=[validity,judge_agreement]"], "metric=judge_agreement needs a judge, found judge=null; choose one"),
-        (["metric=im1"], "metric=im1 needs auto-encoders of the classes, which data=images cannot train; choose data=folder"),
-        (["explainer=revise"], "data=images has no labels to train generative on; set generative.checkpoint=FILE, or choose"),
+        (
+            ["metric=[validity,judge_agreement]"],
+            "metric=judge_agreement needs a judge, found judge=null; choose one",
+        ),
+        (
+            ["metric=im1"],
+            "metric=im1 needs auto-encoders of the classes, which data=images cannot train; choose data=folder",
+        ),
+        (
+            ["explainer=revise"],
+            "data=images has no labels to train generative on; set generative.checkpoint=FILE, or choose",
+        ),
         (["explainer=nearest"], "explainer=nearest needs training images, data=images has none"),
         (
             ["classifier.checkpoint=null"],
@@ -109,28 +143,51 @@ def test_what_cannot_be_done_is_one_line_with_its_cure(
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "1.png").write_text("no image")
-    taken = [part for part in given if not part.startswith("explainer.disc") or not any(o.startswith("explainer=") for o in overrides)]
+    taken = [
+        part
+        for part in given
+        if not part.startswith("explainer.disc") or not any(o.startswith("explainer=") for o in overrides)
+    ]
     own = ["metric=[validity]"] if not any(o.startswith("metric=") for o in overrides) else []
     assert message in refused(script, *taken, *own, *overrides, "run_dir=run")
 
 
-def test_a_judge_in_a_file_judges_where_it_has_the_same_classes(script: Script, given: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_judge_in_a_file_judges_where_it_has_the_same_classes(
+    script: Script, given: tuple[str, ...], tmp_path: Path
+) -> None:
     taken = [part for part in given if part != "judge=null"]
-    assert "set judge=null, or judge.checkpoint=FILE" in refused(script, *taken, "metric=[validity]", "run_dir=run")
+    assert "set judge=null, or judge.checkpoint=FILE" in refused(
+        script, *taken, "metric=[validity]", "run_dir=run"
+    )
     judge = ("classifier@judge=custom", "metric=[validity,judge_agreement]", "run_dir=run")
     other = program(tmp_path / "other.pt", classes=3, seed=1)
-    assert "judge: tells 3 classes, the classifier 4" in refused(script, *taken, *judge, f"judge.checkpoint={other}")
-    code, _, err = script("evaluate", *taken, *judge, f"judge.checkpoint={program(tmp_path / 'judge.pt', seed=1)}")
+    assert "judge: tells 3 classes, the classifier 4" in refused(
+        script, *taken, *judge, f"judge.checkpoint={other}"
+    )
+    code, _, err = script(
+        "evaluate", *taken, *judge, f"judge.checkpoint={program(tmp_path / 'judge.pt', seed=1)}"
+    )
     assert code == 0, err
     assert "judge_agreement" in json.loads(Path("run/metrics.json").read_text())["methods"]["disc"]
 
 
-def test_weights_without_their_network_need_the_names_of_the_classes(script: Script, given: tuple[str, ...], tmp_path: Path) -> None:
+def test_weights_without_their_network_need_the_names_of_the_classes(
+    script: Script, given: tuple[str, ...], tmp_path: Path
+) -> None:
     save_file(CNN(channels=1, classes=4, width=4).state_dict(), str(tmp_path / "cnn.safetensors"))
-    taken = [part for part in given if part != "classifier=custom" and not part.startswith("classifier.checkpoint")]
-    own = ("classifier=cnn", "classifier.net.width=4", f"classifier.checkpoint={tmp_path / 'cnn.safetensors'}", "metric=[validity]")
+    taken = [
+        part for part in given if part != "classifier=custom" and not part.startswith("classifier.checkpoint")
+    ]
+    own = (
+        "classifier=cnn",
+        "classifier.net.width=4",
+        f"classifier.checkpoint={tmp_path / 'cnn.safetensors'}",
+        "metric=[validity]",
+    )
     told = refused(script, *taken, *own, "run_dir=run")
-    assert "classifier.net: data=images does not tell how many classes there are; set data.class_names" in told
+    assert (
+        "classifier.net: data=images does not tell how many classes there are; set data.class_names" in told
+    )
     code, _, err = script("evaluate", *taken, *own, "data.class_names=[a,b,c,d]", "run_dir=run")
     assert code == 0, err
 
@@ -141,7 +198,9 @@ def test_nothing_is_trained_on_them(script: Script, given: tuple[str, ...]) -> N
     assert "data=images has no labels, so nothing can be trained on it; choose data=folder" in err
 
 
-def test_without_a_judge_labelled_data_keep_all_other_metrics(compose: Compose, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_judge_labelled_data_keep_all_other_metrics(
+    compose: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
     for said in ("judge=null", "~classifier@judge"):
         config = settle_judge(compose("evaluate", said)[0])
         assert config.judge is None
@@ -157,6 +216,8 @@ def test_without_a_judge_labelled_data_keep_all_other_metrics(compose: Compose, 
 def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compose) -> None:
     config = compose("evaluate", "metric=[validity,fid_judge]")[0]
     assert measurable(config, Unlabelled(), []) == ["validity"]
-    with pytest.raises(UserError, match="metric=fid_judge needs other images or labels, data=images has the queries alone"):
+    with pytest.raises(
+        UserError, match="metric=fid_judge needs other images or labels, data=images has the queries alone"
+    ):
         measurable(config, Unlabelled(), ["metric=[validity,fid_judge]"])
     assert measurable(compose("evaluate", "metric=[]")[0], Unlabelled(), ["metric=[]"]) == []

@@ -69,17 +69,26 @@ def _script(net: nn.Module, path: Path) -> None:
 
 def _export(net: nn.Module, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=4096)
-    torch.export.save(torch.export.export(net, (torch.rand(3, 1, 28, 28),), dynamic_shapes={"x": {0: batch}}), path)
+    torch.export.save(
+        torch.export.export(net, (torch.rand(3, 1, 28, 28),), dynamic_shapes={"x": {0: batch}}), path
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("save", "name"), [(_script, "net.pt"), (_export, "net.pt2")])
-def test_program_alone_is_explained_without_naming_a_class(bench: Any, tmp_path: Path, save: Any, name: str) -> None:
+def test_program_alone_is_explained_without_naming_a_class(
+    bench: Any, tmp_path: Path, save: Any, name: str
+) -> None:
     """And is graded as the network it was made of."""
     torch.manual_seed(0)
     net = CNN(1, 10, width=4, stages=2).eval()
     save(net, tmp_path / name)
-    given = ("classifier=custom", f"classifier.checkpoint={tmp_path / name}", "explainer=[wachter]", "metric=[validity,judge_agreement]")
+    given = (
+        "classifier=custom",
+        f"classifier.checkpoint={tmp_path / name}",
+        "explainer=[wachter]",
+        "metric=[validity,judge_agreement]",
+    )
     small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
     summary = small.evaluate(tmp_path / "run", *given, "n=4", "confidence=0.2")
     from counterfoil.core.counterfactuals import Counterfactuals
@@ -112,13 +121,17 @@ def test_devices_by_name() -> None:
         ({}, None),
     ],
 )
-def test_weights_given_by_hand_are_held_against_their_manifest(bench: Any, tmp_path: Path, noted: dict[str, Any], message: str) -> None:
+def test_weights_given_by_hand_are_held_against_their_manifest(
+    bench: Any, tmp_path: Path, noted: dict[str, Any], message: str
+) -> None:
     """Neither changes the shape of a single weight of a network that pads its images."""
     models, node = of(bench)
     trained = models.store.weights(node["generative"], models.data)
     given = tmp_path / "given.safetensors"
     given.write_bytes(trained.read_bytes())
-    given.with_suffix(".json").write_text(json.dumps(json.loads(trained.with_suffix(".json").read_text()) | noted))
+    given.with_suffix(".json").write_text(
+        json.dumps(json.loads(trained.with_suffix(".json").read_text()) | noted)
+    )
     models, node = of(bench, f"generative.checkpoint={given}")
     with pytest.raises(UserError, match=message) if message else nullcontext():
         models.share(node["generative"])

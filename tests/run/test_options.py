@@ -9,7 +9,14 @@ import pytest
 from counterfoil.core.errors import UserError
 from counterfoil.run.options import check_options, chosen
 
-GOOD: dict[str, Any] = {"n": 200, "count": 1, "batch_size": 128, "threads": None, "seed": 0, "confidence": 0.95}
+GOOD: dict[str, Any] = {
+    "n": 200,
+    "count": 1,
+    "batch_size": 128,
+    "threads": None,
+    "seed": 0,
+    "confidence": 0.95,
+}
 
 
 @pytest.mark.parametrize("change", [{}, {"threads": 2}, {"n": 1}, {"confidence": 1}, {"seed": -1}])

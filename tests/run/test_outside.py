@@ -49,10 +49,19 @@ def run(environment: dict[str, str], folder: Path, script: str, *overrides: str)
 
 
 @pytest.mark.slow
-def test_own_network_weights_and_images_by_overrides_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_own_network_weights_and_images_by_overrides_alone(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     birds(tmp_path / "birds")
     (tmp_path / "my_package.py").write_text(NET)
-    shared = ["data=folder", "data.root=birds", "data.size=16", "data.batch_size=16", "logger=none", "store=store"]
+    shared = [
+        "data=folder",
+        "data.root=birds",
+        "data.size=16",
+        "data.batch_size=16",
+        "logger=none",
+        "store=store",
+    ]
     own = ["classifier=custom", "classifier.net._target_=my_package.BirdNet", "+classifier.net.hidden=32"]
     norm = ["classifier.mean=[0.4,0.4,0.4]", "classifier.std=[0.2,0.25,0.3]"]
     judge = ["classifier@judge=resnet", "judge.net.width=4", "judge.net.stages=1", "judge.layers=[pool]"]
@@ -65,7 +74,13 @@ def test_own_network_weights_and_images_by_overrides_alone(tmp_path: Path, envir
     torch.save({"state_dict": renamed, "epoch": 3}, tmp_path / "birdnet.ckpt")
     for file in (tmp_path / "store").glob("folder-classifier-custom-*"):
         file.unlink()
-    asked = ["explainer=[wachter]", "explainer.wachter.scale=1", "n=6", "metric=[validity,judge_agreement,l1]", "confidence=0.6"]
+    asked = [
+        "explainer=[wachter]",
+        "explainer.wachter.scale=1",
+        "n=6",
+        "metric=[validity,judge_agreement,l1]",
+        "confidence=0.6",
+    ]
     asked += ["classifier.checkpoint=birdnet.ckpt", "classifier.layers=[body]", "target=owl", "run_dir=out"]
     run(environment, tmp_path, "evaluate.py", *shared, *own, *norm, *judge, *asked)
 

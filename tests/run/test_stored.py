@@ -66,7 +66,15 @@ def test_good_file_is_graded_by_our_classifier(tmp_path: Path, suffix: str) -> N
 
 def test_grey_images_need_no_channel_and_costs_are_kept(tmp_path: Path) -> None:
     flat = {key: arrays()[key][:, 0].astype(np.float64) for key in ("factual", "counterfactual")}
-    cf = read(npz(tmp_path / "a.npz", **flat, steps=np.array([3, 4, 5]), query=np.array([7, 7, 8]), names=np.array(["a", "b", "c"])))
+    cf = read(
+        npz(
+            tmp_path / "a.npz",
+            **flat,
+            steps=np.array([3, 4, 5]),
+            query=np.array([7, 7, 8]),
+            names=np.array(["a", "b", "c"]),
+        )
+    )
     assert cf.factual.shape == (3, *SIZE)
     assert cf.factual.dtype == torch.float32
     assert cf.steps.tolist() == [3, 4, 5]
@@ -78,8 +86,14 @@ def scaled(scale: float, shift: float = 0.0) -> np.ndarray:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "0..255 floats": ({"counterfactual": scaled(255)}, r"counterfactual holds torch.float32 in \[76.5, 229.5\].*divide"),
-    "0..255 bytes": ({"counterfactual": scaled(255).astype(np.uint8)}, "torch.uint8.*divide 8-bit images by 255"),
+    "0..255 floats": (
+        {"counterfactual": scaled(255)},
+        r"counterfactual holds torch.float32 in \[76.5, 229.5\].*divide",
+    ),
+    "0..255 bytes": (
+        {"counterfactual": scaled(255).astype(np.uint8)},
+        "torch.uint8.*divide 8-bit images by 255",
+    ),
     "black bytes": ({"counterfactual": np.zeros((3, *SIZE), np.uint8)}, "torch.uint8"),
     "[-1, 1]": ({"factual": np.full((3, *SIZE), -0.5, np.float32)}, r"map \[-1, 1\] by \(x \+ 1\) / 2"),
     "a little above 1": ({"counterfactual": scaled(1.2)}, r"in \[0.36, 1.08\]"),
@@ -87,8 +101,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "missing key": ({"target": None}, "lacks target.*found counterfactual, factual"),
     "unequal rows": ({"counterfactual": scaled(1)[:2]}, "shapes differ"),
     "too few targets": ({"target": np.array([1, 1])}, "shapes differ"),
-    "other size": (dict.fromkeys(("factual", "counterfactual"), np.zeros((3, 1, 5, 5), np.float32)), r"the data are \(1, 4, 4\)"),
-    "no rows": ({"factual": np.zeros((0, *SIZE)), "counterfactual": np.zeros((0, *SIZE)), "target": np.zeros(0, int)}, "empty"),
+    "other size": (
+        dict.fromkeys(("factual", "counterfactual"), np.zeros((3, 1, 5, 5), np.float32)),
+        r"the data are \(1, 4, 4\)",
+    ),
+    "no rows": (
+        {"factual": np.zeros((0, *SIZE)), "counterfactual": np.zeros((0, *SIZE)), "target": np.zeros(0, int)},
+        "empty",
+    ),
     "unknown class": ({"target": np.array([0, 1, 2])}, r"0\.\.2, expected 0\.\.1"),
     "negative class": ({"target": np.array([0, 1, -1])}, r"-1\.\.1, expected 0\.\.1"),
     "broken target": ({"target": np.array([0.5, 1, 1])}, "target"),
@@ -143,7 +163,12 @@ def test_damaged_safetensors_other_endings_and_missing_files_are_refused(tmp_pat
     (tmp_path / "a.safetensors").write_bytes(b"\xff" * 100)
     (tmp_path / "a.pkl").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    expected = {"a.safetensors": "damaged", "a.pkl": "npz or safetensors", "none.npz": "does not exist", "folder": r"no \*\.safetensors"}
+    expected = {
+        "a.safetensors": "damaged",
+        "a.pkl": "npz or safetensors",
+        "none.npz": "does not exist",
+        "folder": r"no \*\.safetensors",
+    }
     for name, words in expected.items():
         with pytest.raises(UserError, match=words):
             read(tmp_path / name)
@@ -159,7 +184,11 @@ def test_foreign_file_is_scored_without_explaining(bench: Any, tmp_path: Path) -
             (tmp_path / "store" / file.name).symlink_to(file)
     images = Digits().test[:8].x.numpy()
     np.savez(tmp_path / "theirs.npz", factual=images, counterfactual=images[::-1], target=np.arange(8))
-    given = (f"store={tmp_path / 'store'}", "explainer=[revise]", f"counterfactuals={tmp_path / 'theirs.npz'}")
+    given = (
+        f"store={tmp_path / 'store'}",
+        "explainer=[revise]",
+        f"counterfactuals={tmp_path / 'theirs.npz'}",
+    )
     summary = bench.evaluate(tmp_path / "run", *given)
     assert list(summary["methods"]) == ["theirs"]
     scored = summary["methods"]["theirs"]
@@ -169,9 +198,13 @@ def test_foreign_file_is_scored_without_explaining(bench: Any, tmp_path: Path) -
     assert not np.isfinite(scored["steps"]["value"] if scored["steps"]["value"] is not None else np.nan)
 
 
-def test_stored_run_scored_again_gives_its_own_numbers(bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_stored_run_scored_again_gives_its_own_numbers(
+    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     folder, summary = finished
-    again = bench.evaluate(tmp_path / "run", f"counterfactuals={folder}", "metric=[validity,l1,cout,classifier_calls]")
+    again = bench.evaluate(
+        tmp_path / "run", f"counterfactuals={folder}", "metric=[validity,l1,cout,classifier_calls]"
+    )
     for method, entries in again["methods"].items():
         for name in ("validity", "l1", "l1_valid", "cout", "classifier_calls"):
             assert entries[name] == summary["methods"][method][name]

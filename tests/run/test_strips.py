@@ -18,7 +18,12 @@ from counterfoil.run.models import Models
 from counterfoil.run.store import Store
 from counterfoil.util.build import plain
 
-SMALL = ("explainer=[nearest,progressive]", "explainer.progressive.generator.net.width=4", "metric=[validity]", "n=6")
+SMALL = (
+    "explainer=[nearest,progressive]",
+    "explainer.progressive.generator.net.width=4",
+    "metric=[validity]",
+    "n=6",
+)
 
 
 @pytest.fixture
@@ -63,11 +68,15 @@ def test_every_image_is_read_and_shown(bench: Any, evaluated: tuple[Path, dict[s
     }
 
 
-def test_stored_strips_are_read_without_their_generator(bench: Any, evaluated: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_stored_strips_are_read_without_their_generator(
+    bench: Any, evaluated: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     folder, kept = evaluated
     first = kept["progressive"].probability
     kept.clear()
-    bench.evaluate(tmp_path / "again", f"counterfactuals={folder}", "explainer=[nearest]", "metric=[validity]")
+    bench.evaluate(
+        tmp_path / "again", f"counterfactuals={folder}", "explainer=[nearest]", "metric=[validity]"
+    )
     assert kept["progressive"].posteriors is None
     torch.testing.assert_close(kept["progressive"].probability, first)
     assert [path.name for path in (tmp_path / "again/strips").iterdir()] == ["progressive.png"]
@@ -86,7 +95,9 @@ def test_the_classifier_is_asked_about_each_image() -> None:
             return torch.stack((torch.zeros_like(s), s), dim=1)
 
     model = Bright()
-    cf = Counterfactuals(x, path[:, -1], one, model(x), model(path[:, -1]), one, cost, cost, cost, cost, path=path)
+    cf = Counterfactuals(
+        x, path[:, -1], one, model(x), model(path[:, -1]), one, cost, cost, cost, cost, path=path
+    )
     answers = {"m": cf, "other": replace(cf, path=None)}
     read = read_along(SimpleNamespace(answers=answers, classifier=model, node={}, models=None))  # type: ignore[arg-type]
     assert set(read) == {"m"}

@@ -25,7 +25,9 @@ def elsewhere(bench: Any, folder: Path) -> Any:
 
 def test_model_is_kept_with_its_manifest_and_nothing_else(bench: Any, tmp_path: Path) -> None:
     files = elsewhere(bench, tmp_path / "store").train(tmp_path / "run", *CLASSIFIER)
-    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == sorted((files[0].name, files[0].with_suffix(".json").name))
+    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == sorted(
+        (files[0].name, files[0].with_suffix(".json").name)
+    )
     assert files[0].name.startswith("digits-classifier-cnn-")
     manifest = json.loads(files[0].with_suffix(".json").read_text())
     assert manifest["node"]["training"]["epochs"] == 3
@@ -33,7 +35,9 @@ def test_model_is_kept_with_its_manifest_and_nothing_else(bench: Any, tmp_path: 
     assert manifest["data"]["limit"] == 150
 
 
-def test_trained_model_is_not_trained_again(bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trained_model_is_not_trained_again(
+    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     here = elsewhere(bench, tmp_path / "store")
     (file,) = here.train(tmp_path / "run", *CLASSIFIER)
     written, content = file.stat().st_mtime_ns, file.read_bytes()
@@ -52,10 +56,28 @@ def test_address_follows_what_makes_a_model_and_nothing_else(bench: Any) -> None
         from counterfoil.util.build import plain
 
         node = plain(bench.compose("evaluate", "store=models", *overrides)[0])
-        return Models(Store(Path("models")), node["data"]).store.address(node["classifier"], Models(Store(Path()), node["data"]).data).name
+        return (
+            Models(Store(Path("models")), node["data"])
+            .store.address(node["classifier"], Models(Store(Path()), node["data"]).data)
+            .name
+        )
 
-    same = ("run_dir=x", "n=3", "confidence=0.7", "data.batch_size=7", "trainer.log_every_n_steps=5", "classifier.layers=[pool]")
-    other = ("seed=1", "classifier.net.width=9", "classifier.training.lr=1e-4", "data.limit=20", "data.seed=1", "classifier.mean=0.4")
+    same = (
+        "run_dir=x",
+        "n=3",
+        "confidence=0.7",
+        "data.batch_size=7",
+        "trainer.log_every_n_steps=5",
+        "classifier.layers=[pool]",
+    )
+    other = (
+        "seed=1",
+        "classifier.net.width=9",
+        "classifier.training.lr=1e-4",
+        "data.limit=20",
+        "data.seed=1",
+        "classifier.mean=0.4",
+    )
     assert {address(option) for option in same} == {address()}
     assert len({address(), *(address(option) for option in other)}) == 1 + len(other)
 
@@ -93,7 +115,9 @@ def test_interrupted_training_ends_in_the_same_weights(
 def test_diverged_training_is_refused_and_not_kept(bench: Any, tmp_path: Path) -> None:
     here = elsewhere(bench, tmp_path / "store")
     with pytest.raises(UserError, match=r"diverged.*lower classifier\.training\.lr"):
-        here.train(tmp_path / "run", "classifier=cnn", "classifier.training.lr=1e30", "classifier.training.epochs=2")
+        here.train(
+            tmp_path / "run", "classifier=cnn", "classifier.training.lr=1e30", "classifier.training.epochs=2"
+        )
     assert not list((tmp_path / "store").glob("*.safetensors"))
 
 
@@ -104,7 +128,13 @@ def test_nothing_to_train_and_epochs_in_the_wrong_place_are_told(bench: Any, tmp
         elsewhere(bench, tmp_path / "store").train(tmp_path, *CLASSIFIER, "+trainer.max_epochs=3")
 
 
-OPTIONS = ("seed=3", "data.val_fraction=0.2", "classifier@judge=cnn", "generative=cvae", "+classifier.net.dropout=0.3")
+OPTIONS = (
+    "seed=3",
+    "data.val_fraction=0.2",
+    "classifier@judge=cnn",
+    "generative=cvae",
+    "+classifier.net.dropout=0.3",
+)
 
 
 def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_path: Path) -> None:
@@ -127,7 +157,11 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
         assert trained["store"] == str(store)
         models = Models(Store(store), trained["data"])
         made |= {models.store.address(node, models.data) for _, node in for_training(trained)}
-    node = plain(here.compose("evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'")[0])
+    node = plain(
+        here.compose(
+            "evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'"
+        )[0]
+    )
     models = Models(Store(store), node["data"])
     assert made == {models.store.address(wanted, models.data) for _, wanted in for_evaluation(node)}
     assert not store.exists() or not list(store.glob("*.safetensors"))
@@ -135,6 +169,11 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
 
 def test_train_missing_trains_and_evaluates(bench: Any, tmp_path: Path) -> None:
     here = elsewhere(bench, tmp_path / "store")
-    summary = here.evaluate(tmp_path / "run", "train_missing=true", "explainer=[nearest]", "metric=[validity,judge_agreement]")
+    summary = here.evaluate(
+        tmp_path / "run", "train_missing=true", "explainer=[nearest]", "metric=[validity,judge_agreement]"
+    )
     assert set(summary["methods"]) == {"nearest"}
-    assert sorted(path.name.split("-")[2] for path in (tmp_path / "store").glob("*.safetensors")) == ["cnn", "resnet"]
+    assert sorted(path.name.split("-")[2] for path in (tmp_path / "store").glob("*.safetensors")) == [
+        "cnn",
+        "resnet",
+    ]

@@ -17,7 +17,9 @@ NAMES = ("A", "B", "C")
 def query(tiny_classifier):
     torch.manual_seed(0)
     net = AttGAN(1, 16, NAMES, width=4).double().eval().requires_grad_(False)
-    return Query(torch.rand(4, 1, 16, 16).double(), torch.tensor([0, 1, 2, 0]), tiny_classifier, generator=net)
+    return Query(
+        torch.rand(4, 1, 16, 16).double(), torch.tensor([0, 1, 2, 0]), tiny_classifier, generator=net
+    )
 
 
 def test_starts_at_the_reconstruction_under_the_attributes_read(query):
@@ -62,7 +64,9 @@ def test_the_code_moves_and_its_share_is_told(query):
 
 def test_a_class_conditional_model_starts_at_the_decision(tiny_classifier):
     generator = CVAE(1, 16, 3, width=4).double().eval()
-    query = Query(torch.rand(4, 1, 16, 16).double(), torch.zeros(4).long(), tiny_classifier, generator=generator)
+    query = Query(
+        torch.rand(4, 1, 16, 16).double(), torch.zeros(4).long(), tiny_classifier, generator=generator
+    )
     assert torch.equal(Attributes(("0", "1", "2")).start(query)["a"].argmax(1), query.source)
 
 

@@ -14,7 +14,10 @@ class Spread(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.matrix = nn.Parameter(0.3 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1)).double() + torch.eye(4).double())
+        self.matrix = nn.Parameter(
+            0.3 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1)).double()
+            + torch.eye(4).double()
+        )
 
     def decode(self, z, condition=None):
         return (z @ self.matrix).view(-1, 1, 2, 2)

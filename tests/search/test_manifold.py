@@ -44,7 +44,13 @@ class Erring(nn.Module):
         return self.layer(x).flatten(1)
 
 
-def term(model: nn.Module, logits: Tensor, x: Tensor | None = None, features: Mapping[str, Tensor] | None = None, **options: Any) -> Tensor:
+def term(
+    model: nn.Module,
+    logits: Tensor,
+    x: Tensor | None = None,
+    features: Mapping[str, Tensor] | None = None,
+    **options: Any,
+) -> Tensor:
     x = torch.zeros(len(logits), 1, 1, 2, dtype=torch.float64) if x is None else x
     query = Query(torch.zeros_like(x), torch.ones(len(logits)).long(), model)
     return ManifoldConsistency(**options)(query, Candidate({}, x, logits, 0.0, features or {}))

@@ -17,5 +17,7 @@ def test_sums_the_norms_of_the_named_variables():
 
 def test_has_a_gradient_at_the_start():
     z = torch.zeros(1, 3, requires_grad=True)
-    Moved(names=("z",))(None, Candidate({"z": z, "z0": torch.zeros(1, 3)}, torch.zeros(1), torch.zeros(1), 0.0)).sum().backward()
+    Moved(names=("z",))(
+        None, Candidate({"z": z, "z0": torch.zeros(1, 3)}, torch.zeros(1), torch.zeros(1), 0.0)
+    ).sum().backward()
     assert torch.equal(z.grad, torch.zeros(1, 3))

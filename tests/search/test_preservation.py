@@ -31,7 +31,9 @@ def value(progress: float = 0.0, **options: object) -> list[float]:
     query = Query(X, torch.zeros(2).long(), model)
     term = FeaturePreservation(**options)  # type: ignore[arg-type]
     logits = model(MOVED)
-    candidate = Candidate({}, MOVED, logits, progress, {name: model.twice(MOVED) for name in term.layers(model)})
+    candidate = Candidate(
+        {}, MOVED, logits, progress, {name: model.twice(MOVED) for name in term.layers(model)}
+    )
     found: list[float] = term(query, candidate).tolist()
     return found
 
@@ -49,7 +51,9 @@ def test_by_hand() -> None:
 
 def test_the_curriculum_weighs_layers_by_progress() -> None:
     dropping = Dropping(0.25, keep=1)
-    assert value(0.24, curriculum=dropping) == pytest.approx([a + b for a, b in zip(PIXELS, LAYER, strict=True)])
+    assert value(0.24, curriculum=dropping) == pytest.approx(
+        [a + b for a, b in zip(PIXELS, LAYER, strict=True)]
+    )
     assert value(0.25, curriculum=dropping) == pytest.approx(LAYER)
     assert value(1.0, curriculum=dropping) == pytest.approx(LAYER)
 
@@ -57,5 +61,13 @@ def test_the_curriculum_weighs_layers_by_progress() -> None:
 def test_layers_leave_one_after_another_and_the_deepest_stay() -> None:
     dropping = Dropping(20 / 300, keep=2)
     stages = [[int(w) for w in dropping(step / 300, 5)] for step in (0, 19, 20, 39, 40, 60, 300)]
-    assert stages == [[1] * 5, [1] * 5, [0, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 0, 1, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 1, 1]]
+    assert stages == [
+        [1] * 5,
+        [1] * 5,
+        [0, 1, 1, 1, 1],
+        [0, 1, 1, 1, 1],
+        [0, 0, 1, 1, 1],
+        [0, 0, 0, 1, 1],
+        [0, 0, 0, 1, 1],
+    ]
     assert Dropping(0.1, keep=2)(1.0, 1) == [1.0]

@@ -87,20 +87,26 @@ def test_an_inr_by_hand() -> None:
     """One network written out as a plain multi-layer perceptron on the features of each pixel."""
     prior = INR(frequencies=5, width=4, depth=2, scale=2.0)
     shape = (1, 6, 7)
-    weights = {name: torch.randn(2, *size, dtype=torch.float64) for name, (size, _) in prior.weights(shape).items()}
+    weights = {
+        name: torch.randn(2, *size, dtype=torch.float64) for name, (size, _) in prior.weights(shape).items()
+    }
     points = prior._points(shape, weights["w0"]).T
     hidden = (points @ weights["w0"][1].T + weights["b0"][1].T).relu()
     hidden = (hidden @ weights["w1"][1].T + weights["b1"][1].T).relu()
     expected = (hidden @ weights["w2"][1].T + weights["b2"][1].T).sigmoid().view(6, 7)
     torch.testing.assert_close(prior.render(weights, shape)[1, 0], expected)
-    torch.testing.assert_close(points[:, :5].square() + points[:, 5:].square(), torch.ones(42, 5, dtype=torch.float64))
+    torch.testing.assert_close(
+        points[:, :5].square() + points[:, 5:].square(), torch.ones(42, 5, dtype=torch.float64)
+    )
 
 
 def test_a_dip_by_hand() -> None:
     """The second of two networks, a plain convolution at a time."""
     prior = DIP(channels=(3,), skip=2, noise=2)
     shape = (1, 8, 8)
-    weights = {name: torch.randn(2, *size, dtype=torch.float64) for name, (size, _) in prior.weights(shape).items()}
+    weights = {
+        name: torch.randn(2, *size, dtype=torch.float64) for name, (size, _) in prior.weights(shape).items()
+    }
     w = {name: value[1] for name, value in weights.items()}
 
     def block(x: Tensor, name: str, stride: int = 1) -> Tensor:
@@ -119,7 +125,9 @@ def test_decibels() -> None:
     assert decibels(torch.tensor([1.0, 1e-3, 0.0])).tolist() == pytest.approx([0.0, 30.0, 120.0], abs=1e-4)
 
 
-def test_each_fit_ends_at_its_own_psnr_and_reports_what_it_reached(query: Query, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_fit_ends_at_its_own_psnr_and_reports_what_it_reached(
+    query: Query, capsys: pytest.CaptureFixture[str]
+) -> None:
     prior = PRIORS["inr"](steps=400, psnr=20.0)
     found = prior.start(query)
     error = (prior.decode(query, found) - query.factual).square().flatten(1).mean(1)
@@ -195,7 +203,9 @@ def test_queries_that_do_not_fit_are_answered_in_parts(
 def test_more_pixels_take_more_memory(tiny_classifier: nn.Module) -> None:
     def need(size: int) -> float:
         query = Query(
-            ask(tiny_classifier, rows=1, size=size).factual, torch.zeros(1).long(), nn.Sequential(nn.AdaptiveAvgPool2d(16), tiny_classifier)
+            ask(tiny_classifier, rows=1, size=size).factual,
+            torch.zeros(1).long(),
+            nn.Sequential(nn.AdaptiveAvgPool2d(16), tiny_classifier),
         )
         prior = PRIORS["inr"]()
         return memory.bytes_of_a_row(query, prior.draw, prior.decode)
@@ -203,7 +213,9 @@ def test_more_pixels_take_more_memory(tiny_classifier: nn.Module) -> None:
     assert need(64) > 3 * need(16)
 
 
-def test_where_the_system_does_not_say_what_is_free_all_are_tried(query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_system_does_not_say_what_is_free_all_are_tried(
+    query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (memory.free_memory(torch.device("cpu")) or 2**20) >= 2**20
     monkeypatch.setattr(memory, "free_memory", lambda _device: None)
     assert PRIORS["inr"]().capacity(query) == 3

@@ -35,7 +35,9 @@ def test_plain_images_have_a_finite_slope(term: Term) -> None:
 
 
 def test_norm_by_hand() -> None:
-    assert value(Norm(), torch.tensor([[[[0.6, 0.8]]], [[[0.0, 0.5]]]], dtype=torch.float64)) == pytest.approx([1.0, 0.5], abs=1e-5)
+    assert value(
+        Norm(), torch.tensor([[[[0.6, 0.8]]], [[[0.0, 0.5]]]], dtype=torch.float64)
+    ) == pytest.approx([1.0, 0.5], abs=1e-5)
 
 
 def test_statistics_of_each_image_against_those_of_the_batch_norms() -> None:
@@ -47,6 +49,9 @@ def test_statistics_of_each_image_against_those_of_the_batch_norms() -> None:
     second.running_var.fill_(2.0)  # type: ignore[union-attr]
     x = torch.tensor([[0.1, 0.5], [0.0, 0.0]], dtype=torch.float64).view(2, 1, 1, 2)
     mean, variance = [0.3, 0.0], [0.04, 0.0]
-    expected = [10 * (abs(m - 0.1) + abs(v - 1)) + abs(m - 0.1 - 0.3) + abs(v - 2) for m, v in zip(mean, variance, strict=True)]
+    expected = [
+        10 * (abs(m - 0.1) + abs(v - 1)) + abs(m - 0.1 - 0.3) + abs(v - 2)
+        for m, v in zip(mean, variance, strict=True)
+    ]
     assert value(BatchStatistics(), x, model) == pytest.approx(expected, abs=1e-4)
     assert value(BatchStatistics(), x) == [0.0, 0.0], "a classifier without batch norm"

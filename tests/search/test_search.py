@@ -31,7 +31,9 @@ def query(tiny_classifier: nn.Module, toy: Any) -> Query:
 
 
 def search(query: Query, **options: Any) -> Found:
-    return Search(**{"steps": 40, "optimizer": partial(Adam, lr=0.02), **options})(query, Pixels(), Objective(CrossEntropy(), L1(20.0)))
+    return Search(**{"steps": 40, "optimizer": partial(Adam, lr=0.02), **options})(
+        query, Pixels(), Objective(CrossEntropy(), L1(20.0))
+    )
 
 
 @pytest.mark.parametrize("make", OPTIMISERS, ids=lambda make: make.func.__name__)
@@ -52,7 +54,10 @@ def test_rows_taken_out_leave_the_others_on_their_path(make: Any) -> None:
             optimizer.step()
         return variables["x"].detach()
 
-    together = run(torch.arange(5), {4: torch.tensor([True, False, True, True, True]), 7: torch.tensor([True, False, True, True])})
+    together = run(
+        torch.arange(5),
+        {4: torch.tensor([True, False, True, True, True]), 7: torch.tensor([True, False, True, True])},
+    )
     for row, moved in zip((0, 3, 4), together, strict=True):
         torch.testing.assert_close(moved, run(torch.tensor([row]), {})[0], rtol=0, atol=1e-12)
 
@@ -79,7 +84,9 @@ def test_leaving_out_finished_queries_changes_nothing(query: Query, bisect: bool
 
 def test_finished_queries_are_really_left_out(query: Query) -> None:
     shown: list[int] = []
-    handle = query.classifier.register_forward_hook(lambda _module, inputs, _output: shown.append(len(inputs[0])))
+    handle = query.classifier.register_forward_hook(
+        lambda _module, inputs, _output: shown.append(len(inputs[0]))
+    )
     found = search(query, crowd=0.0, stop=Stop(0))
     handle.remove()
     assert sum(shown) == int(found.classifier_calls.sum())
@@ -105,7 +112,9 @@ def test_steps_are_those_of_the_first_answer(query: Query) -> None:
     optimizer, taken = Adam([x], lr=0.02), 0
     while not bool(row.reached(row.classifier(x))):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(row.classifier(x), row.target) + 20 * (x - row.factual).abs().mean()
+        loss = (
+            nn.functional.cross_entropy(row.classifier(x), row.target) + 20 * (x - row.factual).abs().mean()
+        )
         loss.backward()
         optimizer.step()
         with torch.no_grad():
@@ -121,13 +130,19 @@ def test_without_an_answer_the_likeliest_point_is_kept(query: Query) -> None:
     """A hopeless confidence: what comes back is no less probable than the factual."""
     hopeless = Query(query.factual, query.target, query.classifier, confidence=1.0)
     found = search(hopeless, steps=5)
-    before, after = (query.classifier(x).softmax(1).gather(1, query.target[:, None]) for x in (query.factual, found.counterfactual))
+    before, after = (
+        query.classifier(x).softmax(1).gather(1, query.target[:, None])
+        for x in (query.factual, found.counterfactual)
+    )
     assert (after > before).all()
     assert found.steps.tolist() == [5] * 10
 
 
 def test_only_failed_queries_get_another_round(query: Query) -> None:
-    one, three = (search(query, steps=6, optimizer=partial(Adam, lr=0.002), tradeoff=Tradeoff(rounds=rounds)) for rounds in (1, 3))
+    one, three = (
+        search(query, steps=6, optimizer=partial(Adam, lr=0.002), tradeoff=Tradeoff(rounds=rounds))
+        for rounds in (1, 3)
+    )
     solved = query.reached(query.classifier(one.counterfactual))
     assert solved.any()
     assert not solved.all()

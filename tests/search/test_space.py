@@ -13,9 +13,13 @@ from counterfoil.generative.cvae import CVAE
 from counterfoil.search import Latent, Pixels
 
 
-def ask(x: torch.Tensor, classifier: nn.Module, generator: Any = None, answer: list[int] | None = None) -> Query:
+def ask(
+    x: torch.Tensor, classifier: nn.Module, generator: Any = None, answer: list[int] | None = None
+) -> Query:
     target = torch.zeros(len(x), dtype=torch.int64)
-    return Query(x, target, classifier, generator=generator, answer=None if answer is None else torch.tensor(answer))
+    return Query(
+        x, target, classifier, generator=generator, answer=None if answer is None else torch.tensor(answer)
+    )
 
 
 def test_pixels_start_at_the_factual_and_stay_in_range(tiny_classifier: nn.Module, toy: Any) -> None:
@@ -49,7 +53,9 @@ def test_latent_starts_at_the_code(tiny_classifier: nn.Module, tiny_vae: Any, to
     assert space.kept == ("z",)
 
 
-def test_a_conditional_model_encodes_under_the_decision_and_decodes_under_the_target(tiny_classifier: nn.Module, toy: Any) -> None:
+def test_a_conditional_model_encodes_under_the_decision_and_decodes_under_the_target(
+    tiny_classifier: nn.Module, toy: Any
+) -> None:
     torch.manual_seed(0)
     model = CVAE(1, 16, classes=3, latent=4, width=4).double().eval()
     query = ask(toy.test[range(4)].x.double(), tiny_classifier, model)

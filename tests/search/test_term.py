@@ -37,7 +37,9 @@ def test_values(term: Term, expected: list[float]) -> None:
 
 def test_hinge_is_zero_once_the_target_leads_by_the_margin() -> None:
     won = Candidate({}, QUERY.factual, LOGITS.flip(1), 0.0)
-    torch.testing.assert_close(Hinge(margin=2.0)(QUERY, won), torch.tensor([2.0 - math.log(3.0), 0.0], dtype=torch.float64))
+    torch.testing.assert_close(
+        Hinge(margin=2.0)(QUERY, won), torch.tensor([2.0 - math.log(3.0), 0.0], dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("term", [CrossEntropy(), SquaredError(), Hinge(), L1(), L2()])
@@ -64,4 +66,6 @@ def test_a_weight_may_be_a_schedule(progress: float) -> None:
     here = candidate(progress)
     distance = objective.distance(QUERY, here)
     total, _ = objective(QUERY, here, torch.ones(2, dtype=torch.float64), distance)
-    torch.testing.assert_close(total, (1 - progress) * CrossEntropy()(QUERY, here) + 4 * progress * L1()(QUERY, here))
+    torch.testing.assert_close(
+        total, (1 - progress) * CrossEntropy()(QUERY, here) + 4 * progress * L1()(QUERY, here)
+    )

@@ -35,7 +35,13 @@ PART, OPEN = "counterfoil.util.build.Part", "counterfoil.util.build.Open"
 
 
 def test_nested_and_listed_nodes() -> None:
-    made = build({"_target_": PART, "width": 3, "inner": [{"_target_": PART}, {"plain": {"_target_": PART, "width": 2}}, 5]})
+    made = build(
+        {
+            "_target_": PART,
+            "width": 3,
+            "inner": [{"_target_": PART}, {"plain": {"_target_": PART, "width": 2}}, 5],
+        }
+    )
     assert made.width == 3
     assert isinstance(made.inner[0], Part)
     assert made.inner[1]["plain"].width == 2
@@ -73,7 +79,10 @@ def test_the_node_is_left_as_it_was() -> None:
     assert node == {"_target_": PART, "inner": {"_target_": PART}}
 
 
-@pytest.mark.parametrize("target", ["no_such_package.Net", "counterfoil.no_such_file.Net", "counterfoil.util.build.NoSuchClass", "Net"])
+@pytest.mark.parametrize(
+    "target",
+    ["no_such_package.Net", "counterfoil.no_such_file.Net", "counterfoil.util.build.NoSuchClass", "Net"],
+)
 def test_a_class_that_is_not_there(target: str) -> None:
     with pytest.raises(UserError, match=rf"classifier\.net\._target_={target}.*PYTHONPATH") as caught:
         locate(target, "classifier.net")
@@ -93,7 +102,15 @@ def test_accepted_keeps_what_the_signature_names() -> None:
 def test_models_of_a_config_dependencies_first() -> None:
     inner = {"role": "classifier", "name": "inner", "net": {}}
     outer = {"role": "generative", "name": "outer", "net": {"teacher": inner}}
-    found = list(model_nodes({"a": {"role": "data", "name": "digits"}, "b": [outer], "c": {"role": "classifier", "name": "no net"}}))
+    found = list(
+        model_nodes(
+            {
+                "a": {"role": "data", "name": "digits"},
+                "b": [outer],
+                "c": {"role": "classifier", "name": "no net"},
+            }
+        )
+    )
     assert [(path, node["name"]) for path, node in found] == [("b.0.net.teacher", "inner"), ("b.0", "outer")]
 
 

@@ -29,8 +29,14 @@ def x() -> Tensor:
 
 FORMS: dict[str, Any] = {
     "plain": lambda state: state,
-    "lightning": lambda state: {"epoch": 3, "state_dict": {f"net.{k}": v for k, v in state.items()}, "pytorch-lightning_version": "2.6"},
-    "lightning with more": lambda state: {"state_dict": {**{f"model.{k}": v for k, v in state.items()}, "metric.total": torch.zeros(1)}},
+    "lightning": lambda state: {
+        "epoch": 3,
+        "state_dict": {f"net.{k}": v for k, v in state.items()},
+        "pytorch-lightning_version": "2.6",
+    },
+    "lightning with more": lambda state: {
+        "state_dict": {**{f"model.{k}": v for k, v in state.items()}, "metric.total": torch.zeros(1)}
+    },
     "data parallel": lambda state: {f"module.{k}": v for k, v in state.items()},
     "compiled": lambda state: {f"_orig_mod.{k}": v for k, v in state.items()},
     "nested": lambda state: {"model": state, "optimizer": {"lr": 1.0}},
@@ -56,7 +62,9 @@ def test_safetensors(tmp_path: Path, x: Tensor, prefix: str) -> None:
     assert torch.equal(loaded(x), net(1)(x))
 
 
-def test_a_file_saved_on_a_gpu_loads_on_the_cpu(tmp_path: Path, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_saved_on_a_gpu_loads_on_the_cpu(
+    tmp_path: Path, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its tensors are tagged cuda:0, as torch.save writes them there."""
     path = tmp_path / "gpu.pt"
     with monkeypatch.context() as patch:
@@ -73,7 +81,12 @@ def test_a_file_saved_on_a_gpu_loads_on_the_cpu(tmp_path: Path, x: Tensor, monke
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"width": 8}, "differs in shape"), ({"stages": 3}, "lacks"), ({"stages": 1}, "has in addition"), ({"classes": 10}, "head.1")],
+    [
+        ({"width": 8}, "differs in shape"),
+        ({"stages": 3}, "lacks"),
+        ({"stages": 1}, "has in addition"),
+        ({"classes": 10}, "head.1"),
+    ],
 )
 def test_another_architecture_is_told_apart(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     path = tmp_path / "weights.safetensors"
@@ -82,7 +95,9 @@ def test_another_architecture_is_told_apart(tmp_path: Path, options: dict[str, A
     before = {key: value.clone() for key, value in other.state_dict().items()}
     with pytest.raises(UserError, match=rf"another architecture than CNN.*{said}"):
         load_weights(other, path)
-    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items()), "weights half loaded"
+    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items()), (
+        "weights half loaded"
+    )
 
 
 def one_line(path: Path) -> str:

@@ -22,4 +22,6 @@ def test_same_for_a_copy_and_in_float64_other_for_other_weights() -> None:
 
 def test_tells_decisions_on_the_same_network_apart() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
-    assert fingerprint(Classifier(net, decision=Attribute("a", 0))) != fingerprint(Classifier(net, decision=Attribute("b", 1)))
+    assert fingerprint(Classifier(net, decision=Attribute("a", 0))) != fingerprint(
+        Classifier(net, decision=Attribute("b", 1))
+    )

@@ -24,7 +24,13 @@ print(int(kept), faults() - before)
 
 
 def _run(**environment: str) -> tuple[int, int]:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     kept, faults = done.stdout.split()
     return int(kept), int(faults)
 

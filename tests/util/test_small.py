@@ -61,9 +61,16 @@ def test_no_logger_is_none() -> None:
     close(None)
 
 
-@pytest.mark.parametrize(("environment", "offline"), [({}, True), ({"WANDB_API_KEY": "x" * 40}, False), ({"WANDB_MODE": "offline"}, True)])
+@pytest.mark.parametrize(
+    ("environment", "offline"),
+    [({}, True), ({"WANDB_API_KEY": "x" * 40}, False), ({"WANDB_MODE": "offline"}, True)],
+)
 def test_wandb_is_online_only_where_a_key_is_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_wandb_environment: None, environment: dict[str, str], offline: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    without_wandb_environment: None,
+    environment: dict[str, str],
+    offline: bool,
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -73,14 +73,21 @@ class Classifier(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """The last of `layers` as one vector an input: (B, D), averaged over positions where it has any."""
         if not self.layers:
-            raise UserError("this classifier names no layers; set classifier.layers=[NAME, ...] to use its features")
+            raise UserError(
+                "this classifier names no layers; set classifier.layers=[NAME, ...] to use its features"
+            )
         activation = self.features(x)[self.layers[-1]]
         return activation.flatten(2).mean(2) if activation.ndim > 2 else activation
 
     def _normalised(self, x: Tensor) -> Tensor:
         for name, value in (("mean", self.mean), ("std", self.std)):
-            if len(value) not in (1, x.shape[1]):  # a longer one would broadcast, and make a colour image of a grey one
-                raise UserError(f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one or one each")
+            if len(value) not in (
+                1,
+                x.shape[1],
+            ):  # a longer one would broadcast, and make a colour image of a grey one
+                raise UserError(
+                    f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one or one each"
+                )
         return (x - self.mean) / self.std
 
 
@@ -93,4 +100,6 @@ def _check_layers(net: nn.Module, layers: Sequence[str]) -> None:
     known = [name for name, _ in net.named_modules() if name]
     for layer in layers:
         if layer not in known:
-            raise UserError(f"classifier.layers: no layer {layer!r} in {type(net).__name__}; its layers: {', '.join(known[:40])}")
+            raise UserError(
+                f"classifier.layers: no layer {layer!r} in {type(net).__name__}; its layers: {', '.join(known[:40])}"
+            )

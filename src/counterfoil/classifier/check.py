@@ -9,7 +9,9 @@ from counterfoil.core.errors import UserError, first_line
 from counterfoil.data.base import Batch
 
 
-def check(classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool = True, labelled: bool = True) -> list[str]:
+def check(
+    classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool = True, labelled: bool = True
+) -> list[str]:
     """Try a classifier on labelled images and return warnings, each with its cure.
 
     Args:
@@ -30,10 +32,14 @@ def check(classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool 
             "set classifier.decision, or choose the data it was trained on"
         )
     if not bool(torch.isfinite(logits).all()):
-        raise UserError("classifier: its logits hold NaN or infinite values; check its weights, classifier.mean and classifier.std")
+        raise UserError(
+            "classifier: its logits hold NaN or infinite values; check its weights, classifier.mean and classifier.std"
+        )
     _refuse_probabilities(logits)
     if not torch.equal(logits, _outputs(classifier, batch.x)):
-        raise UserError("classifier: two runs on the same images differ; remove noise that stays on in eval mode (dropout, sampling)")
+        raise UserError(
+            "classifier: two runs on the same images differ; remove noise that stays on in eval mode (dropout, sampling)"
+        )
     if gradients and not _has_gradient(classifier, batch.x[:8]):
         raise UserError(
             "classifier: its logits have no gradient with respect to the image (detached, rounded or no_grad inside); "
@@ -46,7 +52,9 @@ def count_classes(classifier: nn.Module, x: Tensor) -> int:
     """K, read off the logits of images x (B, C, H, W) in [0, 1]; UserError where the classifier cannot take them or gives no logits."""
     logits = _outputs(classifier, x)
     if logits.ndim != 2:
-        raise UserError(f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set classifier.decision")
+        raise UserError(
+            f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set classifier.decision"
+        )
     return logits.shape[1]
 
 
@@ -65,7 +73,11 @@ def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
 
 def _refuse_probabilities(logits: Tensor) -> None:
     sums = logits.sum(1)
-    if bool((logits >= 0).all()) and bool((logits <= 1).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+    if (
+        bool((logits >= 0).all())
+        and bool((logits <= 1).all())
+        and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
+    ):
         raise UserError(
             "classifier: returns probabilities (rows in [0, 1] that sum to 1), expected logits; remove its last softmax, or set "
             "classifier.decision._target_=counterfoil.core.decision.Probabilities"

@@ -18,7 +18,9 @@ class CNN(nn.Module):
         dropout: on the embedding.
     """
 
-    def __init__(self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, dropout: float = 0.1) -> None:
+    def __init__(
+        self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         widths = [channels, *(width * 2**i for i in range(stages))]
         self.blocks = nn.Sequential(*(_stage(a, b) for a, b in pairwise(widths)))

@@ -29,16 +29,27 @@ class DEP(CNN):
     """
 
     def __init__(
-        self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, dropout: float = 0.1, side: int = 32
+        self,
+        channels: int = 1,
+        classes: int = 10,
+        width: int = 32,
+        stages: int = 3,
+        dropout: float = 0.1,
+        side: int = 32,
     ) -> None:
         super().__init__(channels, classes, width, stages, dropout)
         self.error_layers = tuple(f"blocks.{i}" for i in range(stages))
-        self.taps = nn.ModuleList(nn.Sequential(nn.Linear(width * 2**i, side), nn.ReLU()) for i in range(stages))
+        self.taps = nn.ModuleList(
+            nn.Sequential(nn.Linear(width * 2**i, side), nn.ReLU()) for i in range(stages)
+        )
         self.error = nn.Linear(side * stages, 1)
 
     def predict_error(self, features: Mapping[str, Tensor]) -> Tensor:
         """The predicted loss (B,), unbounded and right in order only, from the activations of `error_layers`."""
-        read = [tap(features[name].flatten(2).mean(2)) for name, tap in zip(self.error_layers, self.taps, strict=True)]
+        read = [
+            tap(features[name].flatten(2).mean(2))
+            for name, tap in zip(self.error_layers, self.taps, strict=True)
+        ]
         predicted: Tensor = self.error(torch.cat(read, 1))[:, 0]
         return predicted
 

@@ -50,16 +50,28 @@ class DepTraining(ClassifierTraining):
     """
 
     def __init__(
-        self, net: nn.Module, *, beta: float = 0.1, gamma: float = 1.0, corrupted: Sequence[str] = tuple(KINDS), **options: Any
+        self,
+        net: nn.Module,
+        *,
+        beta: float = 0.1,
+        gamma: float = 1.0,
+        corrupted: Sequence[str] = tuple(KINDS),
+        **options: Any,
     ) -> None:
         super().__init__(net, **options)
         if self.multilabel or self.label_smoothing:
-            raise UserError("classifier=dep: multilabel and label_smoothing do not apply; for one attribute set attribute=NAME instead")
+            raise UserError(
+                "classifier=dep: multilabel and label_smoothing do not apply; for one attribute set attribute=NAME instead"
+            )
         if self.batch_size < 2:
-            raise UserError("classifier.training.batch_size=1: losses are ranked within a batch, expected at least 2 images")
+            raise UserError(
+                "classifier.training.batch_size=1: losses are ranked within a batch, expected at least 2 images"
+            )
         for kind in corrupted:
             if kind not in KINDS:
-                raise UserError(f"classifier.training.corrupted: {kind} is not known; choose any of: {', '.join(KINDS)}, or [] for none")
+                raise UserError(
+                    f"classifier.training.corrupted: {kind} is not known; choose any of: {', '.join(KINDS)}, or [] for none"
+                )
         self.beta = beta
         self.gamma = gamma
         self.corrupted = tuple(corrupted)
@@ -70,7 +82,9 @@ class DepTraining(ClassifierTraining):
         net: Any = self.net
         logits, predicted = net.both((x - self.mean) / self.std)
         losses = F.cross_entropy(logits, batch.y, reduction="none")
-        loss, accuracy = (_mean_over(clean, values) for values in (losses, (logits.argmax(1) == batch.y).float()))
+        loss, accuracy = (
+            _mean_over(clean, values) for values in (losses, (logits.argmax(1) == batch.y).float())
+        )
         ranking = ranking_loss(predicted, losses, self.gamma)
         self.report("train", {"loss": loss, "accuracy": accuracy, "ranking": ranking}, len(x))
         return loss + self.beta * ranking

@@ -30,7 +30,13 @@ class DUQ(CNN):
     """Outputs are logarithms of kernels: -max of them is a distance to the data."""
 
     def __init__(
-        self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, embedding: int = 64, sigma: float = 0.3
+        self,
+        channels: int = 1,
+        classes: int = 10,
+        width: int = 32,
+        stages: int = 3,
+        embedding: int = 64,
+        sigma: float = 0.3,
     ) -> None:
         super().__init__(channels, classes, width, stages)
         self.head = Kernels(width * 2 ** (stages - 1), classes, embedding, sigma)
@@ -52,7 +58,9 @@ class Kernels(nn.Module):
     def __init__(self, inputs: int, classes: int, embedding: int, sigma: float) -> None:
         super().__init__()
         if sigma <= 0:
-            raise UserError(f"classifier.net.sigma={sigma:g}: the kernels' width must be > 0, 0.1 to 0.5 is usual")
+            raise UserError(
+                f"classifier.net.sigma={sigma:g}: the kernels' width must be > 0, 0.1 to 0.5 is usual"
+            )
         self.sigma = sigma
         self.weight = nn.Parameter(torch.randn(classes, embedding, inputs) * (2 / inputs) ** 0.5)
         self.register_buffer("number", torch.ones(classes))
@@ -81,5 +89,9 @@ class Kernels(nn.Module):
         """
         with torch.autocast(h.device.type, enabled=False):
             own = self.embed(h.to(self.weight.dtype))[torch.arange(len(h), device=h.device), labels]
-            self.number.mul_(gamma).add_(labels.bincount(minlength=len(self.number)).to(self.number), alpha=1 - gamma)
-            self.total.mul_(gamma).add_(torch.zeros_like(self.total).index_add_(0, labels, own), alpha=1 - gamma)
+            self.number.mul_(gamma).add_(
+                labels.bincount(minlength=len(self.number)).to(self.number), alpha=1 - gamma
+            )
+            self.total.mul_(gamma).add_(
+                torch.zeros_like(self.total).index_add_(0, labels, own), alpha=1 - gamma
+            )

@@ -28,16 +28,22 @@ class DuqTraining(ClassifierTraining):
     Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al., 2020), arXiv 2003.02037
     """
 
-    def __init__(self, net: nn.Module, *, l_gp: float = 0.05, penalised: int = 32, gamma: float = 0.99, **options: Any) -> None:
+    def __init__(
+        self, net: nn.Module, *, l_gp: float = 0.05, penalised: int = 32, gamma: float = 0.99, **options: Any
+    ) -> None:
         super().__init__(net, **options)
         if self.multilabel or self.label_smoothing:
             raise UserError(
                 "classifier=duq: multilabel and label_smoothing do not apply to kernels; for one attribute set attribute=NAME instead"
             )
         if not 0 <= gamma < 1:
-            raise UserError(f"classifier.training.gamma={gamma:g}: expected a number from 0 to below 1, 0.99 is usual")
+            raise UserError(
+                f"classifier.training.gamma={gamma:g}: expected a number from 0 to below 1, 0.99 is usual"
+            )
         if penalised < 1:
-            raise UserError(f"classifier.training.penalised={penalised}: expected at least 1; l_gp=0 leaves the penalty out")
+            raise UserError(
+                f"classifier.training.penalised={penalised}: expected at least 1; l_gp=0 leaves the penalty out"
+            )
         self.l_gp = l_gp
         self.penalised = penalised
         self.gamma = gamma
@@ -67,7 +73,9 @@ class DuqTraining(ClassifierTraining):
         report_auroc(self)
 
     def _penalty(self, x: Tensor) -> Tensor:
-        x = x.clone().requires_grad_()  # in training mode, else the penalty pulls the moving statistics' network away from the batches'
+        x = (
+            x.clone().requires_grad_()
+        )  # in training mode, else the penalty pulls the moving statistics' network away from the batches'
         return gradient_penalty(self.net(x), x)
 
     def _measure(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

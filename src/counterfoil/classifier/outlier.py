@@ -37,7 +37,11 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
         AUROC in [0, 1] by kind of outlier; 0.5 is chance.
     """
     score = score or default_score(classifier)
-    x, name = (data[:SAMPLE], "") if isinstance(data, Tensor) else (data.val[range(min(SAMPLE, len(data.val)))].x, _known(data))
+    x, name = (
+        (data[:SAMPLE], "")
+        if isinstance(data, Tensor)
+        else (data.val[range(min(SAMPLE, len(data.val)))].x, _known(data))
+    )
     found = auroc_by_kind(classifier, x, score, name)
     weak = {kind: value for kind, value in found.items() if value < GOOD}
     if weak:
@@ -53,7 +57,9 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
 
 def report_auroc(training: Any) -> None:
     """Log the AUROC of the score that a training's network carries as test figures, one a kind of outlier."""
-    classifier = Classifier(training.net, training.mean.flatten().tolist(), training.std.flatten().tolist()).to(training.device)
+    classifier = Classifier(
+        training.net, training.mean.flatten().tolist(), training.std.flatten().tolist()
+    ).to(training.device)
     data = training.trainer.datamodule
     x = data.test[range(min(SAMPLE, len(data.test)))].x.to(training.device)
     found = auroc_by_kind(classifier, x, default_score(classifier), data.name)
@@ -85,7 +91,9 @@ def measure(classifier: Any, x: Tensor, score: Score) -> Tensor:
     layers = score.layers(classifier)
     with torch.no_grad():
         parts = [part.to(like) for part in x.split(256)]
-        return torch.cat([score(classifier, part, *read(classifier, part, layers)).float().cpu() for part in parts])
+        return torch.cat(
+            [score(classifier, part, *read(classifier, part, layers)).float().cpu() for part in parts]
+        )
 
 
 def auroc(inside: Tensor, outside: Tensor) -> float:

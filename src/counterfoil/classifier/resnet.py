@@ -24,7 +24,9 @@ class ResNet(nn.Module):
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         widths = [width, *(width * 2**i for i in range(stages))]
         self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(widths)))
-        self.pool = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.pool = nn.Sequential(
+            nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +46,9 @@ class _Block(nn.Module):
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
         )
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(inputs, outputs, 1, bias=False))
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(inputs, outputs, 1, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         total: Tensor = self.body(x) + self.shortcut(x)

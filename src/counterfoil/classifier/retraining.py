@@ -97,7 +97,9 @@ class Retraining(ClassifierTraining):
         from rich import print
 
         changed = int((labels != before).sum())
-        print(f"{self.name}: {self.added} of {asked} counterfactuals are valid and added, {changed} of them under another label")
+        print(
+            f"{self.name}: {self.added} of {asked} counterfactuals are valid and added, {changed} of them under another label"
+        )
 
 
 def new_labels(kind: str, answers: Counterfactuals, asked: Images, data: ImageData) -> Tensor:
@@ -112,7 +114,9 @@ def new_labels(kind: str, answers: Counterfactuals, asked: Images, data: ImageDa
             f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have none; choose kept or target"
         )
     if not any(key.startswith(CHANGE) for key in answers.extra):
-        raise UserError("training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label")
+        raise UserError(
+            "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label"
+        )
     truth = asked.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
     zero = torch.zeros(len(truth))
     change = torch.stack([answers.extra.get(f"{CHANGE}{name}", zero).nan_to_num() for name in names], dim=1)
@@ -132,7 +136,9 @@ def _answers(explainer: Explainer, asked: Images, device: str) -> Counterfactual
 def _copy_weights(earlier: nn.Module, net: nn.Module) -> None:
     source = earlier.net if isinstance(earlier, Classifier) else earlier
     weights, wanted = source.state_dict(), net.state_dict()
-    if {key: value.shape for key, value in weights.items()} != {key: value.shape for key, value in wanted.items()}:
+    if {key: value.shape for key, value in weights.items()} != {
+        key: value.shape for key, value in wanted.items()
+    }:
         raise UserError(
             "classifier.training.finetune: the earlier classifier is of another architecture; give both the same net, or finetune=false"
         )

@@ -51,7 +51,9 @@ class KernelDistance:
     def layers(self, classifier: Any) -> tuple[str, ...]:
         """None are read; raises UserError for a network without kernels."""
         if not getattr(network(classifier), "kernel", False):
-            raise UserError(f"score KernelDistance: {_named(classifier)} has no kernels; take classifier=duq, or another score")
+            raise UserError(
+                f"score KernelDistance: {_named(classifier)} has no kernels; take classifier=duq, or another score"
+            )
         return ()
 
     def __call__(self, classifier: Any, x: Tensor, logits: Tensor, features: Features) -> Tensor:
@@ -101,7 +103,9 @@ class DropoutEntropy:
     def layers(self, classifier: Any) -> tuple[str, ...]:
         """None are read; raises UserError for a network without dropout."""
         if not _dropouts(classifier):
-            raise UserError(f"score DropoutEntropy: {_named(classifier)} has no dropout; take another score, such as Energy")
+            raise UserError(
+                f"score DropoutEntropy: {_named(classifier)} has no dropout; take another score, such as Energy"
+            )
         return ()
 
     def __call__(self, classifier: Any, x: Tensor, logits: Tensor, features: Features) -> Tensor:
@@ -114,7 +118,9 @@ class DropoutEntropy:
     @contextmanager
     def _thinned(self, classifier: Any) -> Iterator[None]:
         hooks = [
-            module.register_forward_hook(lambda module, _inputs, output, place=place: output * self._mask(output, module, place))
+            module.register_forward_hook(
+                lambda module, _inputs, output, place=place: output * self._mask(output, module, place)
+            )
             for place, module in enumerate(_dropouts(classifier))
         ]
         try:
@@ -197,7 +203,9 @@ def _named(classifier: Any) -> str:
 
 def _dropouts(classifier: Any) -> list[nn.Module]:
     modules = classifier.modules() if isinstance(classifier, nn.Module) else ()
-    return [module for module in modules if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0]
+    return [
+        module for module in modules if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+    ]
 
 
 def _member(member: nn.Module | str | Path, classifier: Any) -> nn.Module:

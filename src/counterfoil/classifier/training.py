@@ -91,7 +91,9 @@ class ClassifierTraining(Training):
         outputs, labels = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
         self.outputs.clear()
         if not self.multilabel:
-            error = multiclass_calibration_error(outputs.softmax(1), labels, num_classes=outputs.shape[1], n_bins=15)
+            error = multiclass_calibration_error(
+                outputs.softmax(1), labels, num_classes=outputs.shape[1], n_bins=15
+            )
             self.report(stage, {"ece": error.to(self.device)}, len(labels))
 
     def _measure(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -99,7 +101,9 @@ class ClassifierTraining(Training):
             loss = F.cross_entropy(outputs, batch.y, label_smoothing=self.label_smoothing)
             return loss, (outputs.argmax(1) == batch.y).float().mean()
         if batch.a is None:
-            raise UserError("classifier.training.multilabel=true needs data with attributes, such as data=avatars or data=celeba")
+            raise UserError(
+                "classifier.training.multilabel=true needs data with attributes, such as data=avatars or data=celeba"
+            )
         smooth = batch.a * (1 - self.label_smoothing) + self.label_smoothing / 2
         loss = F.binary_cross_entropy_with_logits(outputs, smooth)
         return loss, ((outputs > 0) == (batch.a > 0.5)).float().mean()

@@ -104,7 +104,12 @@ class Counterfactuals:
         """Join batches in order; a part in which nothing was searched gets its factuals for `path`, and NaN (or -1) for an extra."""
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
-        return _assemble({name: torch.cat([_column(table, name, value) for table in tables]) for name, value in like.items()})
+        return _assemble(
+            {
+                name: torch.cat([_column(table, name, value) for table in tables])
+                for name, value in like.items()
+            }
+        )
 
     def save(self, path: Path | str, **metadata: str) -> None:
         """Write to a safetensors file under a temporary name, then rename, so that the file is whole or absent."""
@@ -126,10 +131,14 @@ class Counterfactuals:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{path} is not a readable safetensors file ({error}); delete it or make it again") from error
+            raise UserError(
+                f"{path} is not a readable safetensors file ({error}); delete it or make it again"
+            ) from error
         missing = [f.name for f in fields(Counterfactuals) if f.name not in (*_OPTIONAL, *tensors)]
         if metadata.get("format") != FORMAT or missing:
-            raise UserError(f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}")
+            raise UserError(
+                f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
+            )
         return _assemble(tensors)
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -148,7 +157,9 @@ def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
 
 
 def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
-    extra = {name.removeprefix("extra."): value for name, value in tensors.items() if name.startswith("extra.")}
+    extra = {
+        name.removeprefix("extra."): value for name, value in tensors.items() if name.startswith("extra.")
+    }
     named = {name: value for name, value in tensors.items() if not name.startswith("extra.")}
     return Counterfactuals(**named, extra=extra)
 

@@ -43,7 +43,9 @@ class Probabilities(Decision):
 
     def __call__(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 2 or outputs.shape[1] < 2:
-            raise UserError(f"decision Probabilities() expects shape (B, K) with K >= 2, found {tuple(outputs.shape)}")
+            raise UserError(
+                f"decision Probabilities() expects shape (B, K) with K >= 2, found {tuple(outputs.shape)}"
+            )
         return outputs.clamp(min=torch.finfo(outputs.dtype).tiny).log()
 
 
@@ -68,7 +70,9 @@ class Attribute(Decision):
             return self
         parts = [self.name] if self.name in attribute_names else self.name.split("+")
         if not all(part in attribute_names for part in parts):
-            raise UserError(f"attribute={self.name} is not in the data; known attributes: {', '.join(attribute_names) or 'none'}")
+            raise UserError(
+                f"attribute={self.name} is not in the data; known attributes: {', '.join(attribute_names) or 'none'}"
+            )
         return Attribute(self.name, [list(attribute_names).index(part) for part in parts])
 
     def __call__(self, outputs: Tensor) -> Tensor:
@@ -77,9 +81,13 @@ class Attribute(Decision):
         if number == 1:
             return _two_way(outputs[:, 0])
         if self.index is None:
-            raise UserError(f"decision Attribute({self.name!r}) needs `index` for a network with {number} outputs")
+            raise UserError(
+                f"decision Attribute({self.name!r}) needs `index` for a network with {number} outputs"
+            )
         if not all(0 <= column < number for column in self.index):
-            raise UserError(f"decision Attribute({self.name!r}): the network has no column {max(self.index)}, expected 0..{number - 1}")
+            raise UserError(
+                f"decision Attribute({self.name!r}): the network has no column {max(self.index)}, expected 0..{number - 1}"
+            )
         return _two_way(outputs[:, list(self.index)].amin(1))
 
 

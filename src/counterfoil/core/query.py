@@ -121,7 +121,10 @@ class Query:
         return self._draw(torch.rand, shape, stream)
 
     def _draw(self, draw: Any, shape: tuple[int, ...], stream: int) -> Tensor:
-        rows = [draw(shape, generator=torch.Generator().manual_seed(seed * 65_537 + stream), dtype=torch.float32) for seed in self.seeds]
+        rows = [
+            draw(shape, generator=torch.Generator().manual_seed(seed * 65_537 + stream), dtype=torch.float32)
+            for seed in self.seeds
+        ]
         return torch.stack(rows).to(self.factual)
 
 

@@ -34,7 +34,9 @@ def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, di
     for name in layers:
         if not isinstance(found.get(name), Tensor) or len(found[name]) != len(x):
             kind = type(found[name]).__name__ if name in found else "nothing, as it does not run"
-            raise UserError(f"layers: {name} gives {kind}, expected one activation an image; name another layer")
+            raise UserError(
+                f"layers: {name} gives {kind}, expected one activation an image; name another layer"
+            )
     return output, {name: found[name] for name in layers}
 
 
@@ -56,7 +58,11 @@ def default_taps(model: nn.Module) -> tuple[str, ...]:
 def _modules(model: nn.Module) -> dict[str, nn.Module]:
     """Sub-modules by their name in the network that a classifier wraps, or in the model where it wraps none."""
     net = getattr(model, "net", None)
-    return {name: module for name, module in (net if isinstance(net, nn.Module) else model).named_modules() if name}
+    return {
+        name: module
+        for name, module in (net if isinstance(net, nn.Module) else model).named_modules()
+        if name
+    }
 
 
 def _chosen(model: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
@@ -64,7 +70,9 @@ def _chosen(model: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
     for name in layers:
         if name.removesuffix(INPUT) not in modules:
             net = type(getattr(model, "net", model)).__name__
-            raise UserError(f"layers: no layer {name!r} in {net}; its layers: {', '.join(list(modules)[:40]) or 'none'}")
+            raise UserError(
+                f"layers: no layer {name!r} in {net}; its layers: {', '.join(list(modules)[:40]) or 'none'}"
+            )
     return {name: modules[name.removesuffix(INPUT)] for name in layers}
 
 
@@ -78,5 +86,7 @@ def _keep_input(found: dict[str, Any], name: str, _module: nn.Module, inputs: tu
     found[name] = inputs[0]
 
 
-def _keep_output(found: dict[str, Any], name: str, _module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+def _keep_output(
+    found: dict[str, Any], name: str, _module: nn.Module, _inputs: tuple[Any, ...], output: Any
+) -> None:
     found[name] = output

@@ -13,7 +13,9 @@ Target = Tensor | int | str | None
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def resolve_targets(logits: Tensor, target: Target, class_names: tuple[str, ...] | None) -> tuple[Tensor, Tensor]:
+def resolve_targets(
+    logits: Tensor, target: Target, class_names: tuple[str, ...] | None
+) -> tuple[Tensor, Tensor]:
     """Targets and the query index of each row, both (rows,), from logits (B, K) and a target in any accepted form."""
     each = torch.arange(len(logits), device=logits.device)
     if target is None or (isinstance(target, str) and target == "runner_up"):
@@ -21,7 +23,9 @@ def resolve_targets(logits: Tensor, target: Target, class_names: tuple[str, ...]
     if isinstance(target, Tensor):
         if target.shape != each.shape or target.dtype not in INTEGERS:
             found = f"shape {tuple(target.shape)} of {target.dtype}"
-            raise UserError(f"target: expected {len(each)} class indices (whole numbers, one a query), found {found}")
+            raise UserError(
+                f"target: expected {len(each)} class indices (whole numbers, one a query), found {found}"
+            )
         return _known(target.to(each), logits.shape[1]), each
     if isinstance(target, str) and target == "all":
         rows = (torch.arange(logits.shape[1], device=logits.device) != logits.argmax(1)[:, None]).nonzero()
@@ -36,10 +40,14 @@ def class_index(target: int | str | Any, class_names: tuple[str, ...] | None, cl
         return names.index(target)
     if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes:
         return target
-    raise UserError(f"target={target} is not a class of this classifier; choose runner_up, all, or one of: {', '.join(names)}")
+    raise UserError(
+        f"target={target} is not a class of this classifier; choose runner_up, all, or one of: {', '.join(names)}"
+    )
 
 
 def _known(target: Tensor, classes: int) -> Tensor:
     if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
-        raise UserError(f"target: expected class indices in 0..{classes - 1}, found {int(target.min())}..{int(target.max())}")
+        raise UserError(
+            f"target: expected class indices in 0..{classes - 1}, found {int(target.min())}..{int(target.max())}"
+        )
     return target

@@ -51,15 +51,21 @@ class AttributeReader:
         if self.scale is None:
             assert batch.a is not None
             return batch.a[:, self.columns]
-        return torch.cat((F.one_hot(batch.y, self.classes).to(batch.x), self.scale(batch.x)), dim=1)[:, self.columns]
+        return torch.cat((F.one_hot(batch.y, self.classes).to(batch.x), self.scale(batch.x)), dim=1)[
+            :, self.columns
+        ]
 
 
 def _check_names(names: Sequence[str], known: Sequence[str], data: str) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"attributes: {unknown[0]} is not in data={data}; known attributes: {', '.join(known)}")
+        raise UserError(
+            f"attributes: {unknown[0]} is not in data={data}; known attributes: {', '.join(known)}"
+        )
     if not names or len(set(names)) < len(names):
-        raise UserError(f"attributes: expected one or more different names, found {', '.join(names) or 'none'}; known: {', '.join(known)}")
+        raise UserError(
+            f"attributes: expected one or more different names, found {', '.join(names) or 'none'}; known: {', '.join(known)}"
+        )
 
 
 def _check_varies(values: Tensor, names: Sequence[str], data: str) -> None:

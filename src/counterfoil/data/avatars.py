@@ -73,7 +73,10 @@ class Avatars(ImageData):
         attributes = self._attributes()
         images = self._images(attributes)
         labels = torch.from_numpy(attributes)
-        train, val, test = (Images(images[rows], labels[rows, ATTRIBUTES.index("Smiling")], labels[rows]) for rows in _split_rows(self.n))
+        train, val, test = (
+            Images(images[rows], labels[rows, ATTRIBUTES.index("Smiling")], labels[rows])
+            for rows in _split_rows(self.n)
+        )
         return Splits(train, test, ("not Smiling", "Smiling"), val, ATTRIBUTES)
 
     def twins(self, attribute: str, n: int) -> Images:
@@ -83,7 +86,9 @@ class Avatars(ImageData):
         """
         _require_packages()
         if self.limit is not None:
-            raise UserError("data.limit: twins are drawn of all test faces; leave the limit out, or set data.n for fewer faces")
+            raise UserError(
+                "data.limit: twins are drawn of all test faces; leave the limit out, or set data.n for fewer faces"
+            )
         rows = self.test.attributes
         assert rows is not None
         turned = rows[:n].clone().numpy()
@@ -110,7 +115,9 @@ class Avatars(ImageData):
         images = self._images(attributes)
         names = [f"{i:06d}.jpg" for i in range(1, len(rows) + 1)]
         for name, row in zip(names, rows, strict=True):
-            Image.fromarray(images[row].permute(1, 2, 0).numpy()).save(pictures / name, quality=97, subsampling=0)
+            Image.fromarray(images[row].permute(1, 2, 0).numpy()).save(
+                pictures / name, quality=97, subsampling=0
+            )
         part_of = [next(p for p, part in enumerate(_split_rows(self.n)) if row < part.stop) for row in rows]
         signs = [" ".join(f"{2 * int(value) - 1:2d}" for value in attributes[row]) for row in rows]
         lists = {
@@ -173,19 +180,34 @@ def _split_rows(n: int) -> list[slice]:
 def _checked(spurious: Mapping[str, Any]) -> dict[str, Any]:
     known = {"first", "second", "strength", "test"}
     if set(spurious) - known or {"first", "second", "strength"} - set(spurious):
-        raise UserError(f"data.spurious has the keys {', '.join(map(str, spurious))}; expected first, second, strength and perhaps test")
+        raise UserError(
+            f"data.spurious has the keys {', '.join(map(str, spurious))}; expected first, second, strength and perhaps test"
+        )
     pair = (spurious["first"], spurious["second"])
     for name in pair:
         if name not in ATTRIBUTES:
-            raise UserError(f"data.spurious names the attribute {name}; known attributes: {', '.join(ATTRIBUTES)}")
+            raise UserError(
+                f"data.spurious names the attribute {name}; known attributes: {', '.join(ATTRIBUTES)}"
+            )
     if len(set(pair)) == 1 or any(set(pair) == set(exclusive) for exclusive in EXCLUSIVE):
-        raise UserError(f"data.spurious: {pair[0]} and {pair[1]} cannot vary together; name two attributes that one face can show")
+        raise UserError(
+            f"data.spurious: {pair[0]} and {pair[1]} cannot vary together; name two attributes that one face can show"
+        )
     if not 0 <= spurious["strength"] <= 1:
-        raise UserError(f"data.spurious.strength={spurious['strength']}: expected a probability between 0 and 1")
-    return {"first": pair[0], "second": pair[1], "strength": float(spurious["strength"]), "test": bool(spurious.get("test", False))}
+        raise UserError(
+            f"data.spurious.strength={spurious['strength']}: expected a probability between 0 and 1"
+        )
+    return {
+        "first": pair[0],
+        "second": pair[1],
+        "strength": float(spurious["strength"]),
+        "test": bool(spurious.get("test", False)),
+    }
 
 
 def _require_packages() -> None:
     missing = [name for name in ("python_avatars", "resvg_py") if find_spec(name) is None]
     if missing:
-        raise UserError(f"data=avatars needs the packages {', '.join(missing)}: pip install 'counterfoil[avatars]', or take data=digits")
+        raise UserError(
+            f"data=avatars needs the packages {', '.join(missing)}: pip install 'counterfoil[avatars]', or take data=digits"
+        )

@@ -59,13 +59,17 @@ class Images(Dataset[Batch]):
 
     def take(self, rows: Tensor | slice) -> Images:
         """The split that holds these rows alone; a slice shares memory, an index copies."""
-        return Images(self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows])
+        return Images(
+            self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows]
+        )
 
     def joined(self, more: Images) -> Images:
         """These rows and then the others; attributes where both have them."""
         both = self.attributes is not None and more.attributes is not None
         attributes = torch.cat((self.attributes, more.attributes)) if both else None  # type: ignore[arg-type]
-        return Images(torch.cat((self.images, more.images)), torch.cat((self.labels, more.labels)), attributes)
+        return Images(
+            torch.cat((self.images, more.images)), torch.cat((self.labels, more.labels)), attributes
+        )
 
     def cut(self, sizes: Sequence[int]) -> list[Images]:
         """Consecutive parts of these sizes, sharing memory."""
@@ -84,7 +88,9 @@ class EpochSampler(Sampler[list[int]]):
         drop_last: leave out the last batch where it is short, unless it is the only one.
     """
 
-    def __init__(self, length: int, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = False) -> None:
+    def __init__(
+        self, length: int, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = False
+    ) -> None:
         self.length = length
         self.batch_size = batch_size
         self.seed = seed
@@ -176,7 +182,13 @@ class ImageData(LightningDataModule, ABC):
     @property
     def images_identity(self) -> dict[str, Any]:
         """What makes the images what they are, whatever is asked about them; nothing is loaded."""
-        return {"name": self.name, "seed": self.seed, "limit": self.limit, "val_fraction": self.val_fraction, **self.options()}
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "limit": self.limit,
+            "val_fraction": self.val_fraction,
+            **self.options(),
+        }
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -252,8 +264,12 @@ class ImageData(LightningDataModule, ABC):
         return self._loader(self.test, shuffle=False)
 
     def _loader(self, images: Images, *, shuffle: bool) -> DataLoader[Batch]:
-        sampler = EpochSampler(len(images), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle)
-        own = torch.Generator()  # else every iterator draws from the global one, and a resumed training makes one iterator less
+        sampler = EpochSampler(
+            len(images), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle
+        )
+        own = (
+            torch.Generator()
+        )  # else every iterator draws from the global one, and a resumed training makes one iterator less
         return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0, generator=own)
 
     @cached_property
@@ -278,7 +294,11 @@ def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:
         n: how many; more than N gives all.
         seed: draw the rows of each class; None takes the first ones.
     """
-    order = torch.arange(len(labels)) if seed is None else torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = (
+        torch.arange(len(labels))
+        if seed is None
+        else torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    )
     shuffled = labels[order]
     by_class = shuffled.argsort(stable=True)
     counts = shuffled.bincount()

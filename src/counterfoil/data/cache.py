@@ -54,7 +54,9 @@ def open_cached(path: Path, shape: tuple[int, ...]) -> Tensor | None:
     return torch.from_numpy(images) if images.dtype == np.uint8 and images.shape == shape else None
 
 
-def write_cached(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]], doing: str) -> Tensor:
+def write_cached(
+    path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np.uint8]], doing: str
+) -> Tensor:
     """Write chunks of images one after another to an .npy file, with a progress bar, and open it.
 
     The file is written front to back, not through a memory map: a full disk is then an error and not a bus error.
@@ -72,18 +74,24 @@ def write_cached(path: Path, shape: tuple[int, ...], chunks: Iterable[NDArray[np
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file, progress() as bar:
-            np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            np.lib.format.write_array_header_2_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+            )
             task = bar.add_task(doing, total=shape[0])
             for chunk in chunks:
                 file.write(np.ascontiguousarray(chunk).data)
                 bar.advance(task, len(chunk))
         partial.replace(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE") from error
+        raise UserError(
+            f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE"
+        ) from error
     finally:
         with suppress(OSError):
             partial.unlink()
     images = open_cached(path, shape)
     if images is None:
-        raise UserError(f"{path} does not hold the images of shape {shape} just written; delete it and start again")
+        raise UserError(
+            f"{path} does not hold the images of shape {shape} just written; delete it and start again"
+        )
     return images

@@ -63,7 +63,9 @@ class CelebA(ImageData):
     def root(self) -> Path:
         """The folder, resolved; raises UserError where none was given."""
         if self._root is None:
-            raise UserError(f"data={self.name} needs data.root=FOLDER, the folder of {_ATTRIBUTES}, {_PARTITION} and {_PICTURES}/")
+            raise UserError(
+                f"data={self.name} needs data.root=FOLDER, the folder of {_ATTRIBUTES}, {_PARTITION} and {_PICTURES}/"
+            )
         return Path(self._root).expanduser().resolve()
 
     def options(self) -> dict[str, Any]:
@@ -78,10 +80,14 @@ class CelebA(ImageData):
         kept = self._columns(known)
         labels = values[rows, known.index("Smiling") if "Smiling" in known else 0]
         files = [self.root / _PICTURES / names[i] for i in rows]
-        images = decode_cached(files, Shape(channels=3, size=self.side, crop=self.crop), self.name, self.cache_dir)
+        images = decode_cached(
+            files, Shape(channels=3, size=self.side, crop=self.crop), self.name, self.cache_dir
+        )
         whole = Images(images, torch.from_numpy(labels), torch.from_numpy(values[np.ix_(rows, kept)]))
         train, val, test = whole.cut(counts)
-        return Splits(train, test, ("not Smiling", "Smiling"), val if len(val) else None, tuple(known[i] for i in kept))
+        return Splits(
+            train, test, ("not Smiling", "Smiling"), val if len(val) else None, tuple(known[i] for i in kept)
+        )
 
     def _rows(self, names: list[str]) -> tuple[list[int], list[int]]:
         """Rows in order of the splits, so that each split is one stretch of the memory map, and the size of each split."""
@@ -90,7 +96,9 @@ class CelebA(ImageData):
         counts = np.bincount([part for part, _ in rows], minlength=len(_PARTS)).tolist()
         for number, part in enumerate(_PARTS):
             if counts[number] == 0 and part != "val":
-                raise UserError(f"{self.root / _PARTITION} puts no picture of {_ATTRIBUTES} into {part} ({number})")
+                raise UserError(
+                    f"{self.root / _PARTITION} puts no picture of {_ATTRIBUTES} into {part} ({number})"
+                )
         return [i for _, i in rows], counts
 
     def _check_folder(self) -> None:
@@ -98,12 +106,16 @@ class CelebA(ImageData):
             raise UserError(f"data.root={self.root} is not a folder")
         missing = [name for name in (_ATTRIBUTES, _PARTITION, _PICTURES) if not (self.root / name).exists()]
         if missing:
-            raise UserError(f"data.root={self.root} lacks {', '.join(missing)}; expected CelebA's layout (list files and {_PICTURES}/)")
+            raise UserError(
+                f"data.root={self.root} lacks {', '.join(missing)}; expected CelebA's layout (list files and {_PICTURES}/)"
+            )
 
     def _columns(self, known: list[str]) -> list[int]:
         unknown = [name for name in self.chosen or () if name not in known]
         if unknown:
-            raise UserError(f"data.attributes names {', '.join(unknown)}; {_ATTRIBUTES} has {', '.join(known)}")
+            raise UserError(
+                f"data.attributes names {', '.join(unknown)}; {_ATTRIBUTES} has {', '.join(known)}"
+            )
         return [known.index(name) for name in (self.chosen or known)]
 
 
@@ -111,13 +123,21 @@ def _read_attributes(path: Path) -> tuple[list[str], list[str], NDArray[np.uint8
     """File names, attribute names, values (N, A) in {0, 1}: a count, a line of names, then a line of -1 and 1 a picture."""
     lines = path.read_text().splitlines()
     if len(lines) < 3 or not lines[0].strip().isdigit():
-        raise UserError(f"{path} is no list of attributes: expected a line with the number of pictures, a line of names, then the pictures")
-    count, attributes, rows = int(lines[0]), lines[1].split(), [line.split() for line in lines[2:] if line.strip()]
+        raise UserError(
+            f"{path} is no list of attributes: expected a line with the number of pictures, a line of names, then the pictures"
+        )
+    count, attributes, rows = (
+        int(lines[0]),
+        lines[1].split(),
+        [line.split() for line in lines[2:] if line.strip()],
+    )
     if len(rows) != count:
         raise UserError(f"{path} is truncated: its first line says {count} pictures, found {len(rows)}")
     for row in rows:
         if len(row) != 1 + len(attributes) or not set(row[1:]) <= {"-1", "1", "0"}:
-            raise UserError(f"{path}: the line of {row[0]} has {len(row) - 1} values; expected {len(attributes)}, each -1 or 1")
+            raise UserError(
+                f"{path}: the line of {row[0]} has {len(row) - 1} values; expected {len(attributes)}, each -1 or 1"
+            )
     values = np.array([[value == "1" for value in row[1:]] for row in rows], dtype=np.uint8)
     return [row[0] for row in rows], attributes, values
 
@@ -127,5 +147,7 @@ def _read_partition(path: Path) -> dict[str, int]:
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
     for row in rows:
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
-            raise UserError(f"{path}: found the line {' '.join(row)!r}, expected a file name and 0 (train), 1 (val) or 2 (test)")
+            raise UserError(
+                f"{path}: found the line {' '.join(row)!r}, expected a file name and 0 (train), 1 (val) or 2 (test)"
+            )
     return {name: int(part) for name, part in rows}

@@ -18,7 +18,9 @@ def shuffle_pixels(x: Tensor, generator: torch.Generator | None = None) -> Tenso
     return x.flatten(2).gather(2, order[:, None].expand(-1, x.shape[1], -1)).view_as(x)
 
 
-def paint_square(x: Tensor, side: float | Tensor, value: float | Tensor, generator: torch.Generator | None = None) -> Tensor:
+def paint_square(
+    x: Tensor, side: float | Tensor, value: float | Tensor, generator: torch.Generator | None = None
+) -> Tensor:
     """Paint a square somewhere into each image (B, C, H, W).
 
     Args:

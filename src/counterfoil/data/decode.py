@@ -101,7 +101,10 @@ def decode_in_memory(files: Sequence[Path], shape: Shape) -> Tensor:
 def decode_cached(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None) -> Tensor:
     """All files as one uint8 tensor (N, C, H, W) on a memory map, decoded when files or shape are new."""
     key = digest([[(str(path), *_stamp(path)) for path in files], vars(shape)])
-    path, full = cache_root(cache_dir) / f"{name}-{key}" / "images.npy", (len(files), shape.channels, shape.size, shape.size)
+    path, full = (
+        cache_root(cache_dir) / f"{name}-{key}" / "images.npy",
+        (len(files), shape.channels, shape.size, shape.size),
+    )
     images = open_cached(path, full)
     return write_cached(path, full, decode(files, shape), "Decoding images") if images is None else images
 

@@ -27,19 +27,33 @@ class Digits(ImageData):
         """Read the asset."""
         with np.load(ASSET, allow_pickle=False) as asset:
             train, test = (
-                Images(torch.from_numpy(asset[f"{part}_images"])[:, None], torch.from_numpy(asset[f"{part}_labels"]))
+                Images(
+                    torch.from_numpy(asset[f"{part}_images"])[:, None],
+                    torch.from_numpy(asset[f"{part}_labels"]),
+                )
                 for part in ("train", "test")
             )
         return Splits(train, test, tuple("0123456789"))
 
 
-def build(mnist_root: str | Path, out: str | Path = ASSET, *, per_class: tuple[int, int] = (1000, 200), seed: int = 0) -> None:
+def build(
+    mnist_root: str | Path,
+    out: str | Path = ASSET,
+    *,
+    per_class: tuple[int, int] = (1000, 200),
+    seed: int = 0,
+) -> None:
     """Make the asset anew: `per_class` training and test images of each digit, drawn from MNIST's IDX files, in MNIST's order."""
     arrays: dict[str, NDArray[np.uint8]] = {}
     for part, names, number in zip(("train", "test"), (FILES[:2], FILES[2:]), per_class, strict=True):
-        images, labels = (read_idx(Path(mnist_root) / f"{name}.gz", ndim=ndim) for name, ndim in zip(names, (3, 1), strict=True))
+        images, labels = (
+            read_idx(Path(mnist_root) / f"{name}.gz", ndim=ndim)
+            for name, ndim in zip(names, (3, 1), strict=True)
+        )
         members = [(labels == digit).nonzero()[:, 0] for digit in range(10)]
-        drawn = [rows[stratified(torch.zeros(len(rows), dtype=torch.int64), number, seed)] for rows in members]
+        drawn = [
+            rows[stratified(torch.zeros(len(rows), dtype=torch.int64), number, seed)] for rows in members
+        ]
         rows = torch.cat(drawn).sort().values
         arrays |= {f"{part}_images": images[rows].numpy(), f"{part}_labels": labels[rows].numpy()}
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes every keyword for allow_pickle

@@ -37,12 +37,28 @@ _MOUTH = {
     (False, True): ("CONCERNED", "SCREAM_OPEN", "DISBELIEF"),
     (False, False): ("SAD", "SERIOUS"),
 }
-_GLASSES = {"Eyeglasses": ("PRESCRIPTION_2", "ROUND"), "Sunglasses": ("SUNGLASSES", "WAYFARERS", "SUNGLASSES_2", "WAYFARERS_2", "KURT")}
+_GLASSES = {
+    "Eyeglasses": ("PRESCRIPTION_2", "ROUND"),
+    "Sunglasses": ("SUNGLASSES", "WAYFARERS", "SUNGLASSES_2", "WAYFARERS_2", "KURT"),
+}
 _HAIR = {
     True: ("STRAIGHT_1", "STRAIGHT_STRAND", "LONG_NOT_TOO_LONG", "TWIST_LONG_HAIR", "CURVY"),
-    False: ("CAESAR", "CAESAR_SIDE_PART", "SHORT_FLAT", "SHORT_ROUND", "SHORT_WAVED", "SHORT_CURLY", "SHORT_DREADS_1", "ELVIS", "QUIFF"),
+    False: (
+        "CAESAR",
+        "CAESAR_SIDE_PART",
+        "SHORT_FLAT",
+        "SHORT_ROUND",
+        "SHORT_WAVED",
+        "SHORT_CURLY",
+        "SHORT_DREADS_1",
+        "ELVIS",
+        "QUIFF",
+    ),
 }
-_HAIR_COLOUR = {True: ("#D6B370", "#E6C15C", "#ECDCBF", "#DDBB66"), False: ("#2C1B18", "#4A312C", "#724133", "#A55728", "#C93305")}
+_HAIR_COLOUR = {
+    True: ("#D6B370", "#E6C15C", "#ECDCBF", "#DDBB66"),
+    False: ("#2C1B18", "#4A312C", "#724133", "#A55728", "#C93305"),
+}
 _SKIN = {True: ("#FFDBB4", "#F9D5BA", "#F3D0B0"), False: ("#C68642", "#AE5D29", "#8D5524", "#7A5240")}
 _CLOTHES = ("SHIRT_CREW_NECK", "SHIRT_SCOOP_NECK", "SHIRT_V_NECK", "HOODIE")
 _CLOTHES_COLOUR = {
@@ -54,7 +70,15 @@ _BEARD_COLOUR = {True: ("#2C1B18", "#4A312C", "#724133"), False: ("#1A0F0D", "#E
 _BEARD = ("beard_light", "beard_medium", "wick_beard")
 _MUSTACHE = ("moustache_fancy", "moustache_magnum")
 _EYES = ("DEFAULT", "SIDE", "SQUINT", "SURPRISED", "HAPPY")
-_EYEBROWS = ("DEFAULT", "DEFAULT_NATURAL", "FLAT_NATURAL", "RAISED_EXCITED", "UP_DOWN", "ANGRY_NATURAL", "SAD_CONCERNED_NATURAL")
+_EYEBROWS = (
+    "DEFAULT",
+    "DEFAULT_NATURAL",
+    "FLAT_NATURAL",
+    "RAISED_EXCITED",
+    "UP_DOWN",
+    "ANGRY_NATURAL",
+    "SAD_CONCERNED_NATURAL",
+)
 _NOSE = ("DEFAULT", "SMALL", "WIDE")
 _BACKGROUND = ("#9CC9E8", "#9AD1B3", "#C3A6E0", "#B0BEC5", "#E59AA8", "#7FB7BE")
 
@@ -84,7 +108,9 @@ _LARGER_MOUTH_AT = 'Mouth" transform="translate(-16.9, 44.3) scale(1.35)"'
 _FAINT = re.compile(r'fill-opacity="0\.[67]\d*"')
 _FACE = '<g id="transparent_Face"'
 # The package's beards come with a mustache; outside this box around the upper lip they have none.
-_BARE_LIP = '<clipPath id="bare-lip"><path clip-rule="evenodd" d="M0,0H168V152H0Z M44,50H124V82H44Z"/></clipPath>'
+_BARE_LIP = (
+    '<clipPath id="bare-lip"><path clip-rule="evenodd" d="M0,0H168V152H0Z M44,50H124V82H44Z"/></clipPath>'
+)
 
 
 def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -103,8 +129,12 @@ def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np
     def pick(dial: str, options: tuple[str, ...]) -> str:
         return options[int(dials[dial] * len(options))]
 
-    png = resvg_py.svg_to_bytes(svg_string=_svg(attributes, pick), background=pick("background", _BACKGROUND), skip_system_fonts=True)
-    pixels: NDArray[np.uint8] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
+    png = resvg_py.svg_to_bytes(
+        svg_string=_svg(attributes, pick), background=pick("background", _BACKGROUND), skip_system_fonts=True
+    )
+    pixels: NDArray[np.uint8] = np.asarray(
+        Image.open(io.BytesIO(bytes(png))).convert("RGB"), dtype=np.uint8
+    ).transpose(2, 0, 1)
     return pixels
 
 

@@ -77,21 +77,34 @@ class Folder(ImageData):
     def root(self) -> Path:
         """The folder, resolved; raises UserError where neither it nor a CSV was given."""
         if self._root is None and self.csv is None:
-            raise UserError(f"data={self.name} needs data.root=FOLDER with one sub-folder a class, or data.csv=FILE")
+            raise UserError(
+                f"data={self.name} needs data.root=FOLDER with one sub-folder a class, or data.csv=FILE"
+            )
         return Path(self._root).expanduser().resolve() if self._root is not None else self.csv.parent  # type: ignore[union-attr]
 
     def options(self) -> dict[str, Any]:
         """The folder, the names, labels and sizes of its files, and what is made of them."""
-        files = [[str(row.path), row.label, row.part, row.attributes, _bytes(row.path)] for row in self._table[0]]
-        return {"root": str(self.root), "csv": self.csv and str(self.csv), "shape": self._shape, "files": digest(files)}
+        files = [
+            [str(row.path), row.label, row.part, row.attributes, _bytes(row.path)] for row in self._table[0]
+        ]
+        return {
+            "root": str(self.root),
+            "csv": self.csv and str(self.csv),
+            "shape": self._shape,
+            "files": digest(files),
+        }
 
     def load(self) -> Splits:
         """Decode the images, or open the cache."""
         rows, attribute_names = self._table
         classes = _class_names(rows, self.csv or self.root)
-        images = read_files([row.path for row in rows], final_shape(rows[0].path, *self._shape), self.name, self.cache_dir)
+        images = read_files(
+            [row.path for row in rows], final_shape(rows[0].path, *self._shape), self.name, self.cache_dir
+        )
         labels = torch.tensor([classes.index(row.label) for row in rows])
-        attributes = torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
+        attributes = (
+            torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
+        )
         whole = Images(images, labels, attributes)
         train, val, test = whole.cut([sum(row.part == part for row in rows) for part in _ORDER])
         return Splits(train, test, classes, val if len(val) else None, attribute_names)
@@ -101,9 +114,13 @@ class Folder(ImageData):
         """Rows in order of split and path, so that each split is one stretch, and the names of the attributes."""
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root} is not a folder")
-        rows, attribute_names = _csv_rows(self.csv, self.root) if self.csv else (list(_folder_rows(self.root)), ())
+        rows, attribute_names = (
+            _csv_rows(self.csv, self.root) if self.csv else (list(_folder_rows(self.root)), ())
+        )
         if not rows:
-            raise UserError(f"{self.csv or self.root} holds no images; expected one sub-folder of image files a class")
+            raise UserError(
+                f"{self.csv or self.root} holds no images; expected one sub-folder of image files a class"
+            )
         if any(row.part is None for row in rows):
             rows = [replace(row, part=_hashed_part(row.path, self.root)) for row in rows]
         for part in ("train", "test"):
@@ -130,7 +147,9 @@ def final_shape(first: Path, channels: int | None, size: int | None) -> Shape:
 
 def read_files(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None) -> Tensor:
     """All files as one uint8 tensor (N, C, H, W), by way of the cache where they are many."""
-    large = len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
+    large = (
+        len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
+    )
     return decode_cached(files, shape, name, cache_dir) if large else decode_in_memory(files, shape)
 
 
@@ -155,7 +174,9 @@ def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, l
     pictures = [open_image(path) for path in files]
     for path, picture in zip(files, pictures, strict=True):
         if picture.size != (size, size):
-            raise UserError(f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; scale or cut it first")
+            raise UserError(
+                f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; scale or cut it first"
+            )
     pixels = np.stack([Shape(channels, size).of(picture) for picture in pictures])
     return torch.from_numpy(pixels), [path.name for path in files]
 
@@ -184,9 +205,13 @@ def _csv_rows(table: Path, root: Path) -> tuple[list[Row], tuple[str, ...]]:
         columns = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = columns
         if not {"path", "label"} <= set(columns):
-            raise UserError(f"{table} has the columns {', '.join(columns) or 'none'}; expected path, label and perhaps attributes")
+            raise UserError(
+                f"{table} has the columns {', '.join(columns) or 'none'}; expected path, label and perhaps attributes"
+            )
         attributes = tuple(column for column in columns if column not in ("path", "label", "split"))
-        return [_csv_row(cells, attributes, root, f"{table} line {reader.line_num}") for cells in reader], attributes
+        return [
+            _csv_row(cells, attributes, root, f"{table} line {reader.line_num}") for cells in reader
+        ], attributes
 
 
 def _csv_row(cells: dict[str, str | None], attributes: tuple[str, ...], root: Path, where: str) -> Row:
@@ -212,7 +237,9 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
         raise UserError(f"{where} has the one class {names.pop()!r}; expected at least two")
     absent = sorted(names - {row.label for row in rows if row.part == "train"})
     if absent:
-        raise UserError(f"{where}: no training image of the class {', '.join(absent)}; add images or give splits")
+        raise UserError(
+            f"{where}: no training image of the class {', '.join(absent)}; add images or give splits"
+        )
     return tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
 
 

@@ -19,7 +19,12 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, progress
 
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 _UINT8 = 0x08
 _TIMEOUT = 10.0
 
@@ -43,7 +48,9 @@ class IdxData(ImageData):
     """Checksums of the gzipped FILES, in order."""
     labels_named: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
-    def __init__(self, *, root: str | Path | None = None, cache_dir: str | Path | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, root: str | Path | None = None, cache_dir: str | Path | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.root = None if root is None else Path(root).expanduser()
         self.cache_dir = cache_dir
@@ -60,9 +67,13 @@ class IdxData(ImageData):
     def _images(self, images: Path, labels: Path) -> Images:
         x, y = read_idx(images, ndim=3), read_idx(labels, ndim=1).long()
         if len(x) != len(y):
-            raise UserError(f"{images} holds {len(x)} images but {labels} holds {len(y)} labels; one of them is of another set")
+            raise UserError(
+                f"{images} holds {len(x)} images but {labels} holds {len(y)} labels; one of them is of another set"
+            )
         if int(y.max()) >= len(self.labels_named):
-            raise UserError(f"{labels} holds the label {int(y.max())}; expected 0 to {len(self.labels_named) - 1}")
+            raise UserError(
+                f"{labels} holds the label {int(y.max())}; expected 0 to {len(self.labels_named) - 1}"
+            )
         return Images(x[:, None], y)
 
     def _files(self) -> list[Path]:
@@ -95,7 +106,9 @@ class IdxData(ImageData):
                     _fetch([f"{mirror}{name}.gz" for mirror in self.mirrors], folder / f"{name}.gz", md5)
         except OSError as error:
             places = ", ".join(str(place) for place in searched)
-            raise UserError(f"data={self.name} is not in {places} and cannot be downloaded ({error}); {self._cure()}") from error
+            raise UserError(
+                f"data={self.name} is not in {places} and cannot be downloaded ({error}); {self._cure()}"
+            ) from error
         return [folder / f"{name}.gz" for name in FILES]
 
     def _cure(self) -> str:
@@ -109,7 +122,10 @@ class Mnist(IdxData):
     """
 
     name = "mnist"
-    mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+    mirrors = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
     md5 = (
         "f68b3c2dcbeaaa9fbdd348bbdeb94873",
         "d53e105ee54ea40749a09fcbcd1e9432",
@@ -132,7 +148,18 @@ class FashionMnist(IdxData):
         "bef4ecab320f06d8554ea6380940ec79",
         "bb300cfdad3c16e7a12a480ee83cd310",
     )
-    labels_named = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    labels_named = (
+        "T-shirt",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
 
 
 def read_idx(path: Path, ndim: int) -> Tensor:
@@ -147,11 +174,15 @@ def read_idx(path: Path, ndim: int) -> Tensor:
     raw = _bytes(path)
     header = 4 + 4 * ndim
     if len(raw) < header or raw[:4] != bytes((0, 0, _UINT8, ndim)):
-        raise UserError(f"{path} is no IDX file of {ndim}-d bytes: it begins with {raw[:4].hex(' ')}, expected 00 00 08 {ndim:02x}")
+        raise UserError(
+            f"{path} is no IDX file of {ndim}-d bytes: it begins with {raw[:4].hex(' ')}, expected 00 00 08 {ndim:02x}"
+        )
     shape = [int.from_bytes(raw[at : at + 4], "big") for at in range(4, header, 4)]
     expected = header + math.prod(shape)
     if len(raw) != expected:
-        raise UserError(f"{path} is damaged: {expected} bytes expected for shape {tuple(shape)}, found {len(raw)}; get it again")
+        raise UserError(
+            f"{path} is damaged: {expected} bytes expected for shape {tuple(shape)}, found {len(raw)}; get it again"
+        )
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy())
 
 
@@ -161,7 +192,9 @@ def _bytes(path: Path) -> bytes:
             packed = file.read(2) == b"\x1f\x8b"
         return gzip.open(path).read() if packed else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error} ({path.stat().st_size} bytes on disk); get it again") from error
+        raise UserError(
+            f"{path} cannot be read: {error} ({path.stat().st_size} bytes on disk); get it again"
+        ) from error
 
 
 def _present(folder: Path, name: str) -> Path | None:
@@ -188,7 +221,9 @@ def _fetch(urls: list[str], path: Path, md5: str) -> None:
 
 def _read_url(url: str, label: str) -> bytes:
     with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, progress() as bar:
-        task = bar.add_task(f"Downloading {label}", total=int(answer.headers.get("Content-Length", 0)) or None)
+        task = bar.add_task(
+            f"Downloading {label}", total=int(answer.headers.get("Content-Length", 0)) or None
+        )
         chunks = []
         while chunk := answer.read(1 << 16):
             chunks.append(chunk)

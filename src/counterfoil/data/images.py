@@ -50,7 +50,9 @@ class Unlabelled(ImageData):
         check_shape(channels, size)
         self._given_names = tuple(str(name) for name in class_names or ())
         if class_names is not None and len(set(self._given_names)) < max(2, len(class_names)):
-            raise UserError(f"data.class_names={list(class_names)}: expected at least two different names, one a class of the classifier")
+            raise UserError(
+                f"data.class_names={list(class_names)}: expected at least two different names, one a class of the classifier"
+            )
         self._root = root
         self._shape = (channels, size)
         self.cache_dir = cache_dir
@@ -81,6 +83,10 @@ class Unlabelled(ImageData):
         files = image_files(root)
         if not files:
             nested = any(path.is_dir() and image_files(path) for path in root.iterdir())
-            cure = "choose data=folder for one sub-folder a class" if nested else "put the images to ask about right into it"
+            cure = (
+                "choose data=folder for one sub-folder a class"
+                if nested
+                else "put the images to ask about right into it"
+            )
             raise UserError(f"data.root={root} holds no image files; {cure}")
         return files

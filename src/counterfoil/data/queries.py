@@ -48,7 +48,9 @@ class QuerySet:
             with partial.open("w", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(["index", "target"])
-                writer.writerows([self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True))
+                writer.writerows(
+                    [self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True)
+                )
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -69,12 +71,22 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     order = stratified_order(data.test, seed)
     if ":" in target and target not in names:
         if not data.labelled:
-            raise UserError(f"target={target}: a pair is told by labels, which data={data.name} does not have; choose target=CLASS")
-        return _between(data.test, classifier, n, order, [class_index(_number(part), names, len(names)) for part in target.split(":", 1)])
+            raise UserError(
+                f"target={target}: a pair is told by labels, which data={data.name} does not have; choose target=CLASS"
+            )
+        return _between(
+            data.test,
+            classifier,
+            n,
+            order,
+            [class_index(_number(part), names, len(names)) for part in target.split(":", 1)],
+        )
     wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
     index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]
     if not index:
-        raise UserError(f"target={target}: the classifier already puts every test image in it; choose another target")
+        raise UserError(
+            f"target={target}: the classifier already puts every test image in it; choose another target"
+        )
     logits = _logits(classifier, data.test, index)
     targets, query = resolve_targets(logits, target if wanted is None else wanted, names)
     return QuerySet(data.test.images[torch.tensor(index)], tuple(index), query.cpu(), targets.cpu())
@@ -86,7 +98,9 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"queries={path} cannot be read ({error}); expected a CSV with columns index,target") from error
+        raise UserError(
+            f"queries={path} cannot be read ({error}); expected a CSV with columns index,target"
+        ) from error
     if not rows or not {"index", "target"} <= set(rows[0]):
         raise UserError(
             f"queries={path}: expected columns index,target and at least one row, found {sorted(rows[0]) if rows else 'no rows'}"
@@ -97,7 +111,12 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
         targets.append(_class(row["target"] or "", class_names, f"queries={path}, line {line}"))
     unique = list(dict.fromkeys(index))
     place = {image: i for i, image in enumerate(unique)}
-    return QuerySet(data.test.images[torch.tensor(unique)], tuple(unique), torch.tensor([place[i] for i in index]), torch.tensor(targets))
+    return QuerySet(
+        data.test.images[torch.tensor(unique)],
+        tuple(unique),
+        torch.tensor([place[i] for i in index]),
+        torch.tensor(targets),
+    )
 
 
 def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
@@ -105,7 +124,11 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
     images, names = read_images(folder, data.size, data.channels)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
-    wanted = target if target in ("runner_up", "all") else class_index(_number(target), class_names, len(class_names))
+    wanted = (
+        target
+        if target in ("runner_up", "all")
+        else class_index(_number(target), class_names, len(class_names))
+    )
     targets, query = resolve_targets(logits, wanted, class_names)
     return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
 

@@ -40,7 +40,9 @@ class ShapeScale:
     """
 
     def __init__(self, images: Tensor) -> None:
-        self.low, high = torch.quantile(measure(images).double(), torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0)
+        self.low, high = torch.quantile(
+            measure(images).double(), torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0
+        )
         self.span = high - self.low
 
     def __call__(self, x: Tensor) -> Tensor:

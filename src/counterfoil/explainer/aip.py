@@ -60,7 +60,9 @@ class AIP(OptimisedExplainer):
         require(generator, Encodes, Decodes, method="aip")
         names = attribute_names(generator, classifier)
         if not names:
-            raise UserError(f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take attgan or cvae")
+            raise UserError(
+                f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take attgan or cvae"
+            )
         if not 0 < beta <= 1:
             raise UserError(f"explainer aip: beta={beta:g} does not shrink a step; choose a value in (0, 1]")
         super().__init__(
@@ -68,7 +70,11 @@ class AIP(OptimisedExplainer):
             generator,
             space=AttributeLatent(names, free=free, frozen=frozen, overshoot=overshoot),
             objective=Objective(CrossEntropy(), distance=Moved(alpha, names=("z", "a"))),
-            search=Search(n_max, Paced((mu, gamma), decay=beta, adam=adam, alternate=alternate), stop=Stop(None if best else 0)),
+            search=Search(
+                n_max,
+                Paced((mu, gamma), decay=beta, adam=adam, alternate=alternate),
+                stop=Stop(None if best else 0),
+            ),
             gate=gate,
             confidence=confidence,
             count=count,

@@ -31,10 +31,19 @@ class Explainer(nn.Module, ABC):
     needs_gradients = True
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
 
-    def __init__(self, classifier: nn.Module, generator: nn.Module | None = None, *, confidence: float = 0.5, count: int = 1) -> None:
+    def __init__(
+        self,
+        classifier: nn.Module,
+        generator: nn.Module | None = None,
+        *,
+        confidence: float = 0.5,
+        count: int = 1,
+    ) -> None:
         super().__init__()
         if not 0 < confidence <= 1:
-            raise UserError(f"confidence={confidence:g} is not a probability to reach; choose a value in (0, 1], such as 0.9")
+            raise UserError(
+                f"confidence={confidence:g} is not a probability to reach; choose a value in (0, 1], such as 0.9"
+            )
         if count < 1:
             raise UserError(f"count={count} answers a query are not possible; choose 1 or more")
         self.classifier = classifier.eval().requires_grad_(False)
@@ -129,17 +138,26 @@ class Explainer(nn.Module, ABC):
             _spread(part.counterfactual.detach(), todo, query.factual),
             _spread(part.steps, todo, zeros),
             _spread(part.classifier_calls, todo, zeros),
-            None if part.path is None else _spread(part.path.detach(), todo, _still(query.factual, part.path.shape[1])),
-            {name: _spread(value.detach(), todo, _unknown(value, len(query))) for name, value in part.extra.items()},
+            None
+            if part.path is None
+            else _spread(part.path.detach(), todo, _still(query.factual, part.path.shape[1])),
+            {
+                name: _spread(value.detach(), todo, _unknown(value, len(query)))
+                for name, value in part.extra.items()
+            },
         )
 
 
 def check_inputs(x: Tensor) -> None:
     """Refuse anything but floats (B, C, H, W) in [0, 1], and say what was found."""
     if not isinstance(x, Tensor):
-        raise UserError(f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; torch.as_tensor(x) makes one of an array")
+        raise UserError(
+            f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; torch.as_tensor(x) makes one of an array"
+        )
     if x.ndim != 4 or not x.is_floating_point():
-        raise UserError(f"inputs: expected floats of shape (B, C, H, W), found shape {tuple(x.shape)} of {x.dtype}")
+        raise UserError(
+            f"inputs: expected floats of shape (B, C, H, W), found shape {tuple(x.shape)} of {x.dtype}"
+        )
     if x.numel() and not bool(torch.isfinite(x).all()):
         raise UserError("inputs: found NaN or infinite values, expected numbers in [0, 1]")
     if x.numel() and (float(x.min()) < 0 or float(x.max()) > 1):
@@ -149,9 +167,13 @@ def check_inputs(x: Tensor) -> None:
 
 def _check_logits(logits: Tensor) -> None:
     if logits.ndim != 2 or logits.shape[1] < 2:
-        raise UserError(f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; set its decision")
+        raise UserError(
+            f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; set its decision"
+        )
     if not bool(torch.isfinite(logits).all()):
-        raise UserError("classifier: its logits hold NaN or infinite values; check its weights and normalisation")
+        raise UserError(
+            "classifier: its logits hold NaN or infinite values; check its weights and normalisation"
+        )
 
 
 def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
@@ -161,7 +183,9 @@ def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
     try:
         return mask.to(x.device).expand(len(x), 1, *x.shape[-2:])
     except RuntimeError as error:
-        raise UserError(f"mask: expected a shape that fits {(len(x), 1, *x.shape[-2:])}, found {tuple(mask.shape)}") from error
+        raise UserError(
+            f"mask: expected a shape that fits {(len(x), 1, *x.shape[-2:])}, found {tuple(mask.shape)}"
+        ) from error
 
 
 def _still(x: Tensor, frames: int) -> Tensor:

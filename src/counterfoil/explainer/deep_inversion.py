@@ -8,7 +8,18 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, BatchStatistics, CrossEntropy, Norm, Objective, Pixels, Search, Stop, TotalVariation, Tradeoff
+from counterfoil.search import (
+    L1,
+    BatchStatistics,
+    CrossEntropy,
+    Norm,
+    Objective,
+    Pixels,
+    Search,
+    Stop,
+    TotalVariation,
+    Tradeoff,
+)
 from counterfoil.search.regulariser import batch_norms
 
 
@@ -60,9 +71,18 @@ class DeepInversion(OptimisedExplainer):
             classifier,
             space=Pixels(),
             objective=Objective(
-                CrossEntropy(), distance=L1(scale), tv=TotalVariation(tv), l2=Norm(l2), statistics=BatchStatistics(bn, first=first)
+                CrossEntropy(),
+                distance=L1(scale),
+                tv=TotalVariation(tv),
+                l2=Norm(l2),
+                statistics=BatchStatistics(bn, first=first),
             ),
-            search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)),
+            search=Search(
+                steps,
+                partial(Adam, lr=lr),
+                stop=Stop(patience),
+                tradeoff=Tradeoff(factor=10.0, rounds=rounds),
+            ),
             confidence=confidence,
             count=count,
         )

@@ -99,12 +99,17 @@ class DISC(OptimisedExplainer):
                 CrossEntropy(lambda_3),
                 distance=L1(0.0),
                 preservation=FeaturePreservation(
-                    lambda_1, names=layers, curriculum=Dropping(T_s / max(steps, 1)) if schedule == "preservation" else None
+                    lambda_1,
+                    names=layers,
+                    curriculum=Dropping(T_s / max(steps, 1)) if schedule == "preservation" else None,
                 ),
                 **({"manifold": manifold} if lambda_2 else {}),
             ),
             search=Search(
-                steps, optimizer_of(space, schedule, T_s, lr), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)
+                steps,
+                optimizer_of(space, schedule, T_s, lr),
+                stop=Stop(patience),
+                tradeoff=Tradeoff(factor=10.0, rounds=rounds),
             ),
             confidence=confidence,
             count=count,
@@ -116,7 +121,9 @@ def prior_of(prior: str | Prior, method: str) -> Prior:
     if not isinstance(prior, str):
         return prior
     if prior not in PRIORS:
-        raise UserError(f"explainer {method}: prior={prior} is not offered; choose one of: {', '.join(PRIORS)}")
+        raise UserError(
+            f"explainer {method}: prior={prior} is not offered; choose one of: {', '.join(PRIORS)}"
+        )
     return PRIORS[prior]()
 
 
@@ -124,14 +131,18 @@ def prior_in(start: nn.Module) -> Prior:
     """The prior whose weights a trained start holds."""
     prior = getattr(start, "prior", None)
     if not isinstance(prior, Prior):
-        raise UserError(f"explainer disc: start={type(start).__name__} holds no weights of a prior; choose generative=prior_start for it")
+        raise UserError(
+            f"explainer disc: start={type(start).__name__} holds no weights of a prior; choose generative=prior_start for it"
+        )
     return prior
 
 
 def check_schedule(schedule: str, stage: int) -> None:
     """Refuse schedules that do not exist."""
     if schedule not in SCHEDULES:
-        raise UserError(f"explainer disc: schedule={schedule} is not offered; choose one of: {', '.join(SCHEDULES)}")
+        raise UserError(
+            f"explainer disc: schedule={schedule} is not offered; choose one of: {', '.join(SCHEDULES)}"
+        )
     if stage < 1:
         raise UserError(f"explainer disc: T_s={stage} steps are no stage; choose 1 or more, or schedule=none")
 

@@ -15,7 +15,9 @@ GOOD = 0.95
 """Share below which a warning is shown."""
 
 
-def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str) -> float:
+def check_reconstruction(
+    space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str
+) -> float:
     """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision; a warning below 0.95.
 
     Raises:
@@ -39,9 +41,13 @@ def check_reconstruction(space: Space, classifier: nn.Module, generator: nn.Modu
     kind = type(generator).__name__
     told = f"explainer {method}: the classifier's decision survives reconstruction by {kind} in {100 * share:.1f} % of {len(x)} images"
     if share < gate:
-        raise UserError(f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate")
+        raise UserError(
+            f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate"
+        )
     if share < GOOD:
         from rich import print
 
-        print(f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the answers tell of the generator as much as of the classifier")
+        print(
+            f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the answers tell of the generator as much as of the classifier"
+        )
     return share

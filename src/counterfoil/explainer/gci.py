@@ -14,7 +14,20 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.generative.base import Decodes, Edits, Encodes, require
-from counterfoil.search import L1, Attributes, CrossEntropy, InvertedLatent, Latent, Moved, Objective, Search, Space, Stop, Term, Tradeoff
+from counterfoil.search import (
+    L1,
+    Attributes,
+    CrossEntropy,
+    InvertedLatent,
+    Latent,
+    Moved,
+    Objective,
+    Search,
+    Space,
+    Stop,
+    Term,
+    Tradeoff,
+)
 
 
 class GCI(OptimisedExplainer):
@@ -72,7 +85,11 @@ class GCI(OptimisedExplainer):
         names = attribute_names(generator, classifier)
         if names:
             require(generator, Encodes, method="gci")
-        space: Space = Attributes(names, free=free, frozen=frozen, overshoot=overshoot) if names else _code(inversion, restarts)
+        space: Space = (
+            Attributes(names, free=free, frozen=frozen, overshoot=overshoot)
+            if names
+            else _code(inversion, restarts)
+        )
         distance: Term = Moved(sparsity, names=("a",), order=1) if names else L1()
         super().__init__(
             classifier,
@@ -120,5 +137,9 @@ def _asked(query: Query, other: Query) -> Query:
     return other
 
 
-MODES: dict[str, Callable[[Query], Query] | None] = {"flip": None, "exaggerate": _exaggerate, "criticise": _criticise}
+MODES: dict[str, Callable[[Query], Query] | None] = {
+    "flip": None,
+    "exaggerate": _exaggerate,
+    "criticise": _criticise,
+}
 """What the search is asked in place of the query."""

@@ -88,12 +88,16 @@ class GrowingSpheres(Explainer):
         """Each query's nearest candidate that reaches the target, else its likeliest; its probability; whether it reaches."""
         parts = [
             self._best_in_shell(query[rows], shell, inner, width)
-            for rows in torch.arange(len(query), device=query.target.device).split(max(self.chunk // self.n, 1))
+            for rows in torch.arange(len(query), device=query.target.device).split(
+                max(self.chunk // self.n, 1)
+            )
         ]
         image, probability, hit = (torch.cat(column) for column in zip(*parts, strict=True))
         return image, probability, hit
 
-    def _best_in_shell(self, query: Query, shell: int, inner: float, width: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _best_in_shell(
+        self, query: Query, shell: int, inner: float, width: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         shape = query.factual.shape[1:]
         direction = query.randn(self.n, math.prod(shape), stream=2 * shell)
         radius = inner + width * query.rand(self.n, 1, stream=2 * shell + 1)

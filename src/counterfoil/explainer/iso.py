@@ -8,7 +8,18 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, CrossEntropy, FeaturePreservation, Norm, Objective, Pixels, Search, Stop, TotalVariation, Tradeoff
+from counterfoil.search import (
+    L1,
+    CrossEntropy,
+    FeaturePreservation,
+    Norm,
+    Objective,
+    Pixels,
+    Search,
+    Stop,
+    TotalVariation,
+    Tradeoff,
+)
 
 
 class ISO(OptimisedExplainer):
@@ -54,7 +65,12 @@ class ISO(OptimisedExplainer):
                 tv=TotalVariation(tv),
                 l2=Norm(l2),
             ),
-            search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)),
+            search=Search(
+                steps,
+                partial(Adam, lr=lr),
+                stop=Stop(patience),
+                tradeoff=Tradeoff(factor=10.0, rounds=rounds),
+            ),
             confidence=confidence,
             count=count,
         )

@@ -88,7 +88,9 @@ class LatentShift(Explainer):
         return shift.index_copy(0, rows, high)
 
     def _strip(self, line: _Line, shift: Tensor) -> Tensor:
-        return torch.stack([line.decode(shift * k / max(self.frames - 1, 1)) for k in range(self.frames)], dim=1)
+        return torch.stack(
+            [line.decode(shift * k / max(self.frames - 1, 1)) for k in range(self.frames)], dim=1
+        )
 
 
 class _Line:
@@ -108,7 +110,9 @@ class _Line:
         self.calls = torch.ones_like(query.target)
 
     def at(self, shift: Tensor, rows: Tensor | None = None) -> Tensor:
-        origin, direction = (self.origin, self.direction) if rows is None else (self.origin[rows], self.direction[rows])
+        origin, direction = (
+            (self.origin, self.direction) if rows is None else (self.origin[rows], self.direction[rows])
+        )
         point: Tensor = origin + shift.view(-1, *[1] * (origin.ndim - 1)) * direction
         return point
 

@@ -11,7 +11,19 @@ from torch.optim import Adam
 from counterfoil.core.taps import check_taps
 from counterfoil.explainer.disc import prior_of
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, CrossEntropy, FeaturePreservation, Norm, Objective, Pixels, Prior, Search, Stop, TotalVariation, Tradeoff
+from counterfoil.search import (
+    L1,
+    CrossEntropy,
+    FeaturePreservation,
+    Norm,
+    Objective,
+    Pixels,
+    Prior,
+    Search,
+    Stop,
+    TotalVariation,
+    Tradeoff,
+)
 
 
 class LSO(OptimisedExplainer):
@@ -66,7 +78,12 @@ class LSO(OptimisedExplainer):
                 preservation=FeaturePreservation(lambda_1, names=layers),
                 **({"tv": TotalVariation(tv), "l2": Norm(l2)} if prior is None else {}),
             ),
-            search=Search(steps, partial(Adam, lr=rate), stop=Stop(patience), tradeoff=Tradeoff(factor=10.0, rounds=rounds)),
+            search=Search(
+                steps,
+                partial(Adam, lr=rate),
+                stop=Stop(patience),
+                tradeoff=Tradeoff(factor=10.0, rounds=rounds),
+            ),
             confidence=confidence,
             count=count,
         )

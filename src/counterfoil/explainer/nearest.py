@@ -48,7 +48,9 @@ class Nearest(Explainer):
     def fit(self, data: Any) -> None:
         """Have the classifier grade the training examples once."""
         if not len(data.train):
-            raise UserError(f"explainer=nearest needs training images, data={data.name} has none; choose data=folder, or another method")
+            raise UserError(
+                f"explainer=nearest needs training images, data={data.name} has none; choose data=folder, or another method"
+            )
         self._examples = data.train
         like = next(self.classifier.parameters(), torch.zeros(1))
         number = len(data.train) if self.pool is None else min(self.pool, len(data.train))
@@ -92,4 +94,6 @@ class Nearest(Explainer):
         x = query.factual.flatten(1)
         other = self._examples[examples].x.to(query.factual).flatten(1)
         # never by a matrix product: its rounding depends on the size of the batch
-        return torch.cdist(x, other, p=1.0 if self.distance == "l1" else 2.0, compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.cdist(
+            x, other, p=1.0 if self.distance == "l1" else 2.0, compute_mode="donot_use_mm_for_euclid_dist"
+        )

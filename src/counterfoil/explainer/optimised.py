@@ -49,7 +49,9 @@ class OptimisedExplainer(Explainer):
     def fit(self, data: Any) -> None:
         """See that the generator keeps the classifier's decisions on these data, and that the terms can do what they are for."""
         if self.gate:
-            check_reconstruction(self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower())
+            check_reconstruction(
+                self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower()
+            )
         for term in self.objective.terms.values():
             term.fit(self.classifier, data)
 

@@ -75,7 +75,10 @@ class Progressive(Explainer):
         bin = self._bin(query, slot, up)
         one = torch.ones_like(query.target)
         return Found(
-            self._draw(query, self._code(query, slot), slot, up, bin), one, torch.zeros_like(one), extra={"bin": bin.to(query.factual)}
+            self._draw(query, self._code(query, slot), slot, up, bin),
+            one,
+            torch.zeros_like(one),
+            extra={"bin": bin.to(query.factual)},
         )
 
     @torch.no_grad()
@@ -84,7 +87,9 @@ class Progressive(Explainer):
         slot, up = self.exaggerator.knob.serve(query.target)
         code = self._code(query, slot)
         steps = range(self.exaggerator.knob.bins)
-        return torch.stack([self._draw(query, code, slot, up, torch.full_like(slot, k)) for k in steps], dim=1)
+        return torch.stack(
+            [self._draw(query, code, slot, up, torch.full_like(slot, k)) for k in steps], dim=1
+        )
 
     def _code(self, query: Query, slot: Tensor) -> Tensor:
         return self.exaggerator.encode(query.factual, self.exaggerator.own_cell(query.logits, slot))
@@ -92,7 +97,9 @@ class Progressive(Explainer):
     def _whole(self, query: Query, slot: Tensor, up: Tensor) -> Found:
         knob = self.exaggerator.knob
         frames = self.frames(query)
-        chosen = self._choose(query, torch.stack([query.classifier(frame) for frame in frames.unbind(1)], dim=1))
+        chosen = self._choose(
+            query, torch.stack([query.classifier(frame) for frame in frames.unbind(1)], dim=1)
+        )
         bins = [knob_bin(knob.bins, up, torch.full_like(slot, k)) for k in range(knob.bins)]
         requested = torch.stack([knob.request(slot, bin) for bin in bins], dim=1)
         requested = torch.where(up[:, None], requested, 1 - requested)
@@ -111,7 +118,9 @@ class Progressive(Explainer):
         reached = (logits.argmax(2) == query.target[:, None]) & (probability >= query.confidence)
         rank = torch.ones_like(query.target) if query.answer is None else query.answer + 1
         nth = (reached.cumsum(1) == rank[:, None]) & reached
-        fallback = torch.where(reached.any(1), length - 1 - reached.flip(1).int().argmax(1), probability.argmax(1))
+        fallback = torch.where(
+            reached.any(1), length - 1 - reached.flip(1).int().argmax(1), probability.argmax(1)
+        )
         return torch.where(nth.any(1), nth.int().argmax(1), fallback)
 
     def _draw(self, query: Query, code: Tensor, slot: Tensor, up: Tensor, towards: Tensor) -> Tensor:

@@ -46,7 +46,9 @@ class RandomAttributes(Explainer):
         require(generator, Encodes, Decodes, method="random_attributes")
         names = attribute_names(generator, classifier)
         if not names:
-            raise UserError(f"explainer random_attributes needs a generator with attributes, found {type(generator).__name__}")
+            raise UserError(
+                f"explainer random_attributes needs a generator with attributes, found {type(generator).__name__}"
+            )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.tries = tries
         self.space = Attributes(names, free=free, frozen=frozen)
@@ -94,5 +96,9 @@ class _Best:
         better = reached | (probability > self.probability[rows])
         chosen = rows[better]
         self.calls[rows] += 1
-        self.image[chosen], self.a[chosen], self.probability[chosen] = image[better], part["a"][better], probability[better]
+        self.image[chosen], self.a[chosen], self.probability[chosen] = (
+            image[better],
+            part["a"][better],
+            probability[better],
+        )
         self.found[rows] |= reached

@@ -10,7 +10,18 @@ from torch.optim import Adam
 
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, L2, CrossEntropy, Hinge, Objective, Pixels, Search, SquaredError, Stop, Tradeoff
+from counterfoil.search import (
+    L1,
+    L2,
+    CrossEntropy,
+    Hinge,
+    Objective,
+    Pixels,
+    Search,
+    SquaredError,
+    Stop,
+    Tradeoff,
+)
 
 FLIPS = {"cross_entropy": CrossEntropy, "squared_error": SquaredError, "hinge": Hinge}
 DISTANCES = {"l1": L1, "l2": L2}
@@ -55,13 +66,18 @@ class Wachter(OptimisedExplainer):
     ) -> None:
         for option, value, known in (("flip", flip, FLIPS), ("distance", distance, DISTANCES)):
             if value not in known:
-                raise UserError(f"explainer.wachter.{option}={value} is not known; choose one of: {', '.join(known)}")
+                raise UserError(
+                    f"explainer.wachter.{option}={value} is not known; choose one of: {', '.join(known)}"
+                )
         super().__init__(
             classifier,
             space=Pixels(),
             objective=Objective(FLIPS[flip](), distance=DISTANCES[distance](scale)),
             search=Search(
-                steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(lambda_, factor=10.0, rounds=rounds, bisect=bisect)
+                steps,
+                partial(Adam, lr=lr),
+                stop=Stop(patience),
+                tradeoff=Tradeoff(lambda_, factor=10.0, rounds=rounds, bisect=bisect),
             ),
             confidence=confidence,
             count=count,

@@ -42,7 +42,9 @@ class AttGAN(nn.Module):
     ) -> None:
         super().__init__()
         if not attributes:
-            raise UserError("attgan: expected the names of one or more attributes, found none; set generative.net.attributes")
+            raise UserError(
+                "attgan: expected the names of one or more attributes, found none; set generative.net.attributes"
+            )
         if norm not in ("spectral", "instance"):
             raise UserError(f"attgan: norm={norm} is not offered; choose spectral or instance")
         self.channels, self.size, self.norm = channels, size, norm
@@ -64,7 +66,9 @@ class AttGAN(nn.Module):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Images (B, C, H, W) in [0, 1] of codes (B, Z) under attributes (B, A) in [0, 1]."""
         if condition is None:
-            raise UserError("attgan decodes a code under attributes only; use it with explainer=gci or aip, others with generative=vae")
+            raise UserError(
+                "attgan decodes a code under attributes only; use it with explainer=gci or aip, others with generative=vae"
+            )
         image: Tensor = self.decoder(z.unflatten(1, self.shape), condition - 0.5)
         return (image[..., : self.size, : self.size].tanh() + 1) / 2
 
@@ -111,12 +115,18 @@ class _Critic(nn.Module):
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
             conv = nn.Conv2d(a, b, 4, stride=2, padding=1)
-            layers += [spectral_norm(conv)] if norm == "spectral" else [conv, nn.InstanceNorm2d(b, affine=True)]
+            layers += (
+                [spectral_norm(conv)] if norm == "spectral" else [conv, nn.InstanceNorm2d(b, affine=True)]
+            )
             layers += [nn.LeakyReLU(0.2)]
         self.trunk = nn.Sequential(*layers, nn.Flatten())
         length = widths[-1] * side * side
         real = (nn.Linear(length, 256), nn.Linear(256, 1))
-        self.real = nn.Sequential(*_headed(*map(spectral_norm, real))) if norm == "spectral" else nn.Sequential(*_headed(*real))
+        self.real = (
+            nn.Sequential(*_headed(*map(spectral_norm, real)))
+            if norm == "spectral"
+            else nn.Sequential(*_headed(*real))
+        )
         self.read = nn.Sequential(*_headed(nn.Linear(length, 256), nn.Linear(256, attributes)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,13 +65,17 @@ class AttGANTraining(Training):
     ) -> None:
         super().__init__(net, **options)
         if loss not in NORMS:
-            raise UserError(f"generative.training.loss={loss} is not offered; choose one of: {', '.join(NORMS)}")
+            raise UserError(
+                f"generative.training.loss={loss} is not offered; choose one of: {', '.join(NORMS)}"
+            )
         if adversarial and net.norm != NORMS[loss]:
             raise UserError(
                 f"generative.net.norm={net.norm} does not go with generative.training.loss={loss}; set generative.net.norm={NORMS[loss]}"
             )
         if critic_steps < 1:
-            raise UserError(f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false does without")
+            raise UserError(
+                f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false does without"
+            )
         self.automatic_optimization = False
         self.read = AttributeReader(data, net.attribute_names)
         self.loss = loss
@@ -85,7 +89,10 @@ class AttGANTraining(Training):
     def configure_optimizers(self) -> Any:
         """One Adam for encoder and decoder, one for the critic."""
         generator = [*self.net.encoder.parameters(), *self.net.decoder.parameters()]
-        return [torch.optim.Adam(part, lr=self.lr, betas=self.betas) for part in (generator, list(self.net.critic.parameters()))]
+        return [
+            torch.optim.Adam(part, lr=self.lr, betas=self.betas)
+            for part in (generator, list(self.net.critic.parameters()))
+        ]
 
     def training_step(self, batch: Batch, index: int) -> None:
         """A step of the critic, and every `critic_steps`-th time one of the generator."""
@@ -130,9 +137,21 @@ class AttGANTraining(Training):
         fake, logits = self.net.critique(edited)
         reconstruction = 2 * (x - kept).abs().mean()
         attribute = F.binary_cross_entropy_with_logits(logits, b)
-        total = self.adversarial * -fake.mean() + self.attribute * attribute + self.reconstruction * reconstruction
+        total = (
+            self.adversarial * -fake.mean()
+            + self.attribute * attribute
+            + self.reconstruction * reconstruction
+        )
         self._descend(total, optimizer)
-        self.report("train", {"l1": reconstruction.detach() / 2, "attribute": attribute.detach(), "fooled": fake.detach().mean()}, len(x))
+        self.report(
+            "train",
+            {
+                "l1": reconstruction.detach() / 2,
+                "attribute": attribute.detach(),
+                "fooled": fake.detach().mean(),
+            },
+            len(x),
+        )
 
     def _literal_step(self, x: Tensor, a: Tensor, *optimizers: Any) -> None:
         kept = self.net.decode(self.net.encode(x), a)
@@ -163,7 +182,11 @@ class AttGANTraining(Training):
         code = self.net.encode(batch.x)
         l1 = (self.net.decode(code, a) - batch.x).abs().mean()
         edited = self.net.attributes(self.net.decode(code, b))
-        values = {"l1": l1, "attribute_error": (self.net.attributes(batch.x) - a).abs().mean(), "edit_error": (edited - b).abs().mean()}
+        values = {
+            "l1": l1,
+            "attribute_error": (self.net.attributes(batch.x) - a).abs().mean(),
+            "edit_error": (edited - b).abs().mean(),
+        }
         self.report(stage, values, len(a))
 
     def _show(self, x: Tensor, a: Tensor) -> None:
@@ -172,7 +195,9 @@ class AttGANTraining(Training):
         log_grid(self, key, rows.flatten(0, 1), columns=rows.shape[1])
 
 
-def single_edits(net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (), apart: Tensor | None = None) -> Tensor:
+def single_edits(
+    net: AttGAN, x: Tensor, a: Tensor, exclusive: Sequence[int] = (), apart: Tensor | None = None
+) -> Tensor:
     """The reconstruction, then each attribute moved alone to its farther end.
 
     Args:

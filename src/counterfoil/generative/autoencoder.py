@@ -21,7 +21,9 @@ class ClassAutoencoders(nn.Module):
     Source of their use: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren and Klaise, 2019), arXiv 1907.02584.
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, latent: int = 12, width: int = 8) -> None:
+    def __init__(
+        self, channels: int = 1, size: int = 28, classes: int = 10, latent: int = 12, width: int = 8
+    ) -> None:
         super().__init__()
         self.experts = nn.ModuleList(VAE(channels, size, latent, width) for _ in range(classes + 1))
 

@@ -59,8 +59,12 @@ class BalancedSampler(Sampler[Tensor]):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         for _ in range(self.steps):
             cell = torch.randint(len(self.sizes), (self.batch_size,), generator=generator)
-            place = (torch.rand(self.batch_size, generator=generator, dtype=torch.float64) * self.sizes[cell]).long()
-            yield torch.stack((self.rows[self.starts[cell] + place], cell // self.bins, cell % self.bins), dim=1)
+            place = (
+                torch.rand(self.batch_size, generator=generator, dtype=torch.float64) * self.sizes[cell]
+            ).long()
+            yield torch.stack(
+                (self.rows[self.starts[cell] + place], cell // self.bins, cell % self.bins), dim=1
+            )
 
 
 class InOrder(Sampler[Tensor]):
@@ -82,7 +86,9 @@ class InOrder(Sampler[Tensor]):
 class BalancedData(LightningDataModule):
     """Balanced batches for training, fixed rows for validation and test."""
 
-    def __init__(self, train: Images, val: Images, test: Images, samplers: tuple[BalancedSampler, InOrder, InOrder]) -> None:
+    def __init__(
+        self, train: Images, val: Images, test: Images, samplers: tuple[BalancedSampler, InOrder, InOrder]
+    ) -> None:
         super().__init__()
         self.parts = list(zip((train, val, test), samplers, strict=True))
 
@@ -100,7 +106,9 @@ class BalancedData(LightningDataModule):
 
     def _loader(self, part: int) -> DataLoader[Asked]:
         images, sampler = self.parts[part]
-        return DataLoader(AskedImages(images), sampler=sampler, batch_size=None, num_workers=0, generator=torch.Generator())
+        return DataLoader(
+            AskedImages(images), sampler=sampler, batch_size=None, num_workers=0, generator=torch.Generator()
+        )
 
 
 def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:

@@ -16,5 +16,13 @@ class CVAE(VAE):
     Source: Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., NeurIPS 2015).
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, classes: int = 10, latent: int = 16, width: int = 32, beta: float = 1.0) -> None:
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        classes: int = 10,
+        latent: int = 16,
+        width: int = 32,
+        beta: float = 1.0,
+    ) -> None:
         super().__init__(channels, size, latent, width, beta, classes)

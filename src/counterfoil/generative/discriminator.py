@@ -48,7 +48,10 @@ class Discriminator(nn.Module):
         stages = max(1, round(math.log2(size / 4))) if stages is None else stages
         self.pad = fitting_pad(size, stages, None)
         widths = [width * min(2**i, 8) for i in range(stages)]
-        blocks = [_Block(a, b, first=i == 0) for i, (a, b) in enumerate(zip([channels, *widths[:-1]], widths, strict=True))]
+        blocks = [
+            _Block(a, b, first=i == 0)
+            for i, (a, b) in enumerate(zip([channels, *widths[:-1]], widths, strict=True))
+        ]
         self.blocks = nn.Sequential(*blocks, _Block(widths[-1], widths[-1], halve=False))
         self.realness = spectral_norm(nn.Linear(widths[-1], 1))
         vectors = {"ordinal": slots * (bins - 1), "shared": slots, "none": 0}[projection]

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from counterfoil.classifier.training import augment
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, stratified
-from counterfoil.generative.balanced import Asked, BalancedData, BalancedSampler, InOrder, fill, of_classes, refuse_single_class
+from counterfoil.generative.balanced import (
+    Asked,
+    BalancedData,
+    BalancedSampler,
+    InOrder,
+    fill,
+    of_classes,
+    refuse_single_class,
+)
 from counterfoil.generative.discriminator import Discriminator
 from counterfoil.generative.exaggeration_terms import Terms
 from counterfoil.generative.exaggerator import Exaggerator
@@ -96,7 +104,9 @@ class ExaggerationTraining(Training):
     ) -> None:
         super().__init__(net, **options)
         if classifier is None:
-            raise UserError("generative exaggerator is trained against a classifier, found none; choose one, such as classifier=cnn")
+            raise UserError(
+                "generative exaggerator is trained against a classifier, found none; choose one, such as classifier=cnn"
+            )
         if not isinstance(net, Exaggerator):
             raise UserError(f"generative exaggerator: net must be an Exaggerator, found {type(net).__name__}")
         if empty not in ("error", "borrow"):
@@ -113,7 +123,13 @@ class ExaggerationTraining(Training):
             load_weights(net, start)
         self.average = copy.deepcopy(net).requires_grad_(False).eval()
         lambda_cyc = lambda_rec if lambda_cyc is None else lambda_cyc
-        self.weights = {"gan": lambda_gan, "cls": lambda_cls, "self": lambda_cls, "rec": lambda_rec, "cyc": lambda_cyc}
+        self.weights = {
+            "gan": lambda_gan,
+            "cls": lambda_cls,
+            "self": lambda_cls,
+            "rec": lambda_rec,
+            "cyc": lambda_cyc,
+        }
         self.weights["embed"] = lambda_embed
         self.terms = Terms(net, self.discriminator, self.classifier, self.weights)
         self.d_steps, self.steps, self.keep = d_steps, steps, average
@@ -162,7 +178,9 @@ class ExaggerationTraining(Training):
         if generator_turn:
             self.discriminator.requires_grad_(False)
             terms = self.terms.generator(x, code, drawn, slot, own, asked, source)
-            self._advance(optimizer_g, sum((self.weights[key] * value for key, value in terms.items()), x.new_zeros(())))
+            self._advance(
+                optimizer_g, sum((self.weights[key] * value for key, value in terms.items()), x.new_zeros(()))
+            )
             self.discriminator.requires_grad_(True)
             self._follow()
             critic |= terms
@@ -185,7 +203,9 @@ class ExaggerationTraining(Training):
         borrowed = self.borrowed.to(own.device)[self.net.cell(batch.slot, batch.bin)]
         return torch.where(borrowed, batch.bin, own)
 
-    def _critic_loss(self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor) -> dict[str, Tensor]:
+    def _critic_loss(
+        self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor
+    ) -> dict[str, Tensor]:
         loss, scores = self.terms.critic(real, fake, slot, own, asked)
         self.critic = (self.critic[0].to(loss).lerp(loss.detach(), 0.02), scores.detach().std())
         return {"critic": loss}
@@ -200,7 +220,9 @@ class ExaggerationTraining(Training):
         """Move the average towards the generator; a short memory at first."""
         seen = self.trainer.global_step / 2
         weight = 1 - min(self.keep, (1 + seen) / (10 + seen))
-        for kept, value in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
+        for kept, value in zip(
+            self.average.state_dict().values(), self.net.state_dict().values(), strict=True
+        ):
             if kept.is_floating_point():
                 kept.lerp_(value.to(kept), weight)
             else:
@@ -222,7 +244,9 @@ class ExaggerationTraining(Training):
         figures = self._figures("val")
         if self.watch and not self.trainer.sanity_checking:
             progress = (self.current_epoch + 1) / max(int(self.trainer.max_epochs or 1), 1)
-            self.watch.epoch(float(self.critic[0]), float(self.critic[1]), figures["rho"], figures["change"], progress)
+            self.watch.epoch(
+                float(self.critic[0]), float(self.critic[1]), figures["rho"], figures["change"], progress
+            )
 
     def on_test_epoch_end(self) -> None:
         """Log the figures."""
@@ -241,15 +265,25 @@ class ExaggerationTraining(Training):
     def _figures(self, stage: str) -> dict[str, float]:
         figures = summarise(self.strips)
         self.strips.clear()
-        shown = figures if stage == "val" else {key: value for key, value in figures.items() if not key.startswith("obtained_")}
+        shown = (
+            figures
+            if stage == "val"
+            else {key: value for key, value in figures.items() if not key.startswith("obtained_")}
+        )
         self.report(stage, {key: torch.tensor(value, dtype=torch.float32) for key, value in shown.items()}, 1)
         return figures
 
     def configure_optimizers(self) -> Any:
         """Adam for the generator and for the discriminator, each with the same schedule."""
-        optimizers = [torch.optim.Adam(part.parameters(), lr=self.lr, betas=(0.0, 0.9)) for part in (self.net, self.discriminator)]
+        optimizers = [
+            torch.optim.Adam(part.parameters(), lr=self.lr, betas=(0.0, 0.9))
+            for part in (self.net, self.discriminator)
+        ]
         totals = (self.steps // self.d_steps * self.epochs, self.steps * self.epochs)
-        schedules = [torch.optim.lr_scheduler.LambdaLR(one, partial(falling, total)) for one, total in zip(optimizers, totals, strict=True)]
+        schedules = [
+            torch.optim.lr_scheduler.LambdaLR(one, partial(falling, total))
+            for one, total in zip(optimizers, totals, strict=True)
+        ]
         return optimizers, schedules
 
 

@@ -69,7 +69,9 @@ class Terms:
                 terms["embed"] = (again - code).float().square().mean()
         return terms
 
-    def critic(self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    def critic(
+        self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """L_D, and the scores (2B,) of real images under the bins they claim (own) and of fakes under those asked for."""
         scores = self.discriminator(torch.cat((real, fake)), slot.repeat(2), torch.cat((own, asked))).float()
         on_real, on_fake = scores.chunk(2)

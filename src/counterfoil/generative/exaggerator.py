@@ -59,9 +59,13 @@ class Exaggerator(nn.Module):
         widths = [width * min(2**i, 8) for i in range(self.stages + 1)]
         cells = len(self.knob.slots) * bins
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.down = nn.ModuleList(_Block(a, b, cells if conditioned_encoder else 0, scale=0.5) for a, b in _pairs(widths))
+        self.down = nn.ModuleList(
+            _Block(a, b, cells if conditioned_encoder else 0, scale=0.5) for a, b in _pairs(widths)
+        )
         self.up = nn.ModuleList(_Block(a, b, cells, scale=2) for a, b in _pairs([*reversed(widths)]))
-        self.head = nn.Sequential(nn.BatchNorm2d(width, eps=1e-3), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1))
+        self.head = nn.Sequential(
+            nn.BatchNorm2d(width, eps=1e-3), nn.ReLU(), nn.Conv2d(width, channels, 3, padding=1)
+        )
         self.apply(_glorot)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -138,14 +142,20 @@ class _Block(nn.Module):
 
     def _short(self, h: Tensor) -> Tensor:
         # a 1 x 1 convolution and a resizing commute: do the cheaper first
-        short: Tensor = self.shortcut(F.avg_pool2d(h, 2)) if self.scale < 1 else self._resize(self.shortcut(h))
+        short: Tensor = (
+            self.shortcut(F.avg_pool2d(h, 2)) if self.scale < 1 else self._resize(self.shortcut(h))
+        )
         return short
 
 
 def fitting_pad(size: int, stages: int, pad: int | None) -> int:
     """The padding of each side under which `size` halves `stages` times; raises UserError where there is none."""
     step = 2**stages
-    fits = [p for p in range(step) if (size + 2 * p) % step == 0] if pad is None else [pad] * ((size + 2 * pad) % step == 0)
+    fits = (
+        [p for p in range(step) if (size + 2 * p) % step == 0]
+        if pad is None
+        else [pad] * ((size + 2 * pad) % step == 0)
+    )
     if not fits:
         found = f"{size} px" if pad is None else f"{size} + 2 * {pad} px"
         raise UserError(

@@ -16,7 +16,14 @@ def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) ->
     with torch.no_grad():
         for start in range(0, len(images), rows):
             logits = classifier(images[slice(start, start + rows)].x.to(reference)).float().cpu()
-            parts.append(torch.stack([knob.log_odds(logits, torch.full((len(logits),), slot)) for slot in range(len(knob.slots))]))
+            parts.append(
+                torch.stack(
+                    [
+                        knob.log_odds(logits, torch.full((len(logits),), slot))
+                        for slot in range(len(knob.slots))
+                    ]
+                )
+            )
     return torch.cat(parts, dim=1)
 
 
@@ -25,6 +32,10 @@ def announce(name: str, knob: Knob, mode: str, counts: Tensor) -> None:
     from rich import print
 
     taus = ", ".join(f"{tau:.2f}" for tau in knob.temperature.tolist())
-    kinds = {"raw": "the classifier's own posterior", "logit": "the logit", "temperature": "the calibrated posterior"}
+    kinds = {
+        "raw": "the classifier's own posterior",
+        "logit": "the logit",
+        "temperature": "the calibrated posterior",
+    }
     filled = f"{int(counts.min())} to {int(counts.max())} training images a bin"
     print(f"{name}: {knob.describe()}; bins of equal width on {kinds[mode]}, temperature {taus}; {filled}")

@@ -71,7 +71,9 @@ class Knob(nn.Module):
             return logits[:, self.pair[1]] - logits[:, self.pair[0]]
         target = torch.tensor(self.slots, device=logits.device)[slot]
         own = logits.gather(1, target[:, None])
-        rest = logits.masked_fill(torch.arange(logits.shape[1], device=logits.device) == target[:, None], -torch.inf)
+        rest = logits.masked_fill(
+            torch.arange(logits.shape[1], device=logits.device) == target[:, None], -torch.inf
+        )
         return own[:, 0] - rest.logsumexp(1)
 
     def posterior(self, logits: Tensor, slot: Tensor) -> Tensor:
@@ -117,7 +119,11 @@ class Knob(nn.Module):
         """The targets in words."""
         if self.pair:
             return f"class {self.pair[1]} against class {self.pair[0]}"
-        return "every class" if len(self.slots) == self.classes else f"class {', '.join(map(str, self.slots))} against the rest"
+        return (
+            "every class"
+            if len(self.slots) == self.classes
+            else f"class {', '.join(map(str, self.slots))} against the rest"
+        )
 
     def fit(self, val: Tensor, train: Tensor, mode: str = "auto", enough: int = 30) -> tuple[str, Tensor]:
         """Choose temperature and bins so that real images fill them.
@@ -172,7 +178,11 @@ class Knob(nn.Module):
             unit = torch.linspace(-1, 1, 2 * self.bins + 1)
             edges, centres = _stretch(unit[2:-1:2], reach), _stretch(unit[1::2], reach)
         else:
-            temperature = torch.ones(len(val)) if mode == "raw" else torch.stack([_spread(row, self.bins) for row in val])
+            temperature = (
+                torch.ones(len(val))
+                if mode == "raw"
+                else torch.stack([_spread(row, self.bins) for row in val])
+            )
             edges, centres = _even(temperature, self.bins)
         self.temperature.copy_(temperature)
         self.edges.copy_(edges)
@@ -189,7 +199,9 @@ def _resolve(
         return None, (class_index(targets, names, classes),)
     found = tuple(class_index(target, names, classes) for target in targets)
     if len(found) != 2 or found[0] == found[1]:
-        raise UserError(f"targets={list(targets)}: expected two different classes for a pair, one class, or null for every class")
+        raise UserError(
+            f"targets={list(targets)}: expected two different classes for a pair, one class, or null for every class"
+        )
     return (found[0], found[1]), (found[1],)
 
 

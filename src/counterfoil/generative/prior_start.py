@@ -23,7 +23,10 @@ class PriorStart(nn.Module):
         super().__init__()
         self.prior = prior or INR()
         self.shape = (channels, size, size)
-        drawn = {name: bound * (2 * torch.rand(shape) - 1) for name, (shape, bound) in self.prior.weights(self.shape).items()}
+        drawn = {
+            name: bound * (2 * torch.rand(shape) - 1)
+            for name, (shape, bound) in self.prior.weights(self.shape).items()
+        }
         self.theta = nn.ParameterDict(drawn)
 
     @property

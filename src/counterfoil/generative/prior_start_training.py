@@ -62,7 +62,12 @@ class PriorStartTraining(Training):
         """A loss whose gradient leads from theta to the mean of the fitted weights."""
         prior = self.net.prior
         fitted = fit(
-            lambda weights: prior.render(weights, self.net.shape), batch.x, self.net.stacked(len(batch.x)), self.inner, prior.lr, torch.inf
+            lambda weights: prior.render(weights, self.net.shape),
+            batch.x,
+            self.net.stacked(len(batch.x)),
+            self.inner,
+            prior.lr,
+            torch.inf,
         )
         self.report("train", {"psnr": fitted["psnr"].mean()}, len(batch.x))
         moves = [(value - fitted[name].mean(0)).square().sum() for name, value in self.net.theta.items()]
@@ -92,7 +97,14 @@ class PriorStartTraining(Training):
 
     def _steps(self, net: PriorStart, images: Tensor) -> Tensor:
         prior = net.prior
-        fitted = fit(lambda weights: prior.render(weights, net.shape), images, net.stacked(len(images)), prior.steps, prior.lr, self.psnr)
+        fitted = fit(
+            lambda weights: prior.render(weights, net.shape),
+            images,
+            net.stacked(len(images)),
+            prior.steps,
+            prior.lr,
+            self.psnr,
+        )
         return fitted["fit_steps"].mean()
 
 
@@ -113,7 +125,13 @@ class _Shortened(EpochSampler):
 class _Served(LightningDataModule):
     def __init__(self, data: ImageData, batch_size: int, steps: int, watched: int, seed: int) -> None:
         super().__init__()
-        self.data, self.batch_size, self.steps, self.watched, self.seed = data, batch_size, steps, watched, seed
+        self.data, self.batch_size, self.steps, self.watched, self.seed = (
+            data,
+            batch_size,
+            steps,
+            watched,
+            seed,
+        )
 
     def train_dataloader(self) -> Any:
         sampler = _Shortened(len(self.data.train), self.batch_size, self.steps, self.seed)

@@ -12,7 +12,9 @@ from counterfoil.util.rank import spearman
 
 
 @torch.no_grad()
-def measure(model: Exaggerator, classifier: nn.Module, x: Tensor, slot: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def measure(
+    model: Exaggerator, classifier: nn.Module, x: Tensor, slot: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Draw strips and have the classifier read them.
 
     Args:
@@ -28,7 +30,9 @@ def measure(model: Exaggerator, classifier: nn.Module, x: Tensor, slot: Tensor) 
     """
     knob, own = model.knob, model.own_cell(classifier(x), slot)
     code = model.encode(x, own)
-    frames = [model.decode(code, model.cell(slot, torch.full_like(slot, k))).float() for k in range(knob.bins)]
+    frames = [
+        model.decode(code, model.cell(slot, torch.full_like(slot, k))).float() for k in range(knob.bins)
+    ]
     graded = [classifier(frame).float() for frame in frames]
     obtained = torch.stack([knob.log_odds(logits, slot) for logits in graded], dim=1)
     top = torch.tensor(knob.slots, device=x.device)[slot]

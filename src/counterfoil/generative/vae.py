@@ -28,7 +28,13 @@ class VAE(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, size: int = 28, latent: int = 16, width: int = 32, beta: float = 1.0, conditions: int = 0
+        self,
+        channels: int = 1,
+        size: int = 28,
+        latent: int = 16,
+        width: int = 32,
+        beta: float = 1.0,
+        conditions: int = 0,
     ) -> None:
         super().__init__()
         halvings = _halvings(size)

@@ -21,12 +21,18 @@ MOVED = 0.25
 
 def declared(cf: Counterfactuals) -> dict[str, Tensor]:
     """The declared change (B,) of each attribute by name, {} where the method declares none; 0 for rows returned as they were."""
-    return {name.removeprefix(CHANGE): value.nan_to_num() for name, value in cf.extra.items() if name.startswith(CHANGE)}
+    return {
+        name.removeprefix(CHANGE): value.nan_to_num()
+        for name, value in cf.extra.items()
+        if name.startswith(CHANGE)
+    }
 
 
 def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
     """What answers call for by what they carry: each attribute's change, and the gate where there are reconstructions."""
-    gate: dict[str, SampleMetric] = {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
+    gate: dict[str, SampleMetric] = (
+        {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
+    )
     return gate | {f"{CHANGE}{name}": AttributeChange(name) for name in declared(cf)}
 
 
@@ -85,7 +91,14 @@ class AttributesMoved(SampleMetric):
 
     def score(self, cf: Counterfactuals) -> Tensor:
         own = {part for name in self.own for part in name.split("+")}
-        return _sum({name: (value.abs() > self.threshold).float() for name, value in declared(cf).items() if name not in own}, cf)
+        return _sum(
+            {
+                name: (value.abs() > self.threshold).float()
+                for name, value in declared(cf).items()
+                if name not in own
+            },
+            cf,
+        )
 
 
 class CausalScore(SampleMetric):
@@ -104,14 +117,20 @@ class CausalScore(SampleMetric):
         super().__init__()
         self.causes = tuple(part for name in causes if name is not None for part in name.split("+"))
         if not self.causes:
-            raise UserError("metric.causal_score.causes names no attribute; set it, or attribute=, to what the classifier was built to use")
+            raise UserError(
+                "metric.causal_score.causes names no attribute; set it, or attribute=, to what the classifier was built to use"
+            )
 
     def score(self, cf: Counterfactuals) -> Tensor:
         changes = declared(cf)
         unknown = [name for name in self.causes if name not in changes]
         if changes and unknown:
-            raise UserError(f"metric.causal_score.causes: {unknown[0]} is not among the attributes that change: {', '.join(changes)}")
-        return _sum({name: value for name, value in changes.items() if name in self.causes}, cf) / _sum(changes, cf)
+            raise UserError(
+                f"metric.causal_score.causes: {unknown[0]} is not among the attributes that change: {', '.join(changes)}"
+            )
+        return _sum({name: value for name, value in changes.items() if name in self.causes}, cf) / _sum(
+            changes, cf
+        )
 
 
 class LatentPerturbation(SampleMetric):

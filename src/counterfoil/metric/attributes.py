@@ -54,7 +54,9 @@ class AttributeReader:
         """The column of an attribute, by default the one explained."""
         name = attribute or self.data.attribute
         if name not in self.names:
-            raise UserError(f"metric.{self.metric}.attribute={name} is not in the data; known attributes: {', '.join(self.names)}")
+            raise UserError(
+                f"metric.{self.metric}.attribute={name} is not in the data; known attributes: {', '.join(self.names)}"
+            )
         return self.names.index(name)
 
 

@@ -54,7 +54,9 @@ class SampleMetric(Metric):
             return
         values = self.score(cf).detach()
         if values.shape != (len(cf),):
-            raise ValueError(f"{type(self).__name__}.score must return ({len(cf)},), found {tuple(values.shape)}")
+            raise ValueError(
+                f"{type(self).__name__}.score must return ({len(cf)},), found {tuple(values.shape)}"
+            )
         self._values.append(values if values.is_floating_point() else values.float())
         self._valid.append(cf.valid)
 
@@ -122,12 +124,18 @@ class SetMetric(Metric):
 
     def statistic(self, rows: Tensor) -> float:
         """The number for the rows (M,) int64 alone; a row named twice counts twice."""
-        return float(self.weighted(torch.bincount(rows.cpu(), minlength=len(self.features)).double()[None])[0])
+        return float(
+            self.weighted(torch.bincount(rows.cpu(), minlength=len(self.features)).double()[None])[0]
+        )
 
     @property
     def features(self) -> Tensor:
         """Features of the rows so far, in order: float64 (N, D) on the CPU."""
-        return dim_zero_cat(self._features).cpu().double() if len(self._features) else torch.zeros(0, 1, dtype=torch.float64)
+        return (
+            dim_zero_cat(self._features).cpu().double()
+            if len(self._features)
+            else torch.zeros(0, 1, dtype=torch.float64)
+        )
 
     @property
     def usable(self) -> Tensor:

@@ -27,8 +27,12 @@ def query_weights(query: Tensor, resamples: int, seed: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     rows = max(1, _BLOCK // max(1, len(query)))
     for first in range(0, resamples, rows):
-        draws = torch.randint(max(1, len(names)), (min(rows, resamples - first), len(names)), generator=generator)
-        counts = torch.zeros(draws.shape, dtype=torch.float64).scatter_add_(1, draws, torch.ones(draws.shape, dtype=torch.float64))
+        draws = torch.randint(
+            max(1, len(names)), (min(rows, resamples - first), len(names)), generator=generator
+        )
+        counts = torch.zeros(draws.shape, dtype=torch.float64).scatter_add_(
+            1, draws, torch.ones(draws.shape, dtype=torch.float64)
+        )
         yield counts[:, group]
 
 
@@ -85,7 +89,9 @@ def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def share_interval(values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
+def share_interval(
+    values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL
+) -> tuple[float, float]:
     """Interval of the mean of 0/1 values: Wilson's where rows are independent, else the bootstrap's over queries.
 
     Where every answer agrees the bootstrap has no width; then Wilson's interval counts each query as one trial.
@@ -103,7 +109,9 @@ def share_interval(values: Tensor, query: Tensor, samples: Tensor, level: float 
     return mean_interval(values, query, samples, level)
 
 
-def mean_interval(values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
+def mean_interval(
+    values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL
+) -> tuple[float, float]:
     """Percentile interval of the mean; (NaN, NaN) where fewer than two queries have a finite value, which tells no spread.
 
     Args: as in `share_interval`, with any values.

@@ -36,7 +36,9 @@ class LatentCloseness(SetMetric):
         super().__init__()
         self._generator = Borrowed(generator, self.name, "explainer=progressive and its generator")
         if getattr(generator, "conditioned_encoder", False):
-            raise UserError(f"metric={self.name} needs an encoder that is not told the bin; train with net.conditioned_encoder=false")
+            raise UserError(
+                f"metric={self.name} needs an encoder that is not told the bin; train with net.conditioned_encoder=false"
+            )
         self.neighbours, self.components, self.pool = neighbours, components, pool
         self._share: Tensor | None = None
 
@@ -56,7 +58,9 @@ class LatentCloseness(SetMetric):
         images = torch.cat((cf.factual[:, None], cf.path.to(cf.factual)), dim=1)
         codes = torch.full((len(cf), images.shape[1], self.embed(cf.factual[:1]).shape[1]), torch.nan)
         if bool(use.any()):
-            codes[use] = self.embed(images[use].flatten(0, 1)).float().cpu().view(int(use.sum()), images.shape[1], -1)
+            codes[use] = (
+                self.embed(images[use].flatten(0, 1)).float().cpu().view(int(use.sum()), images.shape[1], -1)
+            )
         self._features.append(codes.flatten(1))
         self._frames = images.shape[1]
 
@@ -81,7 +85,9 @@ class LatentCloseness(SetMetric):
             torch.random.set_rng_state(generator_state)
         place = torch.arange(len(pool))
         owner, frame = place // self._frames, place % self._frames
-        wins = torch.cat([self._nearest(pool, rows, owner, frame) for rows in torch.split(place[frame > 0], 1024)])
+        wins = torch.cat(
+            [self._nearest(pool, rows, owner, frame) for rows in torch.split(place[frame > 0], 1024)]
+        )
         return wins.double().view(len(codes), -1).mean(1)
 
     def _nearest(self, pool: Tensor, rows: Tensor, owner: Tensor, frame: Tensor) -> Tensor:

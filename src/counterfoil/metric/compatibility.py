@@ -40,7 +40,9 @@ class StripReader:
         self.classifier = Borrowed(classifier, metric, "classifier")
         self.generator = Borrowed(generator, metric, "explainer=progressive and its generator")
         if not hasattr(generator, "knob"):
-            raise UserError(f"metric={metric} needs the generator of explainer=progressive, found {type(generator).__name__}")
+            raise UserError(
+                f"metric={metric} needs the generator of explainer=progressive, found {type(generator).__name__}"
+            )
 
     def __call__(self, cf: Counterfactuals) -> Posteriors:
         """NaN where a row has no strip: another method's, or a query that needed no change."""
@@ -56,11 +58,21 @@ class StripReader:
         log_odds = knob.log_odds(logits, slots)
         q = (log_odds / knob.temperature[slots]).sigmoid().view(-1, knob.bins)
         asked = torch.arange(knob.bins, device=home)
-        inside = knob.bin_of(log_odds, slots).view(-1, knob.bins) == torch.where(up, asked, knob.bins - 1 - asked)
+        inside = knob.bin_of(log_odds, slots).view(-1, knob.bins) == torch.where(
+            up, asked, knob.bins - 1 - asked
+        )
         own = knob.bin_of(knob.log_odds(cf.factual_logits.to(knob.temperature), slot[:, 0]), slot[:, 0])
         gap = strip.isnan().to(home)
-        parts = (strip, torch.where(up, q, 1 - q), inside.to(q), torch.where(up[:, 0], own, knob.bins - 1 - own).to(q))
-        found = [part.to(home).masked_fill(gap if part.ndim == 2 else gap[:, 0], torch.nan).to(cf.factual.device) for part in parts]
+        parts = (
+            strip,
+            torch.where(up, q, 1 - q),
+            inside.to(q),
+            torch.where(up[:, 0], own, knob.bins - 1 - own).to(q),
+        )
+        found = [
+            part.to(home).masked_fill(gap if part.ndim == 2 else gap[:, 0], torch.nan).to(cf.factual.device)
+            for part in parts
+        ]
         return Posteriors(*found)
 
 
@@ -96,7 +108,9 @@ class CompatibilityRho(SetMetric):
         rows = self.usable.nonzero()[:, 0]
         if not len(rows):
             return torch.full((len(weights),), torch.nan, dtype=torch.float64)
-        return torch.tensor([self._rho(rows.repeat_interleave(w[rows].long())) for w in weights.cpu()], dtype=torch.float64)
+        return torch.tensor(
+            [self._rho(rows.repeat_interleave(w[rows].long())) for w in weights.cpu()], dtype=torch.float64
+        )
 
     def _rho(self, rows: Tensor) -> float:
         requested, obtained = self.features[rows].chunk(2, dim=1)
@@ -196,7 +210,9 @@ def curve(strips: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, l
         if bool(rows.any()):
             columns = strips.obtained[rows].double().cpu().T
             last = min(first + width, bins) - 1
-            series[f"from bin {first}" if last == first else f"from bins {first}-{last}"] = [_mean_entry(column) for column in columns]
+            series[f"from bin {first}" if last == first else f"from bins {first}-{last}"] = [
+                _mean_entry(column) for column in columns
+            ]
     return strips.requested[usable].double().mean(0).tolist() if bool(usable.any()) else [], series
 
 

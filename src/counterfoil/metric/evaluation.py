@@ -11,7 +11,13 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.metric.base import SampleMetric, SetMetric
-from counterfoil.metric.bootstrap import centred, mean_interval, query_weights, resampled_means, share_interval
+from counterfoil.metric.bootstrap import (
+    centred,
+    mean_interval,
+    query_weights,
+    resampled_means,
+    share_interval,
+)
 
 BATCH = 256
 
@@ -69,7 +75,9 @@ def evaluate_metrics(
     return summary, {column.name: column.values for column in columns if column.name in metrics}
 
 
-def _feed(metrics: Mapping[str, SampleMetric | SetMetric], answers: Counterfactuals | Iterable[Counterfactuals]) -> tuple[Tensor, Tensor]:
+def _feed(
+    metrics: Mapping[str, SampleMetric | SetMetric], answers: Counterfactuals | Iterable[Counterfactuals]
+) -> tuple[Tensor, Tensor]:
     for metric in metrics.values():
         metric.reset()
     query, valid = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.bool)]

@@ -54,7 +54,9 @@ class JudgedCausalScore(SampleMetric):
         self._read = AttributeReader(judge, data, self.name)
         wanted = [part for name in causes for part in str(name or self._read.data.attribute).split("+")]
         if not wanted:
-            raise UserError(f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}")
+            raise UserError(
+                f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}"
+            )
         self._columns = [self._read.column(name) for name in wanted]
 
     def score(self, cf: Counterfactuals) -> Tensor:

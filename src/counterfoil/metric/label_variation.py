@@ -40,12 +40,19 @@ class LabelVariation(SampleMetric):
         a = self._generator(cf.factual, method="attributes")
         turned = a.clone()
         turned[:, self.attribute] = (a[:, self.attribute] < 0.5).to(a)
-        before, after = (self._classifier(self._generator(code, condition, method="decode")) for condition in (a, turned))
+        before, after = (
+            self._classifier(self._generator(code, condition, method="decode")) for condition in (a, turned)
+        )
         return (probability_of(after, cf.target) - probability_of(before, cf.target)).abs()
 
 
 def label_variations(classifier: nn.Module | None, generator: Any) -> Mapping[str, LabelVariation]:
     """A `LabelVariation` for each attribute of the generator, by the name it is reported as."""
     if not hasattr(generator, "attribute_names"):
-        raise UserError("metric=label_variation needs a generator with attributes; set generative=attgan, or leave it out")
-    return {f"label_variation/{name}": LabelVariation(classifier, generator, i) for i, name in enumerate(generator.attribute_names)}
+        raise UserError(
+            "metric=label_variation needs a generator with attributes; set generative=attgan, or leave it out"
+        )
+    return {
+        f"label_variation/{name}": LabelVariation(classifier, generator, i)
+        for i, name in enumerate(generator.attribute_names)
+    }

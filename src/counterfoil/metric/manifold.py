@@ -52,7 +52,9 @@ class IM1(_Manifold):
 
     def score(self, cf: Counterfactuals) -> Tensor:
         x = cf.counterfactual
-        return _squared(x - self._reconstruct(x, cf.target)) / (_squared(x - self._reconstruct(x, cf.source)) + self.epsilon)
+        return _squared(x - self._reconstruct(x, cf.target)) / (
+            _squared(x - self._reconstruct(x, cf.source)) + self.epsilon
+        )
 
 
 class IM2(_Manifold):

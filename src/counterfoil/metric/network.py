@@ -26,7 +26,9 @@ class Borrowed:
 
     def __init__(self, net: Any, metric: str, option: str) -> None:
         if net is None:
-            raise UserError(f"metric={metric} needs {option}=, found none; set {option}= or leave {metric} out of metric=")
+            raise UserError(
+                f"metric={metric} needs {option}=, found none; set {option}= or leave {metric} out of metric="
+            )
         self.net = net
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Borrowed:

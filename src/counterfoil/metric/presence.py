@@ -25,7 +25,12 @@ class Within:
     """
 
     def __init__(
-        self, classifier: nn.Module | None, generator: Any, metric: str, above: float = -torch.inf, below: float = torch.inf
+        self,
+        classifier: nn.Module | None,
+        generator: Any,
+        metric: str,
+        above: float = -torch.inf,
+        below: float = torch.inf,
     ) -> None:
         self._strips = StripReader(classifier, generator, metric)
         self.above, self.below = above, below
@@ -39,7 +44,12 @@ class Within:
         pair = self._strips.generator.net.knob.pair
         if pair:
             order = order[torch.isin(images.labels[order], torch.tensor(pair))]
-        return torch.cat([rows[self._member(self._strips.classifier(images[rows].x)).cpu()] for rows in torch.split(order, CHUNK)])
+        return torch.cat(
+            [
+                rows[self._member(self._strips.classifier(images[rows].x)).cpu()]
+                for rows in torch.split(order, CHUNK)
+            ]
+        )
 
     def _member(self, logits: Tensor) -> Tensor:
         knob = self._strips.generator.net.knob
@@ -61,9 +71,16 @@ class PresentFID(JudgeFID):
     bounds: ClassVar[dict[str, float]] = {"above": 0.9}
 
     def __init__(
-        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+        self,
+        judge: nn.Module | None,
+        reference: Any,
+        classifier: nn.Module | None,
+        generator: Any,
+        max_reference: int = 2000,
     ) -> None:
-        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds))
+        super().__init__(
+            judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds)
+        )
 
 
 class AbsentFID(JudgeFID):
@@ -76,9 +93,16 @@ class AbsentFID(JudgeFID):
     bounds: ClassVar[dict[str, float]] = {"below": 0.1}
 
     def __init__(
-        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+        self,
+        judge: nn.Module | None,
+        reference: Any,
+        classifier: nn.Module | None,
+        generator: Any,
+        max_reference: int = 2000,
     ) -> None:
-        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds))
+        super().__init__(
+            judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds)
+        )
 
 
 class OverallFID(JudgeFID):
@@ -90,6 +114,11 @@ class OverallFID(JudgeFID):
     name = "fid_judge_overall"
 
     def __init__(
-        self, judge: nn.Module | None, reference: Any, classifier: nn.Module | None, generator: Any, max_reference: int = 2000
+        self,
+        judge: nn.Module | None,
+        reference: Any,
+        classifier: nn.Module | None,
+        generator: Any,
+        max_reference: int = 2000,
     ) -> None:
         super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name))

@@ -36,7 +36,9 @@ class _JudgeDistance(SetMetric):
 
     higher_is_better = False
 
-    def __init__(self, judge: nn.Module | None, reference: Any, max_reference: int = 2000, group: Group | None = None) -> None:
+    def __init__(
+        self, judge: nn.Module | None, reference: Any, max_reference: int = 2000, group: Group | None = None
+    ) -> None:
         super().__init__()
         if max_reference < 2:
             raise UserError(f"metric.{self.name}.max_reference must be at least 2, found {max_reference}")
@@ -60,7 +62,9 @@ class _JudgeDistance(SetMetric):
             self._prepare(self._real())
             self._ready = True
         usable = self.usable
-        return self._distances(torch.where(usable[:, None], self.features, 0.0), weights.cpu().double() * usable)
+        return self._distances(
+            torch.where(usable[:, None], self.features, 0.0), weights.cpu().double() * usable
+        )
 
     @abstractmethod
     def _prepare(self, real: Tensor) -> None:
@@ -73,7 +77,11 @@ class _JudgeDistance(SetMetric):
     def _real(self) -> Tensor:
         images = self._reference.net.test
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-        rows = (order if self._group is None else self._group.real(images, order))[: self.max_reference].sort().values
+        rows = (
+            (order if self._group is None else self._group.real(images, order))[: self.max_reference]
+            .sort()
+            .values
+        )
         return torch.cat([self.embed(images[part].x) for part in torch.split(rows, CHUNK)]).cpu().double()
 
 
@@ -156,7 +164,9 @@ class JudgeKID(_JudgeDistance):
         self._within_real = _within(real, torch.ones(1, len(real), dtype=real.dtype))[0]
 
     def _distances(self, features: Tensor, weights: Tensor) -> Tensor:
-        between = torch.cat([_kernel(part, self._features_real).mean(1) for part in torch.split(features, CHUNK)])
+        between = torch.cat(
+            [_kernel(part, self._features_real).mean(1) for part in torch.split(features, CHUNK)]
+        )
         return _within(features, weights) + self._within_real - 2 * (weights @ between) / weights.sum(1)
 
 

@@ -33,7 +33,10 @@ class Change:
 
 def changes(answers: Counterfactuals, row: int) -> tuple[Change, ...]:
     """The largest changes of one answer, () where it declares none."""
-    found = sorted(((name, float(value[row])) for name, value in declared(answers).items()), key=lambda part: -abs(part[1]))
+    found = sorted(
+        ((name, float(value[row])) for name, value in declared(answers).items()),
+        key=lambda part: -abs(part[1]),
+    )
     return tuple(Change(name, value, signed(value)) for name, value in found[:SHOWN])
 
 
@@ -45,7 +48,11 @@ def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int
     if not found:
         return ""
     still = all(change.text == "0.0" for change in found)
-    told = "no attribute changed" if still else ", ".join(f"{change.name} {change.text}" for change in found[:most])
+    told = (
+        "no attribute changed"
+        if still
+        else ", ".join(f"{change.name} {change.text}" for change in found[:most])
+    )
     return f"{'to be read' if valid else 'not yet read'} as {target}: {told}"
 
 
@@ -56,7 +63,10 @@ def ranking(answers: Counterfactuals, class_names: Sequence[str]) -> dict[str, l
     for target in sorted(set(answers.target.tolist())):
         rows = (answers.target == target) & answers.valid
         if table and bool(rows.any()):
-            means = sorted(((name, float(value[rows].abs().mean())) for name, value in table.items()), key=lambda part: -part[1])
+            means = sorted(
+                ((name, float(value[rows].abs().mean())) for name, value in table.items()),
+                key=lambda part: -part[1],
+            )
             name = str(class_names[target]) if target < len(class_names) else str(target)
             ranked[name] = [Change(attribute, mean, f"{mean:.2f}") for attribute, mean in means]
     return ranked

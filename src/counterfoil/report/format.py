@@ -21,7 +21,14 @@ _LABELS = {
     "l1": "L1", "l2": "L2", "linf": "L∞", "im1": "IM1", "im2": "IM2", "cout": "COUT", "fid_judge": "FID (judge)",
     "kid_judge": "KID (judge)", "peak_memory_mb": "Peak memory",
 }  # fmt: skip
-_UNITS = {"validity": "%", "flipping_ratio": "%", "judge_agreement": "%", "sparsity": "%", "seconds": "s", "peak_memory_mb": "MB"}
+_UNITS = {
+    "validity": "%",
+    "flipping_ratio": "%",
+    "judge_agreement": "%",
+    "sparsity": "%",
+    "seconds": "s",
+    "peak_memory_mb": "MB",
+}
 _SUFFIX = "_valid"
 
 
@@ -59,13 +66,21 @@ def decimals(scaled: float, metric: str = "") -> int:
     size = abs(scaled)
     if unit(metric) == "%":
         return 1 if size < 99.95 else 0
-    return 0 if size >= 99.5 or size == 0 else next(n for n, least in ((1, 9.95), (2, 0.9995), (3, 0.0095), (4, 0)) if size >= least)
+    return (
+        0
+        if size >= 99.5 or size == 0
+        else next(n for n, least in ((1, 9.95), (2, 0.9995), (3, 0.0095), (4, 0)) if size >= least)
+    )
 
 
 def interval(entry: Entry | None, metric: str = "") -> str:
     """`[low, high]`, "" where the entry holds no interval."""
     bounds = entry and (entry.get("low"), entry.get("high"))
-    return f"[{number(bounds[0], metric)}, {number(bounds[1], metric)}]" if bounds and all(map(finite, bounds)) else ""
+    return (
+        f"[{number(bounds[0], metric)}, {number(bounds[1], metric)}]"
+        if bounds and all(map(finite, bounds))
+        else ""
+    )
 
 
 def arrow(higher_is_better: bool | None) -> str:
@@ -100,15 +115,25 @@ def standing(methods: Methods, metric: str) -> dict[str, str]:
     or a metric without direction.
     """
     better = direction(methods, metric)
-    entries = {name: row[metric] for name, row in methods.items() if row.get(metric) and finite(row[metric].get("value"))}
+    entries = {
+        name: row[metric]
+        for name, row in methods.items()
+        if row.get(metric) and finite(row[metric].get("value"))
+    }
     most = max((entry.get("n") or 0 for entry in entries.values()), default=0)
     entries = {name: entry for name, entry in entries.items() if 2 * (entry.get("n") or 0) >= most}
     if better is None or len(methods) < 2 or not entries:
         return {}
     best = (max if better else min)(entries.values(), key=lambda entry: entry["value"])
     low, high = _bounds(best)
-    overlap = {name: _bounds(entry)[0] <= high and low <= _bounds(entry)[1] for name, entry in entries.items()}
-    return {name: "best" if entry["value"] == best["value"] else "tied" for name, entry in entries.items() if overlap[name]}
+    overlap = {
+        name: _bounds(entry)[0] <= high and low <= _bounds(entry)[1] for name, entry in entries.items()
+    }
+    return {
+        name: "best" if entry["value"] == best["value"] else "tied"
+        for name, entry in entries.items()
+        if overlap[name]
+    }
 
 
 def _bounds(entry: Entry) -> tuple[float, float]:

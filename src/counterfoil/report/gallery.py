@@ -81,12 +81,16 @@ class MethodView:
 def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -> list[int]:
     """The queries to show: those that every method answered, in turn the next of each source class, in the order they were asked."""
     first = next(iter(methods.values()))
-    shared = set.intersection(*(set(answers.query.tolist()) for answers in methods.values())) or set(first.query.tolist())
+    shared = set.intersection(*(set(answers.query.tolist()) for answers in methods.values())) or set(
+        first.query.tolist()
+    )
     by_class: dict[int, list[int]] = defaultdict(list)
     for query, source in zip(first.query.tolist(), first.source.tolist(), strict=True):
         if query in shared and query not in by_class[source]:
             by_class[source].append(query)
-    turns = [(turn, source, query) for source, queries in by_class.items() for turn, query in enumerate(queries)]
+    turns = [
+        (turn, source, query) for source, queries in by_class.items() for turn, query in enumerate(queries)
+    ]
     return [query for _, _, query in sorted(turns)[:count]]
 
 
@@ -111,7 +115,12 @@ class Gallery:
     """
 
     def __init__(
-        self, name: str, answers: Counterfactuals, table: Mapping[str, Tensor], class_names: Sequence[str], judge_probability: Tensor | None
+        self,
+        name: str,
+        answers: Counterfactuals,
+        table: Mapping[str, Tensor],
+        class_names: Sequence[str],
+        judge_probability: Tensor | None,
     ) -> None:
         self.name, self.answers, self.table, self.class_names = name, answers, table, class_names
         self.judge_probability = judge_probability
@@ -124,7 +133,9 @@ class Gallery:
         doubted = valid & (self.judge == 0) if self.judge is not None else torch.zeros_like(valid)
         confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
         colour, scale = self.answers.factual.shape[1] > 1, symmetric_scale(self.answers.delta)
-        view = MethodView(self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum()))
+        view = MethodView(
+            self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum())
+        )
         asked = self.answers.query.tolist()
         firsts = [asked.index(query) for query in queries if query in asked]
         view.cards = [self._card(row) for row in firsts]
@@ -140,12 +151,20 @@ class Gallery:
         """Whether the judge also says the target (N,): 1, 0 or NaN; from its own metric, else from a probability above one half."""
         if "judge_agreement" in self.table:
             return self.table["judge_agreement"].detach().cpu().float()
-        return None if self.judge_probability is None else (self.judge_probability.detach().cpu() > 0.5).float()
+        return (
+            None if self.judge_probability is None else (self.judge_probability.detach().cpu() > 0.5).float()
+        )
 
     def _card(self, row: int, note: str = "") -> Card:
         answers = self.answers
-        source, target, verdict = (int(part[row]) for part in (answers.source, answers.target, answers.counterfactual_logits.argmax(1)))
-        before, after = (logits[row].float().softmax(0).tolist() for logits in (answers.factual_logits, answers.counterfactual_logits))
+        source, target, verdict = (
+            int(part[row])
+            for part in (answers.source, answers.target, answers.counterfactual_logits.argmax(1))
+        )
+        before, after = (
+            logits[row].float().softmax(0).tolist()
+            for logits in (answers.factual_logits, answers.counterfactual_logits)
+        )
         bars = tuple(Bar(self._class(k), before[k], after[k]) for k in dict.fromkeys((source, target)))
         judged = None if self.judge is None or math.isnan(self.judge[row]) else bool(self.judge[row])
         probability = None if self.judge_probability is None else float(self.judge_probability[row])
@@ -165,8 +184,13 @@ class Gallery:
             better, measure = direction(methods, metric), unit(metric)
             values = values.detach().cpu().float()
             chosen = [] if better is None else extremes(values, rows, better)
-            figures = (f"{label(metric)} {number(values[row].item(), metric)} {measure}".strip() for row in chosen)
-            notes = (f"{rank} · {figure}" for rank, figure in zip(("Best", "Median", "Worst"), figures, strict=False))
+            figures = (
+                f"{label(metric)} {number(values[row].item(), metric)} {measure}".strip() for row in chosen
+            )
+            notes = (
+                f"{rank} · {figure}"
+                for rank, figure in zip(("Best", "Median", "Worst"), figures, strict=False)
+            )
             if chosen:
                 found[metric] = [self._card(row, note) for row, note in zip(chosen, notes, strict=True)]
         return found

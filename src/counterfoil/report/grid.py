@@ -42,7 +42,9 @@ def grid(images: Tensor | Pixels, columns: int, pad: int = 1, background: int = 
     tiles = pixels(images) if isinstance(images, Tensor) else images
     count, height, width, depth = tiles.shape
     rows = -(-count // columns)
-    canvas = np.full((rows * (height + pad), columns * (width + pad), depth), background if depth == 3 else 0, np.uint8)
+    canvas = np.full(
+        (rows * (height + pad), columns * (width + pad), depth), background if depth == 3 else 0, np.uint8
+    )
     for place, tile in enumerate(tiles):
         top, left = place // columns * (height + pad), place % columns * (width + pad)
         canvas[top : top + height, left : left + width] = tile
@@ -91,7 +93,11 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
 def overview(answers: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
     """The first answers, a column each: factual, counterfactual, signed difference; each tile at least `side` pixels wide."""
     part = answers[:limit]
-    tiles = (pixels(part.factual), pixels(part.counterfactual), signed_difference(part.delta, symmetric_scale(part.delta)))
+    tiles = (
+        pixels(part.factual),
+        pixels(part.counterfactual),
+        signed_difference(part.delta, symmetric_scale(part.delta)),
+    )
     picture = grid(np.concatenate(tiles), columns=len(part), pad=1)
     return enlarge(picture, max(1, -(-side // part.factual.shape[-1])))
 

@@ -17,7 +17,10 @@ from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatt
 from counterfoil.report.strips import Reading, strip_view
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
-_PLOTS = (("validity", "Validity against proximity"), ("judge_agreement", "Judge agreement against proximity"))
+_PLOTS = (
+    ("validity", "Validity against proximity"),
+    ("judge_agreement", "Judge agreement against proximity"),
+)
 
 
 def write_report(
@@ -53,11 +56,15 @@ def write_report(
     """
     answered = {name: answers for name, answers in methods.items() if len(answers)}
     if not answered:
-        raise UserError("the report needs at least one method with answers, found none; run evaluate.py with an explainer first")
+        raise UserError(
+            "the report needs at least one method with answers, found none; run evaluate.py with an explainer first"
+        )
     judged, along = judge_probabilities or {}, readings or {}
     queries = common_queries(answered)
     views = [
-        Gallery(name, answers, tables.get(name, {}), class_names, judged.get(name)).view(summary["methods"], queries)
+        Gallery(name, answers, tables.get(name, {}), class_names, judged.get(name)).view(
+            summary["methods"], queries
+        )
         for name, answers in answered.items()
     ]
     page = _template().render(
@@ -65,10 +72,22 @@ def write_report(
         command=command,
         facts=facts or _facts(summary),
         board=_board(summary["methods"], descriptions),
-        queries=[(query, next((view.by_query[query] for view in views if query in view.by_query), None)) for query in queries],
+        queries=[
+            (query, next((view.by_query[query] for view in views if query in view.by_query), None))
+            for query in queries
+        ],
         views=views,
         strips=[
-            strip_view(v.name, answered[v.name], queries, class_names, along.get(v.name), summary["methods"], v.scale, f"strips{place}")
+            strip_view(
+                v.name,
+                answered[v.name],
+                queries,
+                class_names,
+                along.get(v.name),
+                summary["methods"],
+                v.scale,
+                f"strips{place}",
+            )
             for place, v in enumerate(views)
         ],
         pixels=_display(answered),
@@ -86,7 +105,9 @@ def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(label=fmt.label, number=fmt.number, probability=fmt.probability)
     return environment.get_template("template.html")
 
@@ -94,11 +115,18 @@ def _template() -> Any:
 def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The head's figures: all plain values of `queries`, then the well-known ones of `config` that are missing."""
     plain = (str, int, float)
-    asked = {name: value for name, value in (summary.get("queries") or {}).items() if isinstance(value, plain)}
+    asked = {
+        name: value for name, value in (summary.get("queries") or {}).items() if isinstance(value, plain)
+    }
     config = summary.get("config") or {}
-    told = {name: config[name] for name in _FACTS if isinstance(config.get(name), plain) and name not in asked}
+    told = {
+        name: config[name] for name in _FACTS if isinstance(config.get(name), plain) and name not in asked
+    }
     words = {"n": "queries"}
-    return {words.get(name, name).replace("_", " ").capitalize(): value for name, value in {**asked, **told}.items()}
+    return {
+        words.get(name, name).replace("_", " ").capitalize(): value
+        for name, value in {**asked, **told}.items()
+    }
 
 
 def _board(methods: fmt.Methods, descriptions: Mapping[str, str]) -> dict[str, Any]:
@@ -106,25 +134,42 @@ def _board(methods: fmt.Methods, descriptions: Mapping[str, str]) -> dict[str, A
     metrics, main = fmt.columns(methods), set(fmt.columns(methods, main_only=True))
     ranks = {metric: fmt.standing(methods, metric) for metric in metrics}
     heads = [
-        {"metric": m, "label": fmt.label(m), "unit": fmt.unit(m), "arrow": fmt.arrow(fmt.direction(methods, m)), "main": m in main}
+        {
+            "metric": m,
+            "label": fmt.label(m),
+            "unit": fmt.unit(m),
+            "arrow": fmt.arrow(fmt.direction(methods, m)),
+            "main": m in main,
+        }
         | {"higher": fmt.direction(methods, m), "about": descriptions.get(m, "")}
         for m in metrics
     ]
-    rows = [(name, [_cell(row.get(m), m, m in main, ranks[m].get(name, "")) for m in metrics]) for name, row in methods.items()]
+    rows = [
+        (name, [_cell(row.get(m), m, m in main, ranks[m].get(name, "")) for m in metrics])
+        for name, row in methods.items()
+    ]
     return {"heads": heads, "rows": rows, "extra": len(metrics) - len(main)}
 
 
 def _cell(entry: fmt.Entry | None, metric: str, main: bool, rank: str) -> dict[str, Any]:
     entry = entry or {}
     value, count = entry.get("value"), entry.get("n")
-    text = {"value": fmt.number(value, metric), "interval": fmt.interval(entry, metric), "n": count if fmt.finite(count) else None}
+    text = {
+        "value": fmt.number(value, metric),
+        "interval": fmt.interval(entry, metric),
+        "n": count if fmt.finite(count) else None,
+    }
     return {"sort": repr(value) if fmt.finite(value) else "", "rank": rank, "main": main, **text}
 
 
 def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
     """How wide a picture stands on the page: a whole multiple of its pixels, near 96 among others and near 120 side by side."""
     height, width = shrink(next(iter(methods.values())).factual[:1]).shape[-2:]
-    return {"width": width * max(1, round(96 / width)), "large": width * max(1, round(120 / width)), "ratio": round(height / width, 4)}
+    return {
+        "width": width * max(1, round(96 / width)),
+        "large": width * max(1, round(120 / width)),
+        "ratio": round(height / width, 4),
+    }
 
 
 def _plots(methods: fmt.Methods) -> Iterator[tuple[str, str, Any]]:
@@ -137,11 +182,18 @@ def _plots(methods: fmt.Methods) -> Iterator[tuple[str, str, Any]]:
             yield heading, about, Markup(inline_svg(scatter(methods, distance, metric), metric))
 
 
-def _glossary(methods: fmt.Methods, tables: Mapping[str, Mapping[str, Tensor]], descriptions: Mapping[str, str]) -> list[dict[str, str]]:
+def _glossary(
+    methods: fmt.Methods, tables: Mapping[str, Mapping[str, Tensor]], descriptions: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Every metric on the page once, with its direction and formula; `x_valid` is explained by x."""
     names = dict.fromkeys([*fmt.columns(methods), *(metric for table in tables.values() for metric in table)])
     return [
-        {"name": name, "label": fmt.label(name), "arrow": fmt.arrow(fmt.direction(methods, name)), "unit": fmt.unit(name)}
+        {
+            "name": name,
+            "label": fmt.label(name),
+            "arrow": fmt.arrow(fmt.direction(methods, name)),
+            "unit": fmt.unit(name),
+        }
         | {"about": descriptions.get(name) or _over_valid(name, descriptions)}
         for name in names
     ]

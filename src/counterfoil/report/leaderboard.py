@@ -18,7 +18,9 @@ _SHORT = {
 _STYLE = {"best": "bold green", "tied": "bold"}
 
 
-def leaderboard(summary: Mapping[str, Any], metrics: Sequence[str] | None = None, title: str | None = None) -> Table:
+def leaderboard(
+    summary: Mapping[str, Any], metrics: Sequence[str] | None = None, title: str | None = None
+) -> Table:
     """A table for the terminal; the main metrics fit 80 columns.
 
     Args:
@@ -35,13 +37,22 @@ def leaderboard(summary: Mapping[str, Any], metrics: Sequence[str] | None = None
 
     methods: fmt.Methods = summary["methods"]
     chosen = list(metrics) if metrics is not None else fmt.columns(methods, main_only=True)
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False, caption=_caption(chosen), caption_justify="left")
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+        caption=_caption(chosen),
+        caption_justify="left",
+    )
     table.add_column("Method\nvalid of all", overflow="fold", min_width=10)
     for metric in chosen:
         table.add_column(Text(_head(methods, metric)), justify="right", no_wrap=True)
     ranks = {metric: fmt.standing(methods, metric) for metric in chosen}
     for name, row in methods.items():
-        cells = [_cell(row.get(metric), metric, _STYLE.get(ranks[metric].get(name, ""), "")) for metric in chosen]
+        cells = [
+            _cell(row.get(metric), metric, _STYLE.get(ranks[metric].get(name, ""), "")) for metric in chosen
+        ]
         table.add_row(Text.assemble((name, "bold"), (f"\n{_counts(row)}", "dim")), *cells)
     return table
 
@@ -51,10 +62,16 @@ def to_markdown(summary: Mapping[str, Any], metrics: Sequence[str] | None = None
     methods: fmt.Methods = summary["methods"]
     chosen = list(metrics) if metrics is not None else fmt.columns(methods, main_only=True)
     ranks = {metric: fmt.standing(methods, metric) for metric in chosen}
-    heads = [" ".join(filter(None, (fmt.label(m), fmt.unit(m), fmt.arrow(fmt.direction(methods, m))))) for m in chosen]
+    heads = [
+        " ".join(filter(None, (fmt.label(m), fmt.unit(m), fmt.arrow(fmt.direction(methods, m)))))
+        for m in chosen
+    ]
     lines = [["method", "valid of all", *heads], ["---"] + ["---:"] * (len(chosen) + 1)]
     for name, row in methods.items():
-        cells = (f"{fmt.number((row.get(m) or {}).get('value'), m)} {fmt.interval(row.get(m), m)}".strip() for m in chosen)
+        cells = (
+            f"{fmt.number((row.get(m) or {}).get('value'), m)} {fmt.interval(row.get(m), m)}".strip()
+            for m in chosen
+        )
         marked = [f"**{cell}**" if name in ranks[m] else cell for cell, m in zip(cells, chosen, strict=True)]
         lines.append([name.replace("|", "\\|"), _counts(row), *marked])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -90,5 +107,9 @@ def _counts(row: Mapping[str, fmt.Entry]) -> str:
 
 
 def _caption(metrics: Sequence[str]) -> str:
-    over = " Distances are over the valid answers." if any(metric.endswith("_valid") for metric in metrics) else ""
+    over = (
+        " Distances are over the valid answers."
+        if any(metric.endswith("_valid") for metric in metrics)
+        else ""
+    )
     return f"± half of the 95 % interval over queries; bold: it overlaps the best one's.{over}"

@@ -33,14 +33,30 @@ def scatter(methods: Methods, x: str, y: str) -> Figure:
         if not all(row.get(metric) and finite(row[metric].get("value")) for metric in (x, y)):
             continue
         (px, ex), (py, ey) = (_point(row[metric], metric) for metric in (x, y))
-        axes.errorbar(px, py, xerr=ex, yerr=ey, fmt=_MARKERS[place % SERIES], color=_series(place), ms=6, elinewidth=1.1, capsize=2.5)
+        axes.errorbar(
+            px,
+            py,
+            xerr=ex,
+            yerr=ey,
+            fmt=_MARKERS[place % SERIES],
+            color=_series(place),
+            ms=6,
+            elinewidth=1.1,
+            capsize=2.5,
+        )
         points[name] = (px, py)
     axes.margins(0.12)
     _name_points(figure, axes, points)
     return figure
 
 
-def curve(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str, metric: str = "") -> Figure:
+def curve(
+    x: Sequence[float],
+    series: Mapping[str, Sequence[Mapping[str, Any]]],
+    xlabel: str,
+    ylabel: str,
+    metric: str = "",
+) -> Figure:
     """Curves with interval bands.
 
     Args:
@@ -55,7 +71,9 @@ def curve(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]],
     return figure
 
 
-def against(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str) -> Figure:
+def against(
+    x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str
+) -> Figure:
     """Curves as in `curve` of one share against another, in [0, 1], with the diagonal on which both are the same."""
     figure, axes = _canvas(xlabel, ylabel, (5.2, 4.6))
     axes.plot((0, 1), (0, 1), color=_MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
@@ -65,13 +83,17 @@ def against(x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]
     return figure
 
 
-def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], xlabel: str) -> Figure:
+def curves(
+    x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], xlabel: str
+) -> Figure:
     """Several metrics side by side as in `curve`, metric -> name -> S entries, under one legend."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.0 * len(panels), 3.8), layout="constrained")
     figure.patch.set_alpha(0)
-    for axes, (metric, series) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    for axes, (metric, series) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
         _dress(axes, xlabel, f"{label(metric)}, {unit(metric)}" if unit(metric) else label(metric))
         _draw_curves(axes, x, series, metric)
     _legend(figure, handles=figure.axes[0].lines, loc="outside upper center", ncols=SERIES)
@@ -83,10 +105,22 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
     figure, axes = _canvas(label(x), f"{label(y)}, {unit(y)}" if unit(y) else label(y))
     for place, (name, rows) in enumerate(methods.items()):
         points = [(_point(row[x], x), _point(row[y], y)) for row in rows]
-        (xs, ys), spread = zip(*((px, py) for (px, _), (py, _) in points), strict=True), list(zip(*points, strict=True))
+        (xs, ys), spread = (
+            zip(*((px, py) for (px, _), (py, _) in points), strict=True),
+            list(zip(*points, strict=True)),
+        )
         ex, ey = ([[e[1][side][0] for e in part] for side in (0, 1)] for part in spread)
         axes.errorbar(
-            xs, ys, xerr=ex, yerr=ey, fmt=f"{_MARKERS[place % SERIES]}-", color=_series(place), ms=5, lw=1.6, elinewidth=0.9, label=name
+            xs,
+            ys,
+            xerr=ex,
+            yerr=ey,
+            fmt=f"{_MARKERS[place % SERIES]}-",
+            color=_series(place),
+            ms=5,
+            lw=1.6,
+            elinewidth=0.9,
+            label=name,
         )
     _legend(axes)
     return figure
@@ -105,7 +139,9 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    return re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"([^>]*?) (?:width|height)="[^"]*"', r"\1\2", svg, count=1)
+    return re.sub(
+        r'(<svg[^>]*?) (?:width|height)="[^"]*"([^>]*?) (?:width|height)="[^"]*"', r"\1\2", svg, count=1
+    )
 
 
 def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
@@ -114,7 +150,10 @@ def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(_recoloured(figure, _DARK if dark else _LIGHT, DARK_SERIES if dark else LIGHT_SERIES), encoding="utf-8")
+        partial.write_text(
+            _recoloured(figure, _DARK if dark else _LIGHT, DARK_SERIES if dark else LIGHT_SERIES),
+            encoding="utf-8",
+        )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -142,10 +181,16 @@ def _dress(axes: Axes, xlabel: str, ylabel: str) -> None:
         getattr(axes, f"set_{name}label")(text, color=_INK, fontsize=10, parse_math=False)
 
 
-def _draw_curves(axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], metric: str) -> None:
+def _draw_curves(
+    axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], metric: str
+) -> None:
     for place, (name, entries) in enumerate(series.items()):
-        middle, low, high = ([_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high"))
-        axes.plot(x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name)
+        middle, low, high = (
+            [_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high")
+        )
+        axes.plot(
+            x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name
+        )
         axes.fill_between(x, low, high, color=_series(place), alpha=0.15, lw=0)
 
 
@@ -163,7 +208,10 @@ def _axis(methods: Methods, metric: str) -> str:
 
 def _point(entry: Mapping[str, Any], metric: str) -> tuple[float, list[list[float]]]:
     value, low, high = (_scaled(entry.get(key), metric) for key in ("value", "low", "high"))
-    return value, [[max(value - low, 0.0) if low == low else 0.0], [max(high - value, 0.0) if high == high else 0.0]]
+    return value, [
+        [max(value - low, 0.0) if low == low else 0.0],
+        [max(high - value, 0.0) if high == high else 0.0],
+    ]
 
 
 def _scaled(value: Any, metric: str) -> float:
@@ -183,13 +231,34 @@ def _name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, f
     centres = [axes.transData.transform(point) for point in points.values()]
     taken = [Bbox.from_bounds(cx - 6, cy - 6, 12, 12) for cx, cy in centres]
     frame = axes.get_window_extent()
-    places = [(8, 5, "left"), (-8, 5, "right"), (8, -13, "left"), (-8, -13, "right"), (0, 14, "center"), (0, -22, "center")]
+    places = [
+        (8, 5, "left"),
+        (-8, 5, "right"),
+        (8, -13, "left"),
+        (-8, -13, "right"),
+        (0, 14, "center"),
+        (0, -22, "center"),
+    ]
     places += [(8, 5 + 12 * step, "left") for step in (1, -2, 2, -3, 3)]
     for name, point in points.items():
         for dx, dy, align in places:
-            text = axes.annotate(name, point, (dx, dy), textcoords="offset points", ha=align, fontsize=9.5, color=_INK, parse_math=False)
+            text = axes.annotate(
+                name,
+                point,
+                (dx, dy),
+                textcoords="offset points",
+                ha=align,
+                fontsize=9.5,
+                color=_INK,
+                parse_math=False,
+            )
             box = text.get_window_extent()
-            fits = frame.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and frame.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+            fits = (
+                frame.x0 <= box.x0
+                and box.x1 <= figure.bbox.x1
+                and frame.y0 <= box.y0
+                and box.y1 <= figure.bbox.y1
+            )
             if (fits and not any(box.overlaps(other) for other in taken)) or (dx, dy, align) == places[-1]:
                 taken.append(box)
                 break
@@ -200,7 +269,9 @@ def _recoloured(figure: Figure, theme: Mapping[str, str], series: Sequence[str])
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "counterfoil", "font.family": "sans-serif"}):
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "counterfoil", "font.family": "sans-serif"}
+    ):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", buffer.getvalue())
     for stand_in, colour in {**theme, **{_series(i): colour for i, colour in enumerate(series)}}.items():

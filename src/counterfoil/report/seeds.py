@@ -28,12 +28,16 @@ def read_runs(folders: Sequence[Path | str]) -> list[dict[str, Any]]:
     for key in _ALIKE:
         found = sorted({str(run["queries"].get(key)) for run in runs})
         if len(found) > 1:
-            raise UserError(f"the runs differ in {key}: {', '.join(found)}; give runs that differ in seed and confidence alone")
+            raise UserError(
+                f"the runs differ in {key}: {', '.join(found)}; give runs that differ in seed and confidence alone"
+            )
     seen: dict[tuple[Any, Any], Path | str] = {}
     for folder, run in zip(folders, runs, strict=True):
         key_of = (run["queries"].get("seed"), run["queries"].get("confidence"))
         if key_of in seen:
-            raise UserError(f"{seen[key_of]} and {folder} both have seed={key_of[0]} confidence={key_of[1]}; give each run once")
+            raise UserError(
+                f"{seen[key_of]} and {folder} both have seed={key_of[0]} confidence={key_of[1]}; give each run once"
+            )
         seen[key_of] = folder
     return runs
 
@@ -68,7 +72,9 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         run: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); expected the folder of a finished run of evaluate.py") from error
+        raise UserError(
+            f"{path} cannot be read ({error}); expected the folder of a finished run of evaluate.py"
+        ) from error
     if not isinstance(run, dict) or not {"methods", "queries"} <= run.keys():
         raise UserError(f"{path} is not a metrics.json of evaluate.py: it has no methods and queries")
     return run
@@ -81,9 +87,18 @@ def _metrics(rows: Sequence[Mapping[str, Entry]]) -> dict[str, dict[str, Any]]:
 
 def _pool(entries: Sequence[Entry], metric: str) -> dict[str, Any]:
     kept = [entry for entry in entries if finite(entry.get("value"))]
-    better = next((entry["higher_is_better"] for entry in entries if entry.get("higher_is_better") is not None), None)
+    better = next(
+        (entry["higher_is_better"] for entry in entries if entry.get("higher_is_better") is not None), None
+    )
     count = sum(entry.get("n") or 0 for entry in kept)
-    pooled: dict[str, Any] = {"value": None, "low": None, "high": None, "n": count, "seeds": len(kept), "higher_is_better": better}
+    pooled: dict[str, Any] = {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": count,
+        "seeds": len(kept),
+        "higher_is_better": better,
+    }
     if len(kept) == 1:
         return pooled | {key: kept[0].get(key) for key in ("value", "low", "high")}
     if kept:

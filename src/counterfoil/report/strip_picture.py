@@ -13,7 +13,15 @@ import torch
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.format import probability
 from counterfoil.report.gallery import common_queries, shrink
-from counterfoil.report.grid import Pixels, enlarge, grid, pixels, save_png, signed_difference, symmetric_scale
+from counterfoil.report.grid import (
+    Pixels,
+    enlarge,
+    grid,
+    pixels,
+    save_png,
+    signed_difference,
+    symmetric_scale,
+)
 from counterfoil.report.plot import save_svg
 from counterfoil.report.strips import Reading, Strip, compatibility_figure, first_rows, read_strips
 
@@ -24,7 +32,10 @@ _INK, _MUTED, _ACCENT, _GOOD = (27, 31, 36), (89, 97, 107), (31, 95, 191), (24, 
 
 
 def save_strips(
-    folder: Path, methods: Mapping[str, Counterfactuals], class_names: Sequence[str], readings: Mapping[str, Reading]
+    folder: Path,
+    methods: Mapping[str, Counterfactuals],
+    class_names: Sequence[str],
+    readings: Mapping[str, Reading],
 ) -> list[Path]:
     """Write <method>.png and, where posteriors were asked for, <method>-compatibility.svg (and -dark.svg) of each method with strips.
 
@@ -40,8 +51,14 @@ def save_strips(
         reading = readings.get(name)
         strips = read_strips(answers, first_rows(answers, queries), class_names, reading)
         if strips:
-            files.append(save_png(folder / f"{name}.png", draw_strips(answers, strips, symmetric_scale(answers.delta))))
-        figure = None if reading is None or reading.posteriors is None else compatibility_figure(reading.posteriors)
+            files.append(
+                save_png(folder / f"{name}.png", draw_strips(answers, strips, symmetric_scale(answers.delta)))
+            )
+        figure = (
+            None
+            if reading is None or reading.posteriors is None
+            else compatibility_figure(reading.posteriors)
+        )
         if figure is not None:
             for end, dark in (("", False), ("-dark", True)):
                 files.append(save_svg(figure, folder / f"{name}-compatibility{end}.svg", dark))
@@ -80,7 +97,9 @@ def _rows(answers: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels,
     factual, path = shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row])
     factor = -(-SIDE // factual.shape[-1])
     made = pixels(torch.cat((factual, path))), signed_difference(path - factual, scale)
-    images, changes = (grid(np.stack([enlarge(tile, factor) for tile in part]), columns=len(part), pad=_GAP) for part in made)
+    images, changes = (
+        grid(np.stack([enlarge(tile, factor) for tile in part]), columns=len(part), pad=_GAP) for part in made
+    )
     return images, changes
 
 
@@ -97,7 +116,12 @@ def _write(draw: Any, strip: Strip, top: int, side: int, high: int) -> None:
         if frame.asked is not None:
             centred((left + width / 2, top + _LINE / 2), f"asked {frame.asked:.2f}", fill=_MUTED, font=plain)
         if frame.said is not None:
-            centred((left + width / 2, under + _LINE / 2), probability(frame.said), fill=_GOOD if frame.decided else _INK, font=bold)
+            centred(
+                (left + width / 2, under + _LINE / 2),
+                probability(frame.said),
+                fill=_GOOD if frame.decided else _INK,
+                font=bold,
+            )
         if frame.answer:
             draw.rectangle((left - 3, top + _LINE - 3, left + width + 2, under + 2), outline=_ACCENT, width=2)
 

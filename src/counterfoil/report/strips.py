@@ -84,7 +84,9 @@ def first_rows(answers: Counterfactuals, queries: Sequence[int]) -> list[int]:
     return [asked.index(query) for query in queries if query in asked]
 
 
-def read_strips(answers: Counterfactuals, rows: Sequence[int], class_names: Sequence[str], reading: Reading | None) -> list[Strip]:
+def read_strips(
+    answers: Counterfactuals, rows: Sequence[int], class_names: Sequence[str], reading: Reading | None
+) -> list[Strip]:
     """The strips of the first `SHOWN` of these rows that were searched; [] for a method without `path`."""
     if answers.path is None:
         return []
@@ -98,14 +100,23 @@ def _strip(answers: Counterfactuals, row: int, class_names: Sequence[str], readi
     first = int(handed_back.int().argmax()) if bool(handed_back.any()) else -1
     frames = tuple(_frame(reading, row, step, step == first) for step in range(answers.path.shape[1]))
     source, target = (_name(class_names, int(part[row])) for part in (answers.source, answers.target))
-    return Strip(row, int(answers.query[row]), source, target, None if reading is None else float(reading.start[row]), frames)
+    return Strip(
+        row,
+        int(answers.query[row]),
+        source,
+        target,
+        None if reading is None else float(reading.start[row]),
+        frames,
+    )
 
 
 def _frame(reading: Reading | None, row: int, step: int, answer: bool) -> Frame:
     if reading is None:
         return Frame(None, None, None, False, answer)
     asked, obtained = (_known(part, row, step) for part in (reading.posteriors or (None, None))[:2])
-    return Frame(asked, obtained, float(reading.probability[row, step]), bool(reading.decided[row, step]), answer)
+    return Frame(
+        asked, obtained, float(reading.probability[row, step]), bool(reading.decided[row, step]), answer
+    )
 
 
 def _known(values: Tensor | None, row: int, step: int) -> float | None:
@@ -123,14 +134,19 @@ def sheet(answers: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pi
     First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque from `scale` on.
     """
     assert answers.path is not None
-    rows = [_tiles(shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row]), scale) for strip in strips]
+    rows = [
+        _tiles(shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row]), scale)
+        for strip in strips
+    ]
     return grid(torch.cat(rows).numpy(), columns=answers.path.shape[1] + 1, pad=0)
 
 
 def _tiles(factual: Tensor, path: Tensor, scale: float) -> Tensor:
     images = torch.from_numpy(pixels(torch.cat((factual, path))))
     opaque = torch.cat((images, torch.full_like(images[..., :1], 255)), -1)
-    return torch.cat((opaque, torch.zeros_like(opaque[:1]), torch.from_numpy(difference_layer(path - factual, scale))))
+    return torch.cat(
+        (opaque, torch.zeros_like(opaque[:1]), torch.from_numpy(difference_layer(path - factual, scale)))
+    )
 
 
 @dataclass(frozen=True)
@@ -153,7 +169,10 @@ class StripView:
     def calibrated(self) -> bool:
         """Whether the posterior asked for lies on another scale than the classifier's own."""
         pairs = ((frame.obtained, frame.own) for strip in self.strips for frame in strip.frames)
-        return any(obtained is not None and own is not None and abs(obtained - own) > _SAME for obtained, own in pairs)
+        return any(
+            obtained is not None and own is not None and abs(obtained - own) > _SAME
+            for obtained, own in pairs
+        )
 
     @property
     def asked(self) -> bool:
@@ -191,7 +210,9 @@ def strip_view(
     made = sheet(answers, strips, scale)
     side = made.shape[1] // (len(strips[0].frames) + 1)
     whole = side < _SMOOTH
-    figure = None if reading is None or reading.posteriors is None else compatibility_figure(reading.posteriors)
+    figure = (
+        None if reading is None or reading.posteriors is None else compatibility_figure(reading.posteriors)
+    )
     return StripView(
         tuple(strips),
         data_uri(made, side if whole else 2 * _SMOOTH),
@@ -211,4 +232,6 @@ def compatibility_figure(posteriors: Posteriors) -> Figure | None:
 
 def _followed(methods: Methods, name: str) -> list[tuple[str, Entry]]:
     row = methods.get(name, {})
-    return [(metric, row[metric]) for metric in FIGURES if row.get(metric) and finite(row[metric].get("value"))]
+    return [
+        (metric, row[metric]) for metric in FIGURES if row.get(metric) and finite(row[metric].get("value"))
+    ]

@@ -33,7 +33,9 @@ from counterfoil.util.cli import config_dirs
 from counterfoil.util.loggers import close
 
 
-def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, Any]:
+def evaluate(
+    config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
     """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json."""
     config = settle_judge(config)
     node: dict[str, Any] = plain(config)
@@ -43,15 +45,26 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     dtype = torch_type(node["dtype"])
-    models = Models(Store(Path(node["store"]).expanduser()), node["data"], resolve_device(node["device"]), dtype)
+    models = Models(
+        Store(Path(node["store"]).expanduser()), node["data"], resolve_device(node["device"]), dtype
+    )
     with claim(run_dir, fingerprint(node), node["overwrite"]):
         models.data.setup()
         node["metric"] = {name: node["metric"][name] for name in measurable(config, models.data, overrides)}
         _require_models(node, models, choices, overrides)
         logger = build(node["logger"], where="logger", save_dir=str(run_dir))
         try:
-            train_all(needs.for_evaluation(node), models, node["trainer"], logger, command=command_line(), announce=False)
-            same_weights(run_dir, {path: models.fingerprint(model) for path, model in needs.for_answers(node)})
+            train_all(
+                needs.for_evaluation(node),
+                models,
+                node["trainer"],
+                logger,
+                command=command_line(),
+                announce=False,
+            )
+            same_weights(
+                run_dir, {path: models.fingerprint(model) for path, model in needs.for_answers(node)}
+            )
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
             _answer(evaluation, run_dir)
@@ -60,25 +73,40 @@ def evaluate(config: DictConfig, run_dir: Path, choices: Mapping[str, str], over
             close(logger)
 
 
-def _require_models(node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str]) -> None:
+def _require_models(
+    node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str]
+) -> None:
     absent = needs.missing(needs.for_evaluation(node), models)
     if absent and not models.data.labelled:
-        raise UserError(f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.cure(absent[0][0])}")
+        raise UserError(
+            f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.cure(absent[0][0])}"
+        )
     if absent and not node["train_missing"]:
         folders = config_dirs(sys.argv)
-        commands = dict.fromkeys(needs.command(path, model, choices, overrides, folders) for path, model in absent)
-        raise UserError(f"{len(absent)} model(s) are not trained yet; run: {' && '.join(commands)}   (or add train_missing=true)")
+        commands = dict.fromkeys(
+            needs.command(path, model, choices, overrides, folders) for path, model in absent
+        )
+        raise UserError(
+            f"{len(absent)} model(s) are not trained yet; run: {' && '.join(commands)}   (or add train_missing=true)"
+        )
 
 
 def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
     from rich import print
 
-    classifier, judge = models.share(node["classifier"]), None if node["judge"] is None else models.share(node["judge"])
+    classifier, judge = (
+        models.share(node["classifier"]),
+        None if node["judge"] is None else models.share(node["judge"]),
+    )
     _check_judge(judge, classifier, models.data.labelled)
     labelled = models.data.labelled and not isinstance(classifier.decision, Threshold)
-    batch = models.data.test[torch.randperm(len(models.data.test), generator=torch.Generator().manual_seed(0))[:256]]
+    batch = models.data.test[
+        torch.randperm(len(models.data.test), generator=torch.Generator().manual_seed(0))[:256]
+    ]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
-    for warning in check(classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled):
+    for warning in check(
+        classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled
+    ):
         print(f"[yellow]warning:[/yellow] {warning}")
     queries = None if node["counterfactuals"] else questions(node, models, classifier)
     return Evaluation(node, models, classifier, judge, queries, {})
@@ -87,7 +115,9 @@ def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
 def _check_judge(judge: Any, classifier: Any, labelled: bool) -> None:
     """A judge is another network; without labels, nothing but the count tells that it was trained on the same classes."""
     if judge is classifier:
-        raise UserError("judge: is the classifier itself, so it cannot judge; choose another classifier@judge= or judge.seed=")
+        raise UserError(
+            "judge: is the classifier itself, so it cannot judge; choose another classifier@judge= or judge.seed="
+        )
     if judge is not None and not labelled and len(judge.class_names) != len(classifier.class_names):
         found = f"{len(judge.class_names)} classes, the classifier {len(classifier.class_names)}"
         raise UserError(f"judge: tells {found}; choose another judge.checkpoint=, or judge=null")
@@ -96,14 +126,19 @@ def _check_judge(judge: Any, classifier: Any, labelled: bool) -> None:
 def _needs_gradients(node: dict[str, Any]) -> bool:
     if node["counterfactuals"]:
         return False
-    return any(getattr(locate(e["_target_"], "explainer"), "needs_gradients", True) for e in (node.get("explainer") or {}).values())
+    return any(
+        getattr(locate(e["_target_"], "explainer"), "needs_gradients", True)
+        for e in (node.get("explainer") or {}).values()
+    )
 
 
 def _answer(evaluation: Evaluation, run_dir: Path) -> None:
     node, models, queries = evaluation.node, evaluation.models, evaluation.queries
     if queries is None:
         size = (models.data.channels, models.data.size, models.data.size)
-        evaluation.answers = read_answers(Path(node["counterfactuals"]).expanduser(), evaluation.classifier, size)
+        evaluation.answers = read_answers(
+            Path(node["counterfactuals"]).expanduser(), evaluation.classifier, size
+        )
         for name, answers in evaluation.answers.items():
             answers.save(run_dir / "counterfactuals" / name / "batch-00000.safetensors")
         return
@@ -120,12 +155,19 @@ def _answer(evaluation: Evaluation, run_dir: Path) -> None:
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         folder = run_dir / "counterfactuals" / name
-        evaluation.answers[name] = explain_all(explainer, name, queries, folder, node["batch_size"], models.device, models.dtype, mask)
+        evaluation.answers[name] = explain_all(
+            explainer, name, queries, folder, node["batch_size"], models.device, models.dtype, mask
+        )
 
 
 def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:
     entries, tables, described = score(evaluation)
-    summary = {"methods": entries, "queries": about_queries(evaluation, seconds), "config": evaluation.node, "versions": versions()}
+    summary = {
+        "methods": entries,
+        "queries": about_queries(evaluation, seconds),
+        "config": evaluation.node,
+        "versions": versions(),
+    }
     write_queries(run_dir / "queries.csv", evaluation.answers, tables, evaluation.names)
     report(evaluation, summary, tables, described, run_dir)
     log(logger, summary, evaluation.answers, tables)

@@ -43,7 +43,9 @@ class Evaluation:
 def fingerprint(node: Mapping[str, Any]) -> str:
     """What a run answers, in ten hex digits: its options, with the content of the files that they name."""
     asked = {key: value for key, value in node.items() if key not in INCIDENTAL}
-    return digest(asked | {key: content(Path(str(asked[key])).expanduser()) for key in FILES if asked.get(key)})
+    return digest(
+        asked | {key: content(Path(str(asked[key])).expanduser()) for key in FILES if asked.get(key)}
+    )
 
 
 def content(path: Path) -> str:
@@ -51,7 +53,9 @@ def content(path: Path) -> str:
     if path.is_file():
         return file_digest(path)
     if path.is_dir():
-        return digest([(file.name, file_digest(file)) for file in sorted(path.iterdir()) if file.is_file()], digits=64)
+        return digest(
+            [(file.name, file_digest(file)) for file in sorted(path.iterdir()) if file.is_file()], digits=64
+        )
     return str(path)
 
 
@@ -60,7 +64,10 @@ def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counter
     parts = []
     for start in range(0, len(cf), rows):
         part = cf[slice(start, start + rows)].to(models.device)
-        named = {name: value.to(models.dtype) if name in ("factual", "counterfactual") else value for name, value in vars(part).items()}
+        named = {
+            name: value.to(models.dtype) if name in ("factual", "counterfactual") else value
+            for name, value in vars(part).items()
+        }
         parts.append(Counterfactuals(**named))
     return parts
 

@@ -23,7 +23,14 @@ def explain_all(
     mask: Tensor | None,
 ) -> Counterfactuals:
     """Answer all rows of a query set; batches whose file is already in `folder` are read instead of computed."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     parts = []
     columns = (
@@ -46,7 +53,9 @@ def explain_all(
     return Counterfactuals.cat(parts)
 
 
-def answer(explainer: Explainer, x: Tensor, target: Tensor, query: Tensor, mask: Tensor | None) -> Counterfactuals:
+def answer(
+    explainer: Explainer, x: Tensor, target: Tensor, query: Tensor, mask: Tensor | None
+) -> Counterfactuals:
     """One batch's answers on the CPU in float32, numbered by the query set's own indices."""
     found = explainer(x, target, mask=mask)
     named = {

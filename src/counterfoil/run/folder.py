@@ -40,7 +40,9 @@ def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"run_dir={folder} is in use by another run; wait for it or choose another run_dir=") from error
+            raise UserError(
+                f"run_dir={folder} is in use by another run; wait for it or choose another run_dir="
+            ) from error
         try:
             if overwrite and (folder / "run.json").is_file():
                 _clear(folder)
@@ -68,7 +70,9 @@ def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
     noted = _noted(folder)
     for name, value in weights.items():
         if noted.get(f"weights of {name}", value) != value:
-            raise UserError(f"run_dir={folder} holds answers about other weights of this {name}; overwrite=true starts again")
+            raise UserError(
+                f"run_dir={folder} holds answers about other weights of this {name}; overwrite=true starts again"
+            )
     _note(folder, **{f"weights of {name}": value for name, value in weights.items()})
 
 
@@ -95,9 +99,15 @@ def _refuse_foreign(folder: Path, fingerprint: str) -> None:
     if not (folder / "run.json").is_file():
         strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
         if strangers:
-            raise UserError(f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir=")
+            raise UserError(
+                f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir="
+            )
         return
     if _noted(folder).get("fingerprint") != fingerprint:
-        raise UserError(f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it")
+        raise UserError(
+            f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it"
+        )
     if (folder / "metrics.json").is_file():
-        raise UserError(f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again")
+        raise UserError(
+            f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again"
+        )

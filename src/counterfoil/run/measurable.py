@@ -49,7 +49,10 @@ def _lacks(recipe: Any, config: DictConfig, data: ImageData) -> tuple[str, str] 
     if "data" in asked:
         return f"other images or labels, data={data.name} has the queries alone", "choose data=folder"
     if "autoencoder" in asked and not (config.get("autoencoder") or {}).get("checkpoint"):
-        return f"auto-encoders of the classes, which data={data.name} cannot train", "choose data=folder, or set autoencoder.checkpoint="
+        return (
+            f"auto-encoders of the classes, which data={data.name} cannot train",
+            "choose data=folder, or set autoencoder.checkpoint=",
+        )
     return None
 
 
@@ -66,5 +69,8 @@ def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
     from rich import print
 
     reasons = dict.fromkeys(what for what, _ in barred.values())
-    told = "; ".join(f"{', '.join(name for name, (what, _) in barred.items() if what == reason)}: needs {reason}" for reason in reasons)
+    told = "; ".join(
+        f"{', '.join(name for name, (what, _) in barred.items() if what == reason)}: needs {reason}"
+        for reason in reasons
+    )
     print(f"[yellow]warning:[/yellow] metrics left out: {told}")

@@ -29,9 +29,17 @@ class Models:
         dtype: of loaded networks.
     """
 
-    def __init__(self, store: Store, data_node: Node, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        store: Store,
+        data_node: Node,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.store = store
-        self.data: ImageData = build({key: value for key, value in data_node.items() if key != "role"}, where="data")
+        self.data: ImageData = build(
+            {key: value for key, value in data_node.items() if key != "role"}, where="data"
+        )
         self.device = torch.device(device)
         self.dtype = dtype
         self._loaded: dict[str, nn.Module] = {}
@@ -49,7 +57,11 @@ class Models:
         """The node's untrained network; arguments named channels, size, classes and attributes come from the data."""
         where = f"{node['role']}.net"
         if not node["net"].get("_target_"):
-            given_file = f" and {node['checkpoint']} is no TorchScript or torch.export file" if node.get("checkpoint") else ""
+            given_file = (
+                f" and {node['checkpoint']} is no TorchScript or torch.export file"
+                if node.get("checkpoint")
+                else ""
+            )
             raise UserError(f"{where}._target_ is not set{given_file}; name the network's class")
         given = {
             "channels": self.data.channels,
@@ -61,7 +73,9 @@ class Models:
         recipe = {key: value for key, value in node["net"].items() if value is not None or key not in given}
         filled = accepted(recipe["_target_"], given, where)
         if "classes" in filled and not filled["classes"] and "classes" not in recipe:
-            raise UserError(f"{where}: data={self.data.name} does not tell how many classes there are; set data.class_names to their names")
+            raise UserError(
+                f"{where}: data={self.data.name} does not tell how many classes there are; set data.class_names to their names"
+            )
         network: nn.Module = build(recipe, self.share, where, **filled)
         return network
 
@@ -69,7 +83,9 @@ class Models:
         """The node's trained network, frozen; a classifier in its wrapper."""
         path = self.store.weights(node, self.data)
         if not path.is_file():
-            raise UserError(f"{node['role']} {node['name']}: no weights at {path}; train it with train.py, or set its checkpoint")
+            raise UserError(
+                f"{node['role']} {node['name']}: no weights at {path}; train it with train.py, or set its checkpoint"
+            )
         net = load_program(path) if node.get("checkpoint") else None
         if net is None:
             check_manifest(path, node, self.data)
@@ -98,7 +114,9 @@ class Models:
         number = count_classes(classifier, self.data.test[:2].x)
         names = classifier.class_names or tuple(f"class {k}" for k in range(number))
         if len(names) != number:
-            raise UserError(f"data.class_names: {len(names)} names for {number} classes of the classifier; give one each, or null")
+            raise UserError(
+                f"data.class_names: {len(names)} names for {number} classes of the classifier; give one each, or null"
+            )
         return names
 
     def _outputs(self, node: Node) -> int:
@@ -112,7 +130,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device={name}: this machine has no usable CUDA device; choose device=cpu or device=auto")
+        raise UserError(
+            f"device={name}: this machine has no usable CUDA device; choose device=cpu or device=auto"
+        )
     try:
         return torch.device(name)
     except RuntimeError as error:

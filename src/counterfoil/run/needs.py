@@ -9,7 +9,12 @@ from pathlib import Path
 from counterfoil.run.models import Models
 from counterfoil.util.build import Node, model_nodes
 
-GROUPS = {"classifier": "classifier", "judge": "classifier@judge", "generative": "generative", "autoencoder": "generative@autoencoder"}
+GROUPS = {
+    "classifier": "classifier",
+    "judge": "classifier@judge",
+    "generative": "generative",
+    "autoencoder": "generative@autoencoder",
+}
 """Keys of a config that hold a model, and the config group that fills each."""
 SHARED = ("data", "seed", "attribute", "store", "experiment")
 """Options that change the address of a model, or the whole config."""
@@ -39,14 +44,25 @@ def missing(nodes: Sequence[tuple[str, Node]], models: Models) -> list[tuple[str
     return [(path, node) for path, node in nodes if not models.store.has(node, models.data)]
 
 
-def command(path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path] = ()) -> str:
+def command(
+    path: str, node: Node, choices: Mapping[str, str], overrides: Sequence[str], folders: Sequence[Path] = ()
+) -> str:
     """The train.py command that makes the model at `path`, from this run's choices, overrides and folders of further configs."""
     flags = [f"--config-dir={folder}" for folder in folders]
     if path not in GROUPS:
         return shlex.join(["python", "evaluate.py", *flags, *overrides, "train_missing=true"])
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
     own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]
-    return shlex.join(["python", "train.py", *flags, *shared, f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}", *own])
+    return shlex.join(
+        [
+            "python",
+            "train.py",
+            *flags,
+            *shared,
+            f"{GROUPS[path]}={choices.get(GROUPS[path], node['name'])}",
+            *own,
+        ]
+    )
 
 
 def cure(path: str) -> str:

@@ -23,9 +23,13 @@ def check_options(node: Mapping[str, Any]) -> None:
         raise UserError(f"seed={node['seed']}: expected a whole number")
     confidence = node["confidence"]
     if not isinstance(confidence, int | float) or not 0 < confidence <= 1:
-        raise UserError(f"confidence={confidence} is not a probability to reach; choose a value in (0, 1], such as 0.9")
+        raise UserError(
+            f"confidence={confidence} is not a probability to reach; choose a value in (0, 1], such as 0.9"
+        )
 
 
 def chosen(explainers: Mapping[str, Any]) -> dict[str, Any]:
     """The methods of a config; what an experiment sets for one that `explainer=` did not choose is no method."""
-    return {name: node for name, node in explainers.items() if not isinstance(node, Mapping) or "_target_" in node}
+    return {
+        name: node for name, node in explainers.items() if not isinstance(node, Mapping) or "_target_" in node
+    }

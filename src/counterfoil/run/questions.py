@@ -58,5 +58,7 @@ def kept_pixels(path: str | None, models: Models) -> Tensor | None:
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"mask={path} is not a readable image file ({error})") from error
     if pixels.shape != (models.data.size, models.data.size):
-        raise UserError(f"mask={path} is {pixels.shape[1]} x {pixels.shape[0]} px, the data are {models.data.size} x {models.data.size}")
+        raise UserError(
+            f"mask={path} is {pixels.shape[1]} x {pixels.shape[0]} px, the data are {models.data.size} x {models.data.size}"
+        )
     return torch.from_numpy(pixels > 127).to(models.device)

@@ -15,7 +15,16 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
 
-PACKAGES = ("counterfoil", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "wandb", "numpy", "safetensors")
+PACKAGES = (
+    "counterfoil",
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "wandb",
+    "numpy",
+    "safetensors",
+)
 
 
 def versions() -> dict[str, str]:
@@ -34,8 +43,12 @@ def command_line() -> str:
     import shlex
 
     script = Path(sys.argv[0])
-    inner = script.parent.name == "benchmarks"  # the other scripts lie at the top, wherever they are called from
-    return shlex.join(["python", str(Path(script.parent.name, script.name)) if inner else script.name, *sys.argv[1:]])
+    inner = (
+        script.parent.name == "benchmarks"
+    )  # the other scripts lie at the top, wherever they are called from
+    return shlex.join(
+        ["python", str(Path(script.parent.name, script.name)) if inner else script.name, *sys.argv[1:]]
+    )
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -54,7 +67,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_queries(
-    path: Path, answers: Mapping[str, Counterfactuals], tables: Mapping[str, Mapping[str, Tensor]], index: list[int | str]
+    path: Path,
+    answers: Mapping[str, Counterfactuals],
+    tables: Mapping[str, Mapping[str, Tensor]],
+    index: list[int | str],
 ) -> None:
     """One row an answer: method, query, target, source, valid, and every metric."""
     partial = path.with_name(path.name + ".partial")
@@ -64,10 +80,30 @@ def write_queries(
             writer = csv.writer(file)
             writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
             for method, cf in answers.items():
-                columns = [tables[method][name].tolist() if name in tables[method] else [float("nan")] * len(cf) for name in names]
-                heads = zip(cf.query.tolist(), cf.source.tolist(), cf.target.tolist(), cf.valid.tolist(), *columns, strict=True)
+                columns = [
+                    tables[method][name].tolist() if name in tables[method] else [float("nan")] * len(cf)
+                    for name in names
+                ]
+                heads = zip(
+                    cf.query.tolist(),
+                    cf.source.tolist(),
+                    cf.target.tolist(),
+                    cf.valid.tolist(),
+                    *columns,
+                    strict=True,
+                )
                 for query, source, target, valid, *values in heads:
-                    writer.writerow([method, query, index[query], source, target, int(valid), *(f"{value:.6g}" for value in values)])
+                    writer.writerow(
+                        [
+                            method,
+                            query,
+                            index[query],
+                            source,
+                            target,
+                            int(valid),
+                            *(f"{value:.6g}" for value in values),
+                        ]
+                    )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -17,7 +17,13 @@ from counterfoil.run.scoring import Tables
 from counterfoil.util.pictures import log_picture
 
 
-def report(evaluation: Evaluation, summary: dict[str, Any], tables: Tables, described: Mapping[str, str], run_dir: Path) -> None:
+def report(
+    evaluation: Evaluation,
+    summary: dict[str, Any],
+    tables: Tables,
+    described: Mapping[str, str],
+    run_dir: Path,
+) -> None:
     """Write report.html and the pictures of strips, and print the leaderboard."""
     from rich.console import Console
 
@@ -51,7 +57,12 @@ def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
     if evaluation.judge is None:
         return {}
     return {
-        name: torch.cat([probability_of(evaluation.judge(p.counterfactual), p.target) for p in placed(cf, evaluation.models)]).cpu()
+        name: torch.cat(
+            [
+                probability_of(evaluation.judge(p.counterfactual), p.target)
+                for p in placed(cf, evaluation.models)
+            ]
+        ).cpu()
         for name, cf in evaluation.answers.items()
     }
 
@@ -81,15 +92,27 @@ def log(logger: Any, summary: dict[str, Any], answers: Mapping[str, Counterfactu
 
     if not logger:
         return
-    logger.log_hyperparams({key: value for key, value in summary["queries"].items() if not isinstance(value, dict | list)})
+    logger.log_hyperparams(
+        {key: value for key, value in summary["queries"].items() if not isinstance(value, dict | list)}
+    )
     logger.log_metrics(
-        {f"{m}/{name}": e["value"] for m, entries in summary["methods"].items() for name, e in entries.items() if e["value"] is not None}
+        {
+            f"{m}/{name}": e["value"]
+            for m, entries in summary["methods"].items()
+            for name, e in entries.items()
+            if e["value"] is not None
+        }
     )
     for name, cf in answers.items():
         log_picture(logger, f"{name}/grid", overview(cf))
     if type(logger).__name__ == "WandbLogger":
         for name, table in tables.items():
             rows = zip(
-                answers[name].query.tolist(), answers[name].target.tolist(), *(column.tolist() for column in table.values()), strict=True
+                answers[name].query.tolist(),
+                answers[name].target.tolist(),
+                *(column.tolist() for column in table.values()),
+                strict=True,
             )
-            logger.log_table(f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows])
+            logger.log_table(
+                f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows]
+            )

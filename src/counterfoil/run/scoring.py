@@ -25,23 +25,40 @@ def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str
     metrics = _metrics(node, models)
     told = {name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.answers.items()}
     scored = {
-        name: evaluate_metrics({**metrics, **told[name]}, placed(cf, models), seed=node["seed"]) for name, cf in evaluation.answers.items()
+        name: evaluate_metrics({**metrics, **told[name]}, placed(cf, models), seed=node["seed"])
+        for name, cf in evaluation.answers.items()
     }
-    described = {name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()}
-    return {name: entries for name, (entries, _) in scored.items()}, {name: table for name, (_, table) in scored.items()}, described
+    described = {
+        name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
+    }
+    return (
+        {name: entries for name, (entries, _) in scored.items()},
+        {name: table for name, (_, table) in scored.items()},
+        described,
+    )
 
 
 def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
     """The metrics chosen; a recipe may stand for several, by name."""
-    built = {name: build(recipe, models.share, f"metric.{name}") for name, recipe in (node.get("metric") or {}).items()}
-    return {key: metric for name, made in built.items() for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()}
+    built = {
+        name: build(recipe, models.share, f"metric.{name}")
+        for name, recipe in (node.get("metric") or {}).items()
+    }
+    return {
+        key: metric
+        for name, made in built.items()
+        for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()
+    }
 
 
 def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
     node, models = evaluation.node, evaluation.models
     first = next(iter(evaluation.answers.values()))
-    manifests = {key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {} for key in ("classifier", "judge")}
+    manifests = {
+        key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {}
+        for key in ("classifier", "judge")
+    }
     return {
         "n": int(first.query.unique().numel()),
         "rows": {name: len(cf) for name, cf in evaluation.answers.items()},

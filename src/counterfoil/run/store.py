@@ -49,7 +49,9 @@ def check_manifest(path: Path, node: Node, data: ImageData) -> None:
         UserError: images of another shape, or another value of an option of the network.
     """
     manifest = path.with_suffix(".json")
-    noted: dict[str, Any] = json.loads(manifest.read_text()) if path.suffix == ".safetensors" and manifest.is_file() else {}
+    noted: dict[str, Any] = (
+        json.loads(manifest.read_text()) if path.suffix == ".safetensors" and manifest.is_file() else {}
+    )
     shape, trained = [data.channels, data.size, data.size], noted.get("images")
     if trained and trained != shape:
         raise UserError(
@@ -79,9 +81,15 @@ def digest(value: Any, digits: int = 10) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist; check the path, or leave the option out and train the model with train.py")
+        raise UserError(
+            f"checkpoint {path} does not exist; check the path, or leave the option out and train the model with train.py"
+        )
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow_digest(path)
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else _slow_digest(path)
+        )
 
 
 def _slow_digest(path: Path) -> str:

@@ -31,15 +31,21 @@ def read_answers(path: Path, classifier: nn.Module, size: tuple[int, int, int]) 
         UserError: for a missing, damaged or incomplete file, a wrong shape, or values outside [0, 1].
     """
     if not path.exists():
-        raise UserError(f"counterfactuals={path} does not exist; give a run folder, or an npz or safetensors file")
+        raise UserError(
+            f"counterfactuals={path} does not exist; give a run folder, or an npz or safetensors file"
+        )
     if path.is_file():
         return {path.stem: _graded(_read_file(path), classifier, size, path)}
     folders = sorted(p for p in (path / "counterfactuals").glob("*") if p.is_dir()) or [path]
     methods = {folder.name: sorted(folder.glob("*.safetensors")) for folder in folders}
     if not any(methods.values()):
-        raise UserError(f"counterfactuals={path} holds no *.safetensors; expected a run folder of evaluate.py or a file")
+        raise UserError(
+            f"counterfactuals={path} holds no *.safetensors; expected a run folder of evaluate.py or a file"
+        )
     return {
-        name: _graded(Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path)
+        name: _graded(
+            Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path
+        )
         for name, files in methods.items()
         if files
     }
@@ -60,9 +66,12 @@ def _read_file(path: Path) -> Counterfactuals:
             f"counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}"
         )
     costs: dict[str, Any] = {
-        name: tensors[name].double() if name in tensors else value for name, value in unknown_costs(len(target)).items()
+        name: tensors[name].double() if name in tensors else value
+        for name, value in unknown_costs(len(target)).items()
     }
-    query = _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
+    query = (
+        _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
+    )
     for name, column in {**costs, "query": query}.items():
         if column.shape != target.shape:
             raise UserError(
@@ -79,20 +88,32 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".npz":
             return {name: torch.from_numpy(array) for name, array in _arrays(path).items()}
     except (SafetensorError, OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"counterfactuals={path} is damaged or no {path.suffix} file: {first_line(error)}") from error
-    raise UserError(f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}")
+        raise UserError(
+            f"counterfactuals={path} is damaged or no {path.suffix} file: {first_line(error)}"
+        ) from error
+    raise UserError(
+        f"counterfactuals={path}: expected an npz or safetensors file, found {path.suffix or 'no ending'}"
+    )
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays that we read; others, such as names, are left alone."""
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: np.asarray(arrays[name]) for name in arrays.files if name in (*NEEDED, "query", *unknown_costs(0))}
+        return {
+            name: np.asarray(arrays[name])
+            for name in arrays.files
+            if name in (*NEEDED, "query", *unknown_costs(0))
+        }
 
 
 def _whole_numbers(values: Tensor, name: str, path: Path) -> Tensor:
     whole = values.flatten()
-    if (whole.is_floating_point() and not torch.equal(whole, whole.round())) or (name == "query" and bool((whole < 0).any())):
-        raise UserError(f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, expected whole numbers from 0")
+    if (whole.is_floating_point() and not torch.equal(whole, whole.round())) or (
+        name == "query" and bool((whole < 0).any())
+    ):
+        raise UserError(
+            f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, expected whole numbers from 0"
+        )
     return whole.long()
 
 
@@ -109,17 +130,28 @@ def _images(values: Tensor, name: str, path: Path) -> Tensor:
     return values.float()
 
 
-def _graded(cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path) -> Counterfactuals:
+def _graded(
+    cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path
+) -> Counterfactuals:
     if tuple(cf.factual.shape[1:]) != size:
-        raise UserError(f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), the data are {size}")
-    factual_logits, counterfactual_logits = (_logits(classifier, images) for images in (cf.factual, cf.counterfactual))
+        raise UserError(
+            f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), the data are {size}"
+        )
+    factual_logits, counterfactual_logits = (
+        _logits(classifier, images) for images in (cf.factual, cf.counterfactual)
+    )
     classes = factual_logits.shape[1]
     if int(cf.target.min()) < 0 or int(cf.target.max()) >= classes:
-        raise UserError(f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}")
+        raise UserError(
+            f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}"
+        )
     named: dict[str, Any] = {
-        name: getattr(cf, name) for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))
+        name: getattr(cf, name)
+        for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))
     }
-    return Counterfactuals(**named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits)
+    return Counterfactuals(
+        **named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits
+    )
 
 
 def _logits(classifier: nn.Module, images: Tensor) -> Tensor:

@@ -25,15 +25,21 @@ def train(config: DictConfig, run_dir: Path) -> list[Path]:
     check_options(node)
     nodes = needs.for_training(node)
     if not nodes:
-        raise UserError("nothing to train: choose a model, such as classifier=cnn or generative=vae, or experiment=demo")
+        raise UserError(
+            "nothing to train: choose a model, such as classifier=cnn or generative=vae, or experiment=demo"
+        )
     if node["threads"]:
         torch.set_num_threads(node["threads"])
     models = Models(Store(Path(node["store"]).expanduser()), node["data"])
     if not models.data.labelled:
-        raise UserError(f"data={models.data.name} has no labels, so nothing can be trained on it; choose data=folder or another set")
+        raise UserError(
+            f"data={models.data.name} has no labels, so nothing can be trained on it; choose data=folder or another set"
+        )
     models.data.setup()
     logger = build(node["logger"], where="logger", save_dir=str(run_dir))
     try:
-        return train_all(nodes, models, node["trainer"], logger, overwrite=node["overwrite"], command=command_line())
+        return train_all(
+            nodes, models, node["trainer"], logger, overwrite=node["overwrite"], command=command_line()
+        )
     finally:
         close(logger)

@@ -43,14 +43,18 @@ def train_all(
         files.append(file)
         if file.is_file() and not overwrite:
             if announce:
-                print(f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]")
+                print(
+                    f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]"
+                )
             continue
         manifest = train_one(node, file, models, trainer, logger, overwrite=overwrite, command=command)
         print(f"[bold]{path}[/bold]: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
 
 
-def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger: Any, *, overwrite: bool, command: str) -> dict[str, Any]:
+def train_one(
+    node: Node, file: Path, models: Models, trainer_node: Node, logger: Any, *, overwrite: bool, command: str
+) -> dict[str, Any]:
     """Train one model and write its weights and manifest; a training that was cut off goes on from its last epoch."""
     work = file.with_suffix(".partial")
     if overwrite:
@@ -68,10 +72,19 @@ def train_one(node: Node, file: Path, models: Models, trainer_node: Node, logger
     seconds = time.perf_counter() - started
     seed_all(node["seed"], node["role"], node["name"], "test")
     tested = trainer.test(module, datamodule=data, verbose=False)
-    measured = {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()} if tested else {}
+    measured = (
+        {key.removeprefix(f"{node['name']}/test/"): value for key, value in tested[0].items()}
+        if tested
+        else {}
+    )
     _refuse_nan(module.net, node)
-    data_noted = {"data": models.data.identity, "images": [models.data.channels, models.data.size, models.data.size]}
-    return _keep(module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, **data_noted})
+    data_noted = {
+        "data": models.data.identity,
+        "images": [models.data.channels, models.data.size, models.data.size],
+    }
+    return _keep(
+        module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, **data_noted}
+    )
 
 
 def _module(node: Node, models: Models) -> Any:
@@ -98,7 +111,11 @@ def _refuse_unknown(node: Node, known: set[str], maker: str) -> None:
 
 def _parameters(target: Any) -> set[str]:
     """Names that a callable takes; what a class hands on as keywords is what its bases take."""
-    makers = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)] if inspect.isclass(target) else [target]
+    makers = (
+        [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
+        if inspect.isclass(target)
+        else [target]
+    )
     names: set[str] = set()
     for maker in makers:
         parameters = inspect.signature(maker).parameters
@@ -113,7 +130,9 @@ def _reseeding(node: Node) -> Any:
     from pytorch_lightning.callbacks import LambdaCallback
 
     return LambdaCallback(
-        on_train_epoch_start=lambda trainer, _module: seed_all(node["seed"], node["role"], node["name"], str(trainer.current_epoch))
+        on_train_epoch_start=lambda trainer, _module: seed_all(
+            node["seed"], node["role"], node["name"], str(trainer.current_epoch)
+        )
     )
 
 
@@ -125,13 +144,16 @@ def _trainer(node: Node, epochs: int, work: Path, logger: Any, *callbacks: Any) 
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings(
-        "ignore", message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*"
+        "ignore",
+        message=".*(LeafSpec|does not have many workers|in eval mode at the start|estimate number of stepping).*",
     )
     if node.get("max_epochs") is not None:
         raise UserError(
             "trainer.max_epochs: the number of epochs belongs to the model; set classifier.training.epochs= or generative.training.epochs="
         )
-    keep = ModelCheckpoint(dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    keep = ModelCheckpoint(
+        dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
+    )
     given = {key: value for key, value in node.items() if value is not None}
     return build(
         given,
@@ -145,9 +167,15 @@ def _trainer(node: Node, epochs: int, work: Path, logger: Any, *callbacks: Any) 
 
 
 def _refuse_nan(net: nn.Module, node: Node) -> None:
-    broken = [name for name, value in net.state_dict().items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    broken = [
+        name
+        for name, value in net.state_dict().items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
     if broken:
-        raise UserError(f"{node['role']} {node['name']}: training diverged (NaN in {broken[0]}); lower {node['role']}.training.lr")
+        raise UserError(
+            f"{node['role']} {node['name']}: training diverged (NaN in {broken[0]}); lower {node['role']}.training.lr"
+        )
 
 
 def _keep(net: nn.Module, node: Node, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class Attributes(Space):
     def extra(self, variables: Variables) -> Variables:
         """The change of each attribute (B,) under its name, and the reconstruction."""
         change = self._merged(variables) - variables["a0"]
-        return {f"{CHANGE}{name}": change[:, i] for i, name in enumerate(self.names)} | {"reconstruction": variables["reconstruction"]}
+        return {f"{CHANGE}{name}": change[:, i] for i, name in enumerate(self.names)} | {
+            "reconstruction": variables["reconstruction"]
+        }
 
     def _merged(self, variables: Variables) -> Tensor:
         return torch.where(self._free_on(variables["a"]), variables["a"], variables["a0"])
@@ -93,7 +95,13 @@ class AttributeLatent(Attributes):
     def start(self, query: Query) -> Variables:
         """The factual's code and attributes, in this order."""
         found = super().start(query)
-        return {"z": found["z"], "a": found["a"], "a0": found["a0"], "z0": found["z"], "reconstruction": found["reconstruction"]}
+        return {
+            "z": found["z"],
+            "a": found["a"],
+            "a0": found["a0"],
+            "z0": found["z"],
+            "reconstruction": found["reconstruction"],
+        }
 
     def extra(self, variables: Variables) -> Variables:
         """The changes of the attributes, and the relative change of the code (B,)."""
@@ -102,15 +110,21 @@ class AttributeLatent(Attributes):
         return {**super().extra(variables), "latent_perturbation": moved}
 
 
-def free_attributes(names: Sequence[str], free: Sequence[str] | None, frozen: Sequence[str]) -> tuple[bool, ...]:
+def free_attributes(
+    names: Sequence[str], free: Sequence[str] | None, frozen: Sequence[str]
+) -> tuple[bool, ...]:
     """Which of the named attributes may change: all or those in `free`, without those in `frozen`."""
     given, barred = [str(name) for name in (names if free is None else free)], [str(name) for name in frozen]
     unknown = [name for name in (*given, *barred) if name not in names]
     if unknown:
-        raise UserError(f"free, frozen: {unknown[0]} is no attribute of this generator; its attributes: {', '.join(names)}")
+        raise UserError(
+            f"free, frozen: {unknown[0]} is no attribute of this generator; its attributes: {', '.join(names)}"
+        )
     mask = tuple(name in given and name not in barred for name in names)
     if not any(mask):
-        raise UserError(f"free, frozen: all {len(names)} attributes are frozen, so nothing can change; free one of: {', '.join(names)}")
+        raise UserError(
+            f"free, frozen: all {len(names)} attributes are frozen, so nothing can change; free one of: {', '.join(names)}"
+        )
     return mask
 
 

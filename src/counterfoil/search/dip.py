@@ -48,7 +48,9 @@ class DIP(Prior):
     ) -> None:
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
         if not channels or min(*channels, skip, noise) < 1:
-            raise UserError(f"prior dip: expected 1 or more channels on every level, found channels={list(channels)}, {skip=}, {noise=}")
+            raise UserError(
+                f"prior dip: expected 1 or more channels on every level, found channels={list(channels)}, {skip=}, {noise=}"
+            )
         self.channels, self.skip, self.noise = tuple(channels), skip, noise
 
     def weights(self, shape: Shape) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -66,7 +68,10 @@ class DIP(Prior):
     @property
     def blocks(self) -> tuple[tuple[str, ...], ...]:
         """The output, then each level from the finest to the coarsest."""
-        levels = (tuple(f"{part}{i}_{kind}" for part in ("up", "skip", "down") for kind in "wb") for i in range(len(self.channels)))
+        levels = (
+            tuple(f"{part}{i}_{kind}" for part in ("up", "skip", "down") for kind in "wb")
+            for i in range(len(self.channels))
+        )
         return (("out_w", "out_b"), *levels)
 
     def render(self, weights: Mapping[str, Tensor], shape: Shape) -> Tensor:
@@ -85,11 +90,16 @@ class DIP(Prior):
 
 def _convolution(name: str, outputs: int, inputs: int, size: int) -> dict[str, tuple[tuple[int, ...], float]]:
     fan = inputs * size**2
-    return {f"{name}_w": ((outputs, inputs, size, size), math.sqrt(3 / fan)), f"{name}_b": ((outputs,), fan**-0.5)}
+    return {
+        f"{name}_w": ((outputs, inputs, size, size), math.sqrt(3 / fan)),
+        f"{name}_b": ((outputs,), fan**-0.5),
+    }
 
 
 def _block(x: Tensor, weights: Mapping[str, Tensor], name: str, stride: int = 1) -> Tensor:
-    h = _convolve(x, weights[f"{name}_w"], None, stride)  # the normalisation takes any bias away, so it comes after it
+    h = _convolve(
+        x, weights[f"{name}_w"], None, stride
+    )  # the normalisation takes any bias away, so it comes after it
     variance, mean = torch.var_mean(h, dim=(2, 3), keepdim=True, correction=0)
     h = (h - mean) * (variance + 1e-5).rsqrt() + weights[f"{name}_b"][:, :, None, None]
     return F.leaky_relu(h, 0.2)
@@ -99,7 +109,12 @@ def _convolve(x: Tensor, w: Tensor, b: Tensor | None, stride: int = 1) -> Tensor
     """Image b of x (B, C, H, W) under the kernels b of w (B, O, C, k, k)."""
     rows, outputs, inputs, size = w.shape[:4]
     y = F.conv2d(
-        x.reshape(1, rows * inputs, *x.shape[2:]), w.flatten(0, 1), None if b is None else b.flatten(), stride, size // 2, groups=rows
+        x.reshape(1, rows * inputs, *x.shape[2:]),
+        w.flatten(0, 1),
+        None if b is None else b.flatten(),
+        stride,
+        size // 2,
+        groups=rows,
     )
     return y.view(rows, outputs, *y.shape[2:])
 
@@ -107,7 +122,9 @@ def _convolve(x: Tensor, w: Tensor, b: Tensor | None, stride: int = 1) -> Tensor
 @lru_cache(maxsize=8)
 def _noise(channels: int, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        draw = torch.rand(channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        draw = torch.rand(
+            channels, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
         return (0.1 * draw).to(device, dtype)
 
 

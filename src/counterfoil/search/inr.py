@@ -47,8 +47,16 @@ class INR(Prior):
     ) -> None:
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
         if min(frequencies, width, depth) < 1:
-            raise UserError(f"prior inr: expected 1 or more frequencies, width and depth, found {frequencies}, {width} and {depth}")
-        self.frequencies, self.scale, self.width, self.depth, self.siren = frequencies, scale, width, depth, siren
+            raise UserError(
+                f"prior inr: expected 1 or more frequencies, width and depth, found {frequencies}, {width} and {depth}"
+            )
+        self.frequencies, self.scale, self.width, self.depth, self.siren = (
+            frequencies,
+            scale,
+            width,
+            depth,
+            siren,
+        )
 
     def weights(self, shape: Shape) -> dict[str, tuple[tuple[int, ...], float]]:
         """w0, b0, w1, ...: matrices (out, in) and columns (out, 1)."""
@@ -84,17 +92,23 @@ class INR(Prior):
 
     def _points(self, shape: Shape, like: Tensor) -> Tensor:
         scale = max(shape[1:]) / 8 if self.scale is None else self.scale
-        return _points(shape[1], shape[2], 0 if self.siren else self.frequencies, scale, like.dtype, like.device)
+        return _points(
+            shape[1], shape[2], 0 if self.siren else self.frequencies, scale, like.dtype, like.device
+        )
 
 
 @lru_cache(maxsize=8)
-def _points(height: int, width: int, frequencies: int, scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _points(
+    height: int, width: int, frequencies: int, scale: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """What the networks are shown of each pixel: its coordinates in [-1, 1] (2, P), or their Fourier features (2 frequencies, P)."""
     with torch.inference_mode(False):
         rows, columns = (torch.linspace(0, 1, n, dtype=torch.float64) for n in (height, width))
         p = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)]).flatten(1)
         if not frequencies:
             return (2 * p - 1).to(device, dtype)
-        matrix = scale * torch.randn(frequencies, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        matrix = scale * torch.randn(
+            frequencies, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
         phase = 2 * math.pi * matrix @ p
         return torch.cat([phase.sin(), phase.cos()]).to(device, dtype)

@@ -23,10 +23,20 @@ class InvertedLatent(Latent):
 
     trial = 32
 
-    def __init__(self, *, restarts: int = 5, steps: int = 300, lr: float = 0.05, penalty: float = 1e-3, spread: float = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        restarts: int = 5,
+        steps: int = 300,
+        lr: float = 0.05,
+        penalty: float = 1e-3,
+        spread: float = 0.5,
+    ) -> None:
         super().__init__(spread)
         if restarts < 1 or steps < 1:
-            raise UserError(f"inversion: expected at least 1 restart and 1 step, found restarts={restarts}, steps={steps}")
+            raise UserError(
+                f"inversion: expected at least 1 restart and 1 step, found restarts={restarts}, steps={steps}"
+            )
         self.restarts, self.steps, self.lr, self.penalty = restarts, steps, lr, penalty
 
     def start(self, query: Query) -> Variables:

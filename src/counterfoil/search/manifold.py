@@ -9,7 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.classifier.outlier import check_score
-from counterfoil.classifier.score import Disagreement, DropoutEntropy, Energy, KernelDistance, PredictedError, Score, default_score
+from counterfoil.classifier.score import (
+    Disagreement,
+    DropoutEntropy,
+    Energy,
+    KernelDistance,
+    PredictedError,
+    Score,
+    default_score,
+)
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -43,7 +51,12 @@ class ManifoldConsistency(Term):
     """
 
     def __init__(
-        self, weight: float | Schedule = 1.0, *, score: str | Score = "auto", margin: float | None = None, literal: bool = False
+        self,
+        weight: float | Schedule = 1.0,
+        *,
+        score: str | Score = "auto",
+        margin: float | None = None,
+        literal: bool = False,
     ) -> None:
         super().__init__(weight)
         self.score = score if score == "auto" else named(score)
@@ -59,7 +72,9 @@ class ManifoldConsistency(Term):
         """The score in use on this classifier."""
         score = default_score(classifier) if isinstance(self.score, str) else self.score
         if self.literal and not isinstance(score, KernelDistance):
-            raise UserError("score: literal=true is the hinge on the kernels of classifier=duq; take score=kernel, or literal=false")
+            raise UserError(
+                "score: literal=true is the hinge on the kernels of classifier=duq; take score=kernel, or literal=false"
+            )
         return score
 
     def fit(self, classifier: nn.Module, data: Any) -> None:
@@ -99,4 +114,6 @@ def named(score: str | Score) -> Score:
 
 def _of_the_factual(score: Score, query: Query) -> Tensor:
     with torch.no_grad():
-        return score(query.classifier, query.factual, query.logits, query.features(score.layers(query.classifier)))
+        return score(
+            query.classifier, query.factual, query.logits, query.features(score.layers(query.classifier))
+        )

@@ -20,7 +20,9 @@ PASSES = 2.0
 """Of what is saved for the backward pass: the gradients that flow back weigh as much again at most."""
 
 
-def rows_that_fit(query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor], who: str) -> int:
+def rows_that_fit(
+    query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor], who: str
+) -> int:
     """The number of queries to search at once; where that is not all of them a line says so.
 
     A step is tried on the first query without the classifier's own activations being charged to anyone but memory.
@@ -30,7 +32,9 @@ def rows_that_fit(query: Query, start: Callable[[Query], Variables], decode: Cal
     free = free_memory(query.factual.device)
     if free is None:
         return len(query)
-    each = bytes_of_a_row(query[torch.zeros(1, dtype=torch.int64, device=query.factual.device)], start, decode)
+    each = bytes_of_a_row(
+        query[torch.zeros(1, dtype=torch.int64, device=query.factual.device)], start, decode
+    )
     fitting = max(int(SHARE * free / each), 1)
     if fitting < len(query):
         from rich import print
@@ -42,7 +46,9 @@ def rows_that_fit(query: Query, start: Callable[[Query], Variables], decode: Cal
     return min(fitting, len(query))
 
 
-def bytes_of_a_row(query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor]) -> float:
+def bytes_of_a_row(
+    query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor]
+) -> float:
     """About the bytes that a step of a single query takes: its variables with what the optimiser keeps, and what is saved for backward."""
     variables = {name: value.detach().requires_grad_() for name, value in start(query).items()}
     saved: dict[int, int] = {}
@@ -55,7 +61,10 @@ def bytes_of_a_row(query: Query, start: Callable[[Query], Variables], decode: Ca
         image = decode(query, variables)
         outcome = query.classifier(image)
     own = {value.untyped_storage().data_ptr() for value in variables.values()}
-    fixed = {value.untyped_storage().data_ptr() for value in (*query.classifier.parameters(), *query.classifier.buffers())}
+    fixed = {
+        value.untyped_storage().data_ptr()
+        for value in (*query.classifier.parameters(), *query.classifier.buffers())
+    }
     activations = sum(size for place, size in saved.items() if place not in own | fixed)
     del outcome
     return COPIES * sum(value.nbytes for value in variables.values()) + PASSES * activations

@@ -21,7 +21,9 @@ class Moved(Term):
         order: p, 1 or 2.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, *, names: Sequence[str] = ("a",), order: int = 2) -> None:
+    def __init__(
+        self, weight: float | Schedule = 1.0, *, names: Sequence[str] = ("a",), order: int = 2
+    ) -> None:
         super().__init__(weight)
         self.names = tuple(names)
         self.order = order
@@ -29,7 +31,11 @@ class Moved(Term):
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
         """The sum of the distances (B,)."""
         distances = [
-            torch.linalg.vector_norm((candidate.variables[name] - candidate.variables[f"{name}0"]).flatten(1), ord=self.order, dim=1)
+            torch.linalg.vector_norm(
+                (candidate.variables[name] - candidate.variables[f"{name}0"]).flatten(1),
+                ord=self.order,
+                dim=1,
+            )
             for name in self.names
         ]
         return torch.stack(distances).sum(0)

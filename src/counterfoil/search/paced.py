@@ -19,7 +19,9 @@ class Paced:
         alternate: the tensors take turns, one a step, instead of moving at once.
     """
 
-    def __init__(self, rates: Sequence[float], *, decay: float = 1.0, adam: bool = False, alternate: bool = False) -> None:
+    def __init__(
+        self, rates: Sequence[float], *, decay: float = 1.0, adam: bool = False, alternate: bool = False
+    ) -> None:
         self.rates = tuple(rates)
         self.decay = decay
         self.adam = adam
@@ -33,7 +35,9 @@ class Paced:
 
         def pace(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
             nonlocal taken
-            turn, round_ = (taken % len(self.rates), taken // len(self.rates)) if self.alternate else (None, taken)
+            turn, round_ = (
+                (taken % len(self.rates), taken // len(self.rates)) if self.alternate else (None, taken)
+            )
             for i, group in enumerate(optimizer.param_groups):
                 group["lr"] = self.rates[i] * self.decay**round_ if turn in (None, i) else 0.0
             taken += 1

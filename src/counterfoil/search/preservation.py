@@ -50,8 +50,12 @@ class FeaturePreservation(Term):
         """The weighted sum (B,) of the relative distances, each >= 0."""
         names = self.layers(query.classifier)
         known = query.features(names)
-        pairs = [(candidate.decoded, query.factual)] * self.pixels + [(candidate.features[name], known[name]) for name in names]
-        weights = [1.0] * len(pairs) if self.curriculum is None else self.curriculum(candidate.progress, len(pairs))
+        pairs = [(candidate.decoded, query.factual)] * self.pixels + [
+            (candidate.features[name], known[name]) for name in names
+        ]
+        weights = (
+            [1.0] * len(pairs) if self.curriculum is None else self.curriculum(candidate.progress, len(pairs))
+        )
         terms = [weight * relative(*pair) for weight, pair in zip(weights, pairs, strict=True) if weight]
         return torch.stack(terms).sum(0) if terms else torch.zeros_like(candidate.logits[:, 0])
 

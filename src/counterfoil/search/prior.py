@@ -36,10 +36,14 @@ class Prior(Space):
     held = ("psnr", "fit_steps")
     name = "prior"
 
-    def __init__(self, *, psnr: float = 30.0, steps: int = 500, lr: float = 4e-3, spread: float = 0.01) -> None:
+    def __init__(
+        self, *, psnr: float = 30.0, steps: int = 500, lr: float = 4e-3, spread: float = 0.01
+    ) -> None:
         super().__init__(spread)
         if steps < 0 or not lr > 0:
-            raise UserError(f"prior {self.name}: expected steps >= 0 and lr > 0 for its fit, found steps={steps}, lr={lr:g}")
+            raise UserError(
+                f"prior {self.name}: expected steps >= 0 and lr > 0 for its fit, found steps={steps}, lr={lr:g}"
+            )
         self.psnr, self.steps, self.lr = psnr, steps, lr
 
     @abstractmethod
@@ -91,19 +95,39 @@ class Prior(Space):
         trained = getattr(query.generator, "start", None)
         if trained is not None:
             _check_start(trained, wanted)
-            rows = {name: trained[name].to(query.factual).expand(len(query), *shape) for name, (shape, _) in wanted.items()}
+            rows = {
+                name: trained[name].to(query.factual).expand(len(query), *shape)
+                for name, (shape, _) in wanted.items()
+            }
             return {name: self._disturb(query, value) for name, value in rows.items()}
         sizes = [torch.Size(shape).numel() for shape, _ in wanted.values()]
         uniform = 2 * query.rand(sum(sizes), stream=2) - 1
         parts = uniform.split(sizes, dim=1)
-        return {name: bound * part.view(-1, *shape) for (name, (shape, bound)), part in zip(wanted.items(), parts, strict=True)}
+        return {
+            name: bound * part.view(-1, *shape)
+            for (name, (shape, bound)), part in zip(wanted.items(), parts, strict=True)
+        }
 
     def fit(self, query: Query, weights: Variables) -> Variables:
         """theta_0 = argmin_theta mean (g_theta - x)^2 by Adam; a query ends where it reaches `psnr`, the others after `steps`."""
-        return fit(lambda weights: self.render(weights, shape_of(query)), query.factual, weights, self.steps, self.lr, self.psnr)
+        return fit(
+            lambda weights: self.render(weights, shape_of(query)),
+            query.factual,
+            weights,
+            self.steps,
+            self.lr,
+            self.psnr,
+        )
 
 
-def fit(render: Callable[[Variables], Tensor], images: Tensor, weights: Variables, steps: int, lr: float, psnr: float) -> Variables:
+def fit(
+    render: Callable[[Variables], Tensor],
+    images: Tensor,
+    weights: Variables,
+    steps: int,
+    lr: float,
+    psnr: float,
+) -> Variables:
     """Fit B networks to B images; returns their weights, under `psnr` what they reach (B,), and the `fit_steps` (B,)."""
     done = {name: value.detach().clone() for name, value in weights.items()}
     done |= {name: torch.zeros_like(images.flatten(1)[:, 0]) for name in ("psnr", "fit_steps")}
@@ -115,7 +139,11 @@ def fit(render: Callable[[Variables], Tensor], images: Tensor, weights: Variable
         reached = decibels(error.detach())
         leaving = reached >= psnr if step < steps else torch.ones_like(places, dtype=torch.bool)
         if bool(leaving.any()):
-            for name, value in {**variables, "psnr": reached, "fit_steps": torch.full_like(reached, step)}.items():
+            for name, value in {
+                **variables,
+                "psnr": reached,
+                "fit_steps": torch.full_like(reached, step),
+            }.items():
                 done[name][places[leaving]] = value.detach()[leaving]
             if bool(leaving.all()):
                 break
@@ -123,7 +151,11 @@ def fit(render: Callable[[Variables], Tensor], images: Tensor, weights: Variable
         error.sum().backward()
         optimizer.step()
         if bool(leaving.any()):
-            variables, places, images = take_rows(optimizer, variables, ~leaving), places[~leaving], images[~leaving]
+            variables, places, images = (
+                take_rows(optimizer, variables, ~leaving),
+                places[~leaving],
+                images[~leaving],
+            )
     return done
 
 

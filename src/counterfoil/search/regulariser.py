@@ -54,8 +54,13 @@ class BatchStatistics(Term):
         """The sum of distances (B,), >= 0; 0 for a classifier without batch norm."""
         total = torch.zeros_like(candidate.logits[:, 0])
         for i, (name, wanted) in enumerate(batch_norms(query.classifier).items()):
-            variance, mean = torch.var_mean(candidate.features[f"{name}{INPUT}"].flatten(2), dim=2, correction=0)
-            apart = [length((found - known).square().sum(1)) for found, known in zip((mean, variance), wanted, strict=True)]
+            variance, mean = torch.var_mean(
+                candidate.features[f"{name}{INPUT}"].flatten(2), dim=2, correction=0
+            )
+            apart = [
+                length((found - known).square().sum(1))
+                for found, known in zip((mean, variance), wanted, strict=True)
+            ]
             total = total + (1.0 if i else self.first) * (apart[0] + apart[1])
         return total
 
@@ -65,7 +70,11 @@ def batch_norms(classifier: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
     net = getattr(classifier, "net", classifier)
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for name, module in net.named_modules() if isinstance(net, nn.Module) else ():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+        if (
+            isinstance(module, nn.BatchNorm2d)
+            and module.running_mean is not None
+            and module.running_var is not None
+        ):
             found[name] = (module.running_mean, module.running_var)
     return found
 

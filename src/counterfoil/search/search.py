@@ -54,7 +54,12 @@ class Search:
         fitting = space.capacity(query)
         if fitting >= len(query):
             return self._search(query, space, objective)
-        return _join([self._search(query[part], space, objective) for part in torch.arange(len(query)).to(query.target).split(fitting)])
+        return _join(
+            [
+                self._search(query[part], space, objective)
+                for part in torch.arange(len(query)).to(query.target).split(fitting)
+            ]
+        )
 
     def _search(self, query: Query, space: Space, objective: Objective) -> Found:
         best = _Best.empty(query)
@@ -76,12 +81,17 @@ class Search:
                 break
         return Found(best.counterfactual, best.steps, best.calls, extra=best.extra)
 
-    def _descend(self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, whole: _Best) -> _Best:
+    def _descend(
+        self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, whole: _Best
+    ) -> _Best:
         """One round for the queries of `whole`; returns what is known of them after it."""
         best, places = whole, torch.arange(len(query), device=query.factual.device)
         alive, idle = torch.ones_like(best.success), torch.zeros_like(places)
         layers, images = objective.layers(query.classifier), objective.images
-        variables = {name: value.detach().clone().requires_grad_(name not in space.held) for name, value in space.start(query).items()}
+        variables = {
+            name: value.detach().clone().requires_grad_(name not in space.held)
+            for name, value in space.start(query).items()
+        }
         optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
         for step in range(self.steps + 1):
             candidate, distance = self._evaluate(query, space, objective, variables, layers, step)
@@ -104,13 +114,25 @@ class Search:
             if 0 < len(alive) - left >= self.crowd * len(alive):
                 whole.put(places, best)
                 variables = take_rows(optimizer, variables, alive)
-                query, tradeoff, places, best, idle = query[alive], tradeoff[alive], places[alive], best[alive], idle[alive]
+                query, tradeoff, places, best, idle = (
+                    query[alive],
+                    tradeoff[alive],
+                    places[alive],
+                    best[alive],
+                    idle[alive],
+                )
                 alive = alive[alive]
         whole.put(places, best)
         return whole
 
     def _evaluate(
-        self, query: Query, space: Space, objective: Objective, variables: Variables, layers: Sequence[str], step: int
+        self,
+        query: Query,
+        space: Space,
+        objective: Objective,
+        variables: Variables,
+        layers: Sequence[str],
+        step: int,
     ) -> tuple[Candidate, Tensor]:
         decoded = query.keep(space.decode(query, variables))
         logits, features = read(query.classifier, decoded, layers)
@@ -161,7 +183,9 @@ class _Best:
             if name != "extra":
                 getattr(self, name)[rows] = value
 
-    def update(self, query: Query, space: Space, candidate: Candidate, distance: Tensor, alive: Tensor) -> Tensor:
+    def update(
+        self, query: Query, space: Space, candidate: Candidate, distance: Tensor, alive: Tensor
+    ) -> Tensor:
         """Keep better points; returns where there was one, (B,) bool."""
         self.calls += alive
         reached, probability = query.grade(candidate.logits.detach())
@@ -174,7 +198,9 @@ class _Best:
             self.distance = torch.where(nearer, distance, self.distance)
             self.probability = torch.where(better, probability, self.probability)
             self.counterfactual = _choose(better, candidate.decoded.detach(), self.counterfactual)
-            for name, value in space.extra({name: value.detach() for name, value in candidate.variables.items()}).items():
+            for name, value in space.extra(
+                {name: value.detach() for name, value in candidate.variables.items()}
+            ).items():
                 self.extra[name] = _choose(better, value, self.extra.get(name, torch.zeros_like(value)))
         return better
 
@@ -206,6 +232,7 @@ def take_rows(optimizer: torch.optim.Optimizer, variables: Variables, rows: Tens
         state = optimizer.state.pop(old, None)
         if state is not None:
             optimizer.state[new] = {
-                key: entry[rows] if isinstance(entry, Tensor) and entry.shape == old.shape else entry for key, entry in state.items()
+                key: entry[rows] if isinstance(entry, Tensor) and entry.shape == old.shape else entry
+                for key, entry in state.items()
             }
     return kept

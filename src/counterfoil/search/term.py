@@ -77,7 +77,9 @@ class Hinge(Term):
         """How far the target's logit is from leading by the margin."""
         wanted = F.one_hot(query.target, candidate.logits.shape[1]).bool()
         best_other = candidate.logits.masked_fill(wanted, -torch.inf).amax(1)
-        return (best_other - candidate.logits.gather(1, query.target[:, None])[:, 0] + self.margin).clamp(min=0)
+        return (best_other - candidate.logits.gather(1, query.target[:, None])[:, 0] + self.margin).clamp(
+            min=0
+        )
 
 
 class L1(Term):
@@ -124,7 +126,9 @@ class Objective:
         """Layers of the classifier whose activations some term reads, each once."""
         return tuple(dict.fromkeys(name for term in self.all.values() for name in term.layers(classifier)))
 
-    def __call__(self, query: Query, candidate: Candidate, tradeoff: Tensor, distance: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, query: Query, candidate: Candidate, tradeoff: Tensor, distance: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The total (B,) under trade-offs (B,), given the distance term's value (B,); and each term unweighted, for logs."""
         parts = {"flip": self.flip(query, candidate), "distance": distance}
         parts.update({name: term(query, candidate) for name, term in self.terms.items()})

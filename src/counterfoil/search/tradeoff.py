@@ -33,7 +33,9 @@ class Tradeoff:
         """Trade-off, largest failed and smallest successful value of each row: three (B,)."""
         return torch.full_like(like, self.initial), torch.zeros_like(like), torch.full_like(like, torch.inf)
 
-    def update(self, value: Tensor, failed: Tensor, succeeded: Tensor, success: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def update(
+        self, value: Tensor, failed: Tensor, succeeded: Tensor, success: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The same three after a round with `success` (B,) bool."""
         failed = torch.where(success, failed, torch.maximum(failed, value))
         succeeded = torch.where(success, torch.minimum(succeeded, value), succeeded)

@@ -54,13 +54,17 @@ def locate(target: str, where: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = get_object(target)
     except Exception as error:
-        raise UserError(f"{where}._target_={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?") from error
+        raise UserError(
+            f"{where}._target_={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?"
+        ) from error
     return found
 
 
 def model_nodes(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
     """Every model node below a plain config with its dotted path; what a model depends on comes before it."""
-    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    children = (
+        node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    )
     for key, child in children:
         yield from model_nodes(child, f"{path}.{key}" if path else str(key))
     if isinstance(node, Mapping) and node.get("role") in MODEL_ROLES and "net" in node:
@@ -76,7 +80,9 @@ def _call(values: dict[str, Any], where: str, extra: Mapping[str, Any]) -> Any:
     return partial(target, *arguments, **values) if defer else target(*arguments, **values)
 
 
-def _check_arguments(target: Callable[..., Any], arguments: list[Any], values: Mapping[str, Any], where: str) -> None:
+def _check_arguments(
+    target: Callable[..., Any], arguments: list[Any], values: Mapping[str, Any], where: str
+) -> None:
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
@@ -85,7 +91,9 @@ def _check_arguments(target: Callable[..., Any], arguments: list[Any], values: M
         signature.bind_partial(*arguments, **values)
     except TypeError as error:
         known = ", ".join(name for name in signature.parameters if name != "self")
-        raise UserError(f"{where}: {getattr(target, '__name__', target)} {error}; it takes: {known}") from error
+        raise UserError(
+            f"{where}: {getattr(target, '__name__', target)} {error}; it takes: {known}"
+        ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -27,7 +27,9 @@ def load_weights(net: nn.Module, path: Path | str) -> None:
     """
     weights = read_state(path)
     wanted = net.state_dict()
-    candidates = [{key.removeprefix(p): value for key, value in weights.items() if key.startswith(p)} for p in PREFIXES]
+    candidates = [
+        {key.removeprefix(p): value for key, value in weights.items() if key.startswith(p)} for p in PREFIXES
+    ]
     chosen = max(candidates, key=lambda state: len(state.keys() & wanted.keys()))
     _check(net, wanted, chosen, path)
     net.load_state_dict({key: chosen[key] for key in wanted})
@@ -37,11 +39,19 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a safetensors file or of a torch file read with `weights_only=True`, on the CPU."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist; check classifier.checkpoint or train the model with train.py")
+        raise UserError(
+            f"checkpoint {path} does not exist; check classifier.checkpoint or train the model with train.py"
+        )
     try:
-        loaded: Any = load_file(str(path)) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        loaded: Any = (
+            load_file(str(path))
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {path} is damaged or not a file of weights: {first_line(error)}") from error
+        raise UserError(
+            f"checkpoint {path} is damaged or not a file of weights: {first_line(error)}"
+        ) from error
     except Exception as error:
         if "weights" not in str(error).lower() and "pickle" not in type(error).__name__.lower():
             raise
@@ -52,7 +62,9 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(nest), Mapping):
             loaded = loaded[nest]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"checkpoint {path} holds a {type(loaded).__name__}, expected a state dict of tensors")
+        raise UserError(
+            f"checkpoint {path} holds a {type(loaded).__name__}, expected a state dict of tensors"
+        )
     return dict(loaded)
 
 
@@ -91,11 +103,15 @@ def _attempt(load: Any, path: Path) -> nn.Module:
     try:
         module: nn.Module = load()
     except Exception as error:
-        raise UserError(f"checkpoint {path} is damaged or of another torch version: {first_line(error)}") from error
+        raise UserError(
+            f"checkpoint {path} is damaged or of another torch version: {first_line(error)}"
+        ) from error
     return module
 
 
-def _check(net: nn.Module, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path | str) -> None:
+def _check(
+    net: nn.Module, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path | str
+) -> None:
     missing = sorted(wanted.keys() - found.keys())
     surplus = sorted(found.keys() - wanted.keys())
     shapes = [

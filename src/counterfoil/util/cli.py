@@ -69,7 +69,9 @@ def _end(error: Exception) -> NoReturn:
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
     """Turn explainer=all into the list of every explainer yaml in conf/ and in a --config-dir."""
     folders = [conf, *config_dirs(arguments)]
-    names = sorted({file.stem for folder in folders for file in (folder / "explainer").glob("*.yaml")} - set(NOT_ALL))
+    names = sorted(
+        {file.stem for folder in folders for file in (folder / "explainer").glob("*.yaml")} - set(NOT_ALL)
+    )
     return [f"explainer=[{','.join(names)}]" if part == "explainer=all" else part for part in arguments]
 
 
@@ -120,12 +122,20 @@ def _config_error(error: Exception) -> str:
     absent = re.search(r"Could not load '([^']+)'", text)
     if absent:
         group, _, name = absent.group(1).rpartition("/")
-        options = sorted({file.stem for folder in re.findall(r"path=file://(\S+)", text) for file in Path(folder, group).glob("*.yaml")})
+        options = sorted(
+            {
+                file.stem
+                for folder in re.findall(r"path=file://(\S+)", text)
+                for file in Path(folder, group).glob("*.yaml")
+            }
+        )
         return f"{group}={name} does not exist; choose one or several of: {', '.join(options)}{suggest(name, options)}"
     unset = re.search(r"Missing mandatory value: .*full_key: (\S+)", " ".join(lines))
     if unset:
         return f"option {unset.group(1)} has no value; set {unset.group(1)}=VALUE"
-    key = re.search(r"Key '([^']+)' is not in struct", text) or re.search(r"Could not override '([^']+)'", text)
+    key = re.search(r"Key '([^']+)' is not in struct", text) or re.search(
+        r"Could not override '([^']+)'", text
+    )
     if key:
         path = re.search(r"full_key: (\S+)", text)
         name = path.group(1) if path else key.group(1)

@@ -28,5 +28,7 @@ def fingerprint(model: nn.Module) -> Tensor:
 def _decision(decision: Any) -> str:
     if decision is None or type(decision).__name__ == "Classes":
         return ""
-    plain = {key: value for key, value in vars(decision).items() if isinstance(value, str | int | float | None)}
+    plain = {
+        key: value for key, value in vars(decision).items() if isinstance(value, str | int | float | None)
+    }
     return json.dumps([type(decision).__name__, plain], sort_keys=True)

@@ -17,7 +17,11 @@ def wandb_logger(save_dir: str, project: str = "counterfoil", mode: str = "auto"
 
     if mode not in ("auto", "online", "offline", "disabled"):
         raise UserError(f"logger.mode={mode} is not known; choose auto, online, offline or disabled")
-    mode = os.environ.get("WANDB_MODE", "online" if os.environ.get("WANDB_API_KEY") else "offline") if mode == "auto" else mode
+    mode = (
+        os.environ.get("WANDB_MODE", "online" if os.environ.get("WANDB_API_KEY") else "offline")
+        if mode == "auto"
+        else mode
+    )
     settings = wandb.Settings(
         silent=True,
         console="off",
@@ -28,7 +32,9 @@ def wandb_logger(save_dir: str, project: str = "counterfoil", mode: str = "auto"
         mode=mode,  # type: ignore[arg-type]
     )
     Path(save_dir).mkdir(parents=True, exist_ok=True)
-    return WandbLogger(project=project, save_dir=save_dir, offline=mode != "online", settings=settings, **options)
+    return WandbLogger(
+        project=project, save_dir=save_dir, offline=mode != "online", settings=settings, **options
+    )
 
 
 def csv_logger(save_dir: str) -> Any:
@@ -43,7 +49,9 @@ def tensorboard_logger(save_dir: str) -> Any:
     from pytorch_lightning.loggers import TensorBoardLogger
 
     if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
-        raise UserError("logger=tensorboard needs the package tensorboard: pip install tensorboard, or choose logger=csv")
+        raise UserError(
+            "logger=tensorboard needs the package tensorboard: pip install tensorboard, or choose logger=csv"
+        )
     return TensorBoardLogger(save_dir=save_dir, name="tensorboard", version="")
 
 

@@ -21,7 +21,11 @@ def to_grid(images: Tensor, columns: int) -> np.ndarray:
     n, channels, height, width = images.shape
     rows = -(-n // columns)
     padded = torch.cat((images, images.new_zeros(rows * columns - n, channels, height, width)))
-    tiles = padded.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    tiles = (
+        padded.view(rows, columns, channels, height, width)
+        .permute(0, 3, 1, 4, 2)
+        .reshape(rows * height, columns * width, channels)
+    )
     pixels: np.ndarray = (tiles.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     return pixels.repeat(3, axis=2) if channels == 1 else pixels
 

@@ -48,7 +48,13 @@ class Training(pl.LightningModule):
     def report(self, stage: str, values: dict[str, Tensor], rows: int) -> None:
         """Log quantities as `<model>/<stage>/<quantity>`, averaged over an epoch in validation and test."""
         named = {f"{self.name}/{stage}/{key}": value for key, value in values.items()}
-        self.log_dict(named, on_step=stage == "train", on_epoch=stage != "train", prog_bar=stage == "val", batch_size=rows)
+        self.log_dict(
+            named,
+            on_step=stage == "train",
+            on_epoch=stage != "train",
+            prog_bar=stage == "val",
+            batch_size=rows,
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over all steps of the training."""
