@@ -105,16 +105,16 @@ def points_of(
             f"--sizes {n}: the classifier puts only {len(x)} test images of these classes in their own; ask for fewer"
         )
     side = (target == pair[1]).long()
-    answers, valid = {}, {}
+    counterfactuals, valid = {}, {}
     for name, method in setting.methods().items():
         started = time.perf_counter()
-        answers[name] = setting.answers(method, x, target)
-        valid[name] = setting.decided(setting.classifier, answers[name]) == target
+        counterfactuals[name] = setting.counterfactuals(method, x, target)
+        valid[name] = setting.decided(setting.classifier, counterfactuals[name]) == target
         print(f"seed {seed}, {name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    answers["real images"] = real(setting.models.data.train, target, seed).to(x)
+    counterfactuals["real images"] = real(setting.models.data.train, target, seed).to(x)
     pairs = {
         name: (torch.stack((x, other), 1).flatten(0, 1), torch.stack((1 - side, side), 1).flatten())
-        for name, other in answers.items()
+        for name, other in counterfactuals.items()
     }
     return {"queries alone": (x, 1 - side), **pairs}, valid, x
 

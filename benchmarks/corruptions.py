@@ -1,9 +1,9 @@
 """Counterfactuals of corrupted queries:  python benchmarks/corruptions.py [--only noise_0.1,blur] [overrides of evaluate.py]
 
 The same n test images are explained clean and under corruptions that no method is told of, towards the runner-up of the clean image. An
-answer x' to the corrupted query is held against the method's own answer to the clean query and against the clean query x.
+counterfactual x' to the corrupted query is held against the method's own counterfactual to the clean query and against the clean query x.
 
-removed = 1 - |x' - x| / |x_c - x|  over the pixels that the answer to the clean query leaves alone (|change| <= 0.1), |.| Euclidean:
+removed = 1 - |x' - x| / |x_c - x|  over the pixels that the counterfactual to the clean query leaves alone (|change| <= 0.1), |.| Euclidean:
 1 where the corruption x_c is gone, 0 where all of it stayed, below 0 where it grew.
 
 Writes runs/<name>/<name>.json. Intervals are 95 % over queries.
@@ -27,7 +27,7 @@ from counterfoil.data.corruption import blur, paint_square
 from counterfoil.explainer.base import Explainer
 
 UNCHANGED = 0.1
-"""A pixel that the answer to the clean query moves by no more than this is left alone."""
+"""A pixel that the counterfactual to the clean query moves by no more than this is left alone."""
 SHARES = ("validity", "judge agreement", "removed")
 """Metrics that the table gives in per cent."""
 
@@ -64,11 +64,11 @@ CORRUPTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 """Gaussian noise; a Gaussian of 1 px; 30 % of the pixels at 0; half the contrast; a grey square somewhere, a quarter of the side."""
 
 
-def removed(answer: Tensor, corrupted: Tensor, clean: Tensor, clean_answer: Tensor) -> Tensor:
-    """Share of the corruption (B,) that is gone where the clean query's answer changes nothing; NaN where there was none."""
-    kept = (clean_answer - clean).abs().amax(1, keepdim=True) <= UNCHANGED
+def removed(counterfactual: Tensor, corrupted: Tensor, clean: Tensor, clean_counterfactual: Tensor) -> Tensor:
+    """Share of the corruption (B,) that is gone where the clean query's counterfactual changes nothing; NaN where there was none."""
+    kept = (clean_counterfactual - clean).abs().amax(1, keepdim=True) <= UNCHANGED
     left, whole = (
-        (image - clean).masked_fill(~kept, 0).flatten(1).norm(dim=1) for image in (answer, corrupted)
+        (image - clean).masked_fill(~kept, 0).flatten(1).norm(dim=1) for image in (counterfactual, corrupted)
     )
     return torch.where(whole > 0, 1 - left / whole, torch.nan)
 
@@ -78,17 +78,23 @@ def measure(
 ) -> dict[str, dict[str, Entry]]:
     """Every corruption under one method."""
     clean = images["clean"]
-    reference = setting.answers(method, clean, target)
+    reference = setting.counterfactuals(method, clean, target)
     rows: dict[str, dict[str, Entry]] = {}
     for name, corrupted in images.items():
         started = time.perf_counter()
-        answer = reference if corrupted is clean else setting.answers(method, corrupted, target)
+        counterfactual = (
+            reference if corrupted is clean else setting.counterfactuals(method, corrupted, target)
+        )
         rows[name] = {
-            "validity": entry((setting.decided(setting.classifier, answer) == target).double(), share=True),
-            "judge agreement": entry((setting.decided(setting.judge, answer) == target).double(), share=True),
-            "L1 to the clean answer": entry((answer - reference).abs().flatten(1).mean(1)),
-            "L1 to the clean query": entry((answer - clean).abs().flatten(1).mean(1)),
-            "removed": entry(removed(answer, corrupted, clean, reference)),
+            "validity": entry(
+                (setting.decided(setting.classifier, counterfactual) == target).double(), share=True
+            ),
+            "judge agreement": entry(
+                (setting.decided(setting.judge, counterfactual) == target).double(), share=True
+            ),
+            "L1 to the clean counterfactual": entry((counterfactual - reference).abs().flatten(1).mean(1)),
+            "L1 to the clean query": entry((counterfactual - clean).abs().flatten(1).mean(1)),
+            "removed": entry(removed(counterfactual, corrupted, clean, reference)),
         }
         print(f"{label}, {name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return rows

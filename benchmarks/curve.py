@@ -1,4 +1,4 @@
-"""Several runs of evaluate.py as one: means over seeds, and how they move with the confidence asked for.
+"""Several runs of evaluate.py as one: means over seeds, and how they move with the confidence requested.
 
 python benchmarks/curve.py RUN ...            the leaderboard at each confidence, in Markdown, and docs/confidence[-dark].svg
 python benchmarks/curve.py --table RUN ...    the leaderboard alone
@@ -48,7 +48,7 @@ def draw(levels: Mapping[float, fmt.Methods], metrics: list[str], path: Path) ->
         }
         for metric in metrics
     }
-    figure = curves(list(levels), panels, "Confidence asked for")
+    figure = curves(list(levels), panels, "Confidence requested")
     return [save_svg(figure, path), save_svg(figure, path.with_stem(f"{path.stem}-dark"), dark=True)]
 
 

@@ -5,7 +5,7 @@ python benchmarks/introspection.py [--progressive] [overrides of evaluate.py, su
 Three classifiers of cartoon faces whose causes are known: Smiling alone; Smiling trained where every smile wears eyeglasses and nothing
 else does, so that it tells glasses; Beard and Dark_Clothes at once. The generators and the judge are trained on faces without a plant.
 The truth is measured too: as attributes of test faces are independent, an attribute's effect on a classifier is |mean f_1 with it - mean
-f_1 without it|, over faces without its partner where the two exclude each other. GCI, AIP and REVISE answer, and progressive exaggeration
+f_1 without it|, over faces without its partner where the two exclude each other. GCI, AIP and REVISE explain, and progressive exaggeration
 for those classifiers for which its model is trained (--progressive trains all three). What a method declares is ranked where it declares
 it (attribute_change), and for all methods what the judge sees (judged_change). A hit is a true cause at the top. Writes
 runs/introspection/introspection.json and a run folder a classifier.
@@ -129,7 +129,7 @@ def effects(overrides: list[str]) -> dict[str, float]:
 
 
 def rows(run: Path, method: str, kind: str) -> tuple[list[str], np.ndarray]:
-    """Names of the attributes and the change (N, A) of each valid answer, of a method that has this kind of change."""
+    """Names of the attributes and the change (N, A) of each valid counterfactual, of a method that has this kind of change."""
     with (run / "queries.csv").open() as file:
         table = [row for row in csv.DictReader(file) if row["method"] == method and row["valid"] == "1"]
     columns = [key for key in (table[0] if table else {}) if key.startswith(f"{kind}/")]

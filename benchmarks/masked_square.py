@@ -2,7 +2,7 @@
 
 A square is painted over the middle of n test images, and each image is asked to be of its own class, that of the clean image. From the
 pre-image of the painted one three objectives descend a fixed number of steps: preservation alone, with the class term, and with manifold
-consistency, as `disc` of the config has them. The last image counts, not the best one, so that no answer is picked by the classifier.
+consistency, as `disc` of the config has them. The last image counts, not the best one, so that no counterfactual is picked by the classifier.
 Error: mean |difference| inside the square, against the clean and against the painted image. The last row of the table is the paired
 difference that manifold consistency makes. Choose classifier=duq or classifier=dep for their scores; cnn has its energy. The score itself
 stands beside the errors: where it falls to that of clean images while the square stays, the classifier has been satisfied, not the eye.

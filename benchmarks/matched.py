@@ -36,13 +36,15 @@ STEPS = 21
 
 
 def read(run: Path) -> dict[str, np.ndarray]:
-    """L1 and judge agreement (N, 2) of the answers of each method, a row an image asked about."""
+    """L1 and judge agreement (N, 2) of the counterfactuals of each method, a row an image asked about."""
     with (run / "queries.csv").open() as file:
         table = list(csv.DictReader(file))
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for row in table:
         if row["image"] in found.setdefault(row["method"], {}):
-            raise UserError(f"{run} holds several answers an image; give runs with count=1 and one target")
+            raise UserError(
+                f"{run} holds several counterfactuals an image; give runs with count=1 and one target"
+            )
         found[row["method"]][row["image"]] = (float(row["l1"]), float(row["judge_agreement"]))
     return {name: np.array([rows[image] for image in sorted(rows)]) for name, rows in found.items()}
 

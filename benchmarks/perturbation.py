@@ -2,9 +2,9 @@
 
 python benchmarks/perturbation.py RUN ... [--methods aip gci aip_code aip_attributes] [--out docs/perturbation.svg]
 
-A query counts at a budget once one of its answers, in any of the runs, is valid and moved no farther; for the judge's curve the judge
+A query counts at a budget once one of its counterfactuals, in any of the runs, is valid and moved no farther; for the judge's curve the judge
 must see the target too. So a method that stops at the first flip, and one swept over its trade-off or over the confidence, are read by the
-same rule. Perturbations: mean absolute change of pixels, from the query, and from its reconstruction where the answer carries one; sum of
+same rule. Perturbations: mean absolute change of pixels, from the query, and from its reconstruction where the counterfactual carries one; sum of
 the absolute changes of the attributes; relative change of the code. A method that never moves in one of these has no curve there.
 Intervals are Wilson's 95 % over queries. Prints a table at four budgets, and draws a picture a perturbation, for light
 and for dark pages. For example:
@@ -46,15 +46,15 @@ STILL = 1e-6
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What became of the answers of one method: the query's image (N,), success by kind and perturbation by kind, each (N,)."""
+class Explained:
+    """What became of the counterfactuals of one method: the query's image (N,), success by kind and perturbation by kind, each (N,)."""
 
     query: np.ndarray
     success: dict[str, np.ndarray]
     moved: dict[str, np.ndarray]
 
 
-def read_run(run: Path) -> dict[str, Answers]:
+def read_run(run: Path) -> dict[str, Explained]:
     """Every method of one run."""
     path = run / "queries.csv"
     if not path.is_file():
@@ -72,7 +72,7 @@ def read_run(run: Path) -> dict[str, Answers]:
         if "reconstruction" in cf.extra:
             change = (cf.counterfactual - cf.extra["reconstruction"]).abs().flatten(1).mean(1).numpy()
             moved["l1_reconstruction"] = change[asked]
-        found[method] = Answers(
+        found[method] = Explained(
             np.array([f"{row['image']}, {row['target']}" for row in rows]), success, moved
         )
     return found
@@ -82,16 +82,18 @@ def _column(rows: Sequence[Mapping[str, str]], name: str) -> np.ndarray:
     return np.array([float(row.get(name) or "nan") for row in rows])
 
 
-def pool(runs: Sequence[Mapping[str, Answers]]) -> dict[str, Answers]:
-    """All answers of each method; the runs must have asked the same queries."""
-    asked = {tuple(sorted(set(answers.query.tolist()))) for run in runs for answers in run.values()}
+def pool(runs: Sequence[Mapping[str, Explained]]) -> dict[str, Explained]:
+    """All counterfactuals of each method; the runs must have asked the same queries."""
+    asked = {
+        tuple(sorted(set(counterfactuals.query.tolist()))) for run in runs for counterfactuals in run.values()
+    }
     if len(asked) > 1:
         raise UserError("the runs asked different queries; give runs of one data set, classifier, seed and n")
-    pooled: dict[str, Answers] = {}
+    pooled: dict[str, Explained] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
         parts = [run[name] for run in runs if name in run]
         kinds = [kind for kind in KINDS if all(kind in part.moved for part in parts)]
-        pooled[name] = Answers(
+        pooled[name] = Explained(
             np.concatenate([part.query for part in parts]),
             {key: np.concatenate([part.success[key] for part in parts]) for key in SUCCESSES},
             {kind: np.concatenate([part.moved[kind] for part in parts]) for kind in kinds},
@@ -99,28 +101,37 @@ def pool(runs: Sequence[Mapping[str, Answers]]) -> dict[str, Answers]:
     return pooled
 
 
-def nearest(answers: Answers, success: str, kind: str) -> np.ndarray:
+def nearest(counterfactuals: Explained, success: str, kind: str) -> np.ndarray:
     """The least perturbation (Q,) at which each query has succeeded, infinite where it has not."""
-    queries, place = np.unique(answers.query, return_inverse=True)
+    queries, place = np.unique(counterfactuals.query, return_inverse=True)
     least = np.full(len(queries), math.inf)
     moved = np.where(
-        answers.success[success] & np.isfinite(answers.moved[kind]), answers.moved[kind], math.inf
+        counterfactuals.success[success] & np.isfinite(counterfactuals.moved[kind]),
+        counterfactuals.moved[kind],
+        math.inf,
     )
     np.minimum.at(least, place, moved)
     return least
 
 
-def moves(answers: Answers, kind: str) -> bool:
+def moves(counterfactuals: Explained, kind: str) -> bool:
     """Whether the method has this perturbation at all."""
-    values = answers.moved.get(kind, np.array([]))
+    values = counterfactuals.moved.get(kind, np.array([]))
     values = values[np.isfinite(values)]
     return bool(len(values)) and float(np.median(values)) > STILL
 
 
-def panels(methods: Mapping[str, Answers], kind: str) -> tuple[list[float], dict[str, dict[str, list[Any]]]]:
+def panels(
+    methods: Mapping[str, Explained], kind: str
+) -> tuple[list[float], dict[str, dict[str, list[Any]]]]:
     """Budgets, and success -> method -> an entry a budget."""
-    shown = {name: answers for name, answers in methods.items() if moves(answers, kind)}
-    least = {name: {key: nearest(answers, key, kind) for key in SUCCESSES} for name, answers in shown.items()}
+    shown = {
+        name: counterfactuals for name, counterfactuals in methods.items() if moves(counterfactuals, kind)
+    }
+    least = {
+        name: {key: nearest(counterfactuals, key, kind) for key in SUCCESSES}
+        for name, counterfactuals in shown.items()
+    }
     reached = [values[np.isfinite(values)] for parts in least.values() for values in parts.values()]
     first = 0.9 * min((float(values.min()) for values in reached if len(values)), default=0.0)
     last = max((float(np.quantile(values, 0.98)) for values in reached if len(values)), default=1.0)

@@ -1,8 +1,8 @@
-"""The README's pictures: the same queries answered by each method of a run.
+"""The README's pictures: the same queries explained by each method of a run.
 
 python benchmarks/picture.py RUN [--queries 12] [--methods iso disc] [--differences] [--out docs/methods.png]
 
-With --differences each row of answers has its changes below it, red for brighter and blue for darker, on one scale for all methods.
+With --differences each row of counterfactuals has its changes below it, red for brighter and blue for darker, on one scale for all methods.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def read(run: Path) -> dict[str, Counterfactuals]:
-    """The answers of each method, in the order of metrics.json."""
+    """The counterfactuals of each method, in the order of metrics.json."""
     methods = json.loads((run / "metrics.json").read_text())["methods"]
     files = {name: sorted((run / "counterfactuals" / name).glob("*.safetensors")) for name in methods}
     return {
@@ -33,14 +33,14 @@ def read(run: Path) -> dict[str, Counterfactuals]:
 
 
 def draw(
-    answers: dict[str, Counterfactuals], names: list[str], columns: int, differences: bool = False
+    counterfactuals: dict[str, Counterfactuals], names: list[str], columns: int, differences: bool = False
 ) -> Any:
-    """Factuals on top, a row of answers a method below; a dashed frame where the classifier is not convinced."""
+    """Factuals on top, a row of counterfactuals a method below; a dashed frame where the classifier is not convinced."""
     from matplotlib.figure import Figure
 
-    first = next(iter(answers.values()))
-    columns, rows = min(columns, len(first)), 1 + len(answers) * (1 + differences)
-    scale = symmetric_scale(torch.cat([cf.delta[:columns] for cf in answers.values()]))
+    first = next(iter(counterfactuals.values()))
+    columns, rows = min(columns, len(first)), 1 + len(counterfactuals) * (1 + differences)
+    scale = symmetric_scale(torch.cat([cf.delta[:columns] for cf in counterfactuals.values()]))
     figure = Figure(figsize=(1.5 + 0.82 * columns, 0.45 + 0.82 * rows), facecolor="white")
     axes = iter(figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}))
     figure.subplots_adjust(
@@ -54,7 +54,7 @@ def draw(
             fontsize=10 if len(change) < 9 else 8,
         )
     _row(top, pixels(first.factual[:columns]), "factual")
-    for name, cf in answers.items():
+    for name, cf in counterfactuals.items():
         _row(next(axes), pixels(cf.counterfactual[:columns]), name, cf.valid[:columns].tolist())
         if differences:
             _row(next(axes), signed_difference(cf.delta[:columns], scale), "")
@@ -79,16 +79,20 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of evaluate.py")
     parser.add_argument("--queries", type=int, default=12)
     parser.add_argument("--methods", nargs="+", help="which, in this order; default: all")
-    parser.add_argument("--differences", action="store_true", help="show the changes below the answers")
+    parser.add_argument(
+        "--differences", action="store_true", help="show the changes below the counterfactuals"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "methods.png")
     args = parser.parse_args()
     about = json.loads((args.run / "metrics.json").read_text())["queries"]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    answers = read(args.run)
-    unknown = [name for name in args.methods or () if name not in answers]
+    counterfactuals = read(args.run)
+    unknown = [name for name in args.methods or () if name not in counterfactuals]
     if unknown:
-        sys.exit(f"error: --methods: {', '.join(unknown)} not in the run; it holds {', '.join(answers)}")
-    chosen = {name: answers[name] for name in args.methods or answers}
+        sys.exit(
+            f"error: --methods: {', '.join(unknown)} not in the run; it holds {', '.join(counterfactuals)}"
+        )
+    chosen = {name: counterfactuals[name] for name in args.methods or counterfactuals}
     draw(chosen, about["class_names"], args.queries, args.differences).savefig(args.out, dpi=110)
     print(args.out)
 

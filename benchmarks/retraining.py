@@ -1,7 +1,7 @@
 """AIP's applications, before and after, over seeds:  python benchmarks/retraining.py augmentation|debiasing [--seeds 0,1,2] [overrides]
 
 augmentation: the classifier of Smiling, trained where faces wear eyeglasses exactly when they smile, is trained again with its valid
-counterfactuals, labelled by what their attributes spell, or by the class asked for. Accuracy on unbiased test faces; and as it would be
+counterfactuals, labelled by what their attributes spell, or by the class requested. Accuracy on unbiased test faces; and as it would be
 where a share s of the faces has glasses exactly with a smile: s * (accuracy where they agree) + (1 - s) * (where they differ), once for the
 strength s of the training faces, once for its inversion. data.spurious.strength=0.95 plants less; then the classifier sees enough faces
 that differ to learn the smile.

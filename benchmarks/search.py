@@ -95,7 +95,7 @@ def against_floor(
 def leaving_out(
     classifier: nn.Module, vae: nn.Module, x: Tensor, target: Tensor, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Searches that stop each query at its first answer: finished queries leave the batch, or are carried along."""
+    """Searches that stop each query at its first counterfactual: finished queries leave the batch, or are carried along."""
     rows = []
     n = max(args.queries)
     for name, leaving in methods(classifier, vae, patience=0).items():
@@ -110,12 +110,12 @@ def leaving_out(
     return rows
 
 
-def _counts(answers: Counterfactuals) -> dict[str, float]:
-    steps = answers.steps
+def _counts(counterfactuals: Counterfactuals) -> dict[str, float]:
+    steps = counterfactuals.steps
     return {
         "mean_steps": float(steps.mean()),
         "most_steps": float(steps.max()),
-        "valid": float(answers.valid.double().mean()),
+        "valid": float(counterfactuals.valid.double().mean()),
     }
 
 

@@ -79,7 +79,7 @@ class Setting:
         )
         return drawn.images[drawn.query].float().div(255).to(self.device), drawn.target.to(self.device)
 
-    def answers(self, method: Explainer, x: Tensor, target: Tensor) -> Tensor:
+    def counterfactuals(self, method: Explainer, x: Tensor, target: Tensor) -> Tensor:
         """The counterfactuals (B, C, H, W) of a method, a batch of the config's at a time."""
         size = self.node["batch_size"]
         return torch.cat(

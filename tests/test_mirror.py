@@ -180,7 +180,7 @@ def test_inheritance_is_two_deep_at_most() -> None:
             assert len(named) <= 2, f"{cls.__name__} inherits from {named}"
 
 
-def test_nothing_but_the_base_decides_what_an_answer_is_worth() -> None:
+def test_nothing_but_the_base_decides_what_a_counterfactual_is_worth() -> None:
     assert all("forward" not in vars(cls) for _, cls in methods())
 
 

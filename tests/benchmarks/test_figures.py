@@ -1,4 +1,4 @@
-"""The figures that the experiments report, on numbers whose answer is known."""
+"""The figures that the experiments report, on numbers whose counterfactual is known."""
 
 from __future__ import annotations
 
@@ -60,23 +60,25 @@ def test_matched_refuses_curves_that_do_not_meet(script):
 
 def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
     perturbation = script("perturbation")
-    answers = perturbation.Answers(
+    counterfactuals = perturbation.Explained(
         np.array(["7, 1", "7, 1", "8, 1", "9, 1"]),
         {"flipping_ratio": np.array([True, True, False, True])},
         {"l1": np.array([0.3, 0.2, 0.1, 0.4])},
     )
-    assert perturbation.nearest(answers, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
+    assert perturbation.nearest(counterfactuals, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
 
 
-def test_removed_counts_only_where_the_clean_answer_changes_nothing(script):
+def test_removed_counts_only_where_the_clea_counterfactual_changes_nothing(script):
     removed = script("corruptions").removed
-    clean, clean_answer = torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
-    clean_answer[:, :, 0] = 1.0
+    clean, clean_counterfactual = torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
+    clean_counterfactual[:, :, 0] = 1.0
     corrupted = torch.full((3, 1, 2, 2), 0.4)
-    answer = torch.stack([torch.zeros(1, 2, 2), corrupted[0], torch.full((1, 2, 2), 0.2)])
-    answer[:, :, 0] = 1.0
-    assert removed(answer, corrupted, clean, clean_answer).tolist() == pytest.approx([1.0, 0.0, 0.5])
-    assert removed(answer, clean, clean, clean_answer).isnan().all()
+    counterfactual = torch.stack([torch.zeros(1, 2, 2), corrupted[0], torch.full((1, 2, 2), 0.2)])
+    counterfactual[:, :, 0] = 1.0
+    assert removed(counterfactual, corrupted, clean, clean_counterfactual).tolist() == pytest.approx(
+        [1.0, 0.0, 0.5]
+    )
+    assert removed(counterfactual, clean, clean, clean_counterfactual).isnan().all()
 
 
 def test_the_square_lies_in_the_middle_and_errors_count_inside_alone(script):

@@ -1,4 +1,4 @@
-"""Every fault of a classifier is named with its cure before anything is explained."""
+"""Every fault of a classifier is named with its fix before anything is explained."""
 
 from __future__ import annotations
 

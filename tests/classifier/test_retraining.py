@@ -45,7 +45,7 @@ class Brightness(nn.Module):
 
 
 class Inverts(Explainer):
-    """Answers with the negative of the bright images; the dark ones stay, which is not valid."""
+    """Counterfactuals with the negative of the bright images; the dark ones stay, which is not valid."""
 
     def explain(self, query: Query) -> Found:
         bright = query.factual.flatten(1).mean(1) > 0.5
@@ -70,7 +70,7 @@ def retraining() -> Callable[..., Retraining]:
 
 
 @pytest.mark.parametrize(("label", "expected"), [("kept", 1), ("target", 0)])
-def test_valid_answers_alone_join_the_training_images(
+def test_valid_counterfactuals_alone_join_the_training_images(
     pair: Pair, retraining: Callable[..., Retraining], label: str, expected: int
 ) -> None:
     """Half of the 40 images are bright; their negatives have pixel 255 - 220 = 35."""
@@ -91,7 +91,7 @@ def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(
     assert module.added == 5
 
 
-def _answers(change: dict[str, list[float]]) -> Counterfactuals:
+def _counterfactuals(change: dict[str, list[float]]) -> Counterfactuals:
     n = len(next(iter(change.values())))
     x, zeros = torch.zeros(n, 1, 4, 4), torch.zeros(n)
     extra = {f"attribute_change/{name}": torch.tensor(values) for name, values in change.items()}
@@ -126,7 +126,7 @@ def test_labels_say_what_the_edited_attributes_spell(
     attributes = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0]], dtype=torch.uint8)
     data: Any = type("Data", (), {"attribute": attribute, "attribute_names": NAMES, "name": "pair"})()
     asked = Images(torch.zeros(4, 1, 4, 4, dtype=torch.uint8), torch.zeros(4), attributes)
-    assert new_labels("attributes", _answers(change), asked, data).tolist() == expected
+    assert new_labels("attributes", _counterfactuals(change), asked, data).tolist() == expected
 
 
 def test_labels_by_attributes_follow_the_bound_attribute(
@@ -144,7 +144,7 @@ def test_data_without_a_told_attribute_are_refused(pair: Pair, retraining: Calla
         retraining(label="attributes").prepare(pair)
 
 
-def test_without_a_valid_answer_there_is_nothing_to_add(pair: Pair) -> None:
+def test_without_a_valid_counterfactual_there_is_nothing_to_add(pair: Pair) -> None:
     class Silent(Explainer):
         def explain(self, query: Query) -> Found:
             zeros = torch.zeros_like(query.target)

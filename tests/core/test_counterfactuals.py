@@ -1,4 +1,4 @@
-"""Answers: what is read off them, and that a file gives back what was put in."""
+"""Counterfactuals: what is read off them, and that a file gives back what was put in."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def test_a_part_in_which_nothing_was_searched_joins_too(cf: Counterfactuals, ord
 
 
 def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> None:
-    for name, answers in {"full": cf, "bare": replace(cf, path=None, extra={})}.items():
+    for name, counterfactuals in {"full": cf, "bare": replace(cf, path=None, extra={})}.items():
         path = tmp_path / "new" / f"{name}.safetensors"
-        answers.save(path)
-        assert same(Counterfactuals.load(path), answers)
+        counterfactuals.save(path)
+        assert same(Counterfactuals.load(path), counterfactuals)
     assert not list(tmp_path.rglob("*.partial"))
 
 

@@ -17,7 +17,7 @@ def query(tiny_classifier: nn.Module, toy: Any) -> Query:
     mask[::2, :, :8] = True
     x = toy.test[[0, 1, 2, 0, 0]].x.double()
     return Query(
-        x, torch.tensor([0, 1, 2, 0, 1]), tiny_classifier, mask=mask, answer=torch.tensor([0, 0, 0, 1, 0])
+        x, torch.tensor([0, 1, 2, 0, 1]), tiny_classifier, mask=mask, repeat=torch.tensor([0, 0, 0, 1, 0])
     )
 
 
@@ -26,7 +26,7 @@ def test_rows_are_taken_of_everything(query: Query, rows: torch.Tensor) -> None:
     before = (query.logits, query.seeds)
     part = query[rows]
     assert len(part) == int(rows.sum() if rows.dtype == torch.bool else len(rows))
-    for name in ("factual", "target", "mask", "answer", "logits"):
+    for name in ("factual", "target", "mask", "repeat", "logits"):
         assert torch.equal(getattr(part, name), getattr(query, name)[rows]), name
     chosen = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
     assert part.seeds == [before[1][i] for i in chosen.tolist()]
@@ -41,10 +41,10 @@ def test_cached_logits_are_not_computed_again(query: Query) -> None:
     assert query.source.shape == (5,)
 
 
-def test_seeds_tell_rows_apart_by_content_target_and_answer(query: Query) -> None:
-    """Rows 0, 3 and 4 show the same image: 3 is another answer, 4 another target."""
+def test_seeds_tell_rows_apart_by_content_target_and_counterfactual(query: Query) -> None:
+    """Rows 0, 3 and 4 show the same image: 3 is another counterfactual, 4 another target."""
     assert len(set(query.seeds)) == 5
-    again = Query(query.factual[:1], query.target[:1], query.classifier, answer=torch.tensor([0]))
+    again = Query(query.factual[:1], query.target[:1], query.classifier, repeat=torch.tensor([0]))
     assert again.seeds == query.seeds[:1]
     assert Query(query.factual[:1].float(), query.target[:1], query.classifier).seeds == query.seeds[:1]
 

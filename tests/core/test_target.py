@@ -1,4 +1,4 @@
-"""Which class is asked for, in every form that a person may write."""
+"""Which class is requested, in every form that a person may write."""
 
 from __future__ import annotations
 

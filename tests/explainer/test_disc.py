@@ -89,7 +89,7 @@ def test_schedules(tiny_classifier: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["preservation", "parameters", "none"])
-def test_answers_carry_the_psnr_of_their_pre_image(
+def test_counterfactuals_carry_the_psnr_of_their_pre_image(
     schedule: Any, tiny_classifier: nn.Module, x: torch.Tensor
 ) -> None:
     cf = DISC(tiny_classifier, prior=SMALL, schedule=schedule, T_s=5, steps=60, lr=1e-2)(x)
@@ -159,10 +159,12 @@ def test_statistics_pull_towards_those_of_the_training_images(x: torch.Tensor) -
     distances = []
     for method in (with_them, without):
         query = x[:2]
-        answer = method(query, 1).counterfactual
+        counterfactual = method(query, 1).counterfactual
         term = method.objective.terms["statistics"]
-        logits, features = classifier.read(answer, term.layers(classifier))
-        distances.append(float(term(asked(classifier), Candidate({}, answer, logits, 1.0, features)).sum()))
+        logits, features = classifier.read(counterfactual, term.layers(classifier))
+        distances.append(
+            float(term(asked(classifier), Candidate({}, counterfactual, logits, 1.0, features)).sum())
+        )
     assert distances[0] < distances[1]
 
 

@@ -75,7 +75,7 @@ def test_modes(classifier, x):
     ).all()
     before = bounds["exaggerate"].factual_logits.softmax(1)[:, 1]
     assert (bounds["exaggerate"].target_probability < before).all()
-    with pytest.raises(UserError, match="mode=praise is not offered"):
+    with pytest.raises(UserError, match="mode=praise is not supported"):
         GCI(classifier, Halves(), mode="praise")
 
 

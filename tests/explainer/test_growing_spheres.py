@@ -18,7 +18,7 @@ class Ball(nn.Module):
         self.largest = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        assert not torch.is_grad_enabled(), "a black-box method asked for gradients"
+        assert not torch.is_grad_enabled(), "a black-box method requested gradients"
         self.largest = max(self.largest, len(x))
         margin = 50 * ((x - 0.5).flatten(1).norm(dim=1) - self.radius)
         return torch.stack((-margin / 2, margin / 2), 1)
@@ -45,7 +45,7 @@ def test_radius_is_met_within_its_shell(grey: Tensor, radius: float) -> None:
     assert cf.classifier_calls.tolist() == [shells * 50 + 2] * 3
 
 
-def test_undoing_brings_the_answer_to_the_boundary(grey: Tensor) -> None:
+def test_undoing_brings_the_counterfactual_to_the_boundary(grey: Tensor) -> None:
     options = {"eta": 2.0, "n": 30}
     whole = GrowingSpheres(Ball(1.0), groups=0, **options)(grey, 1)
     undone = GrowingSpheres(Ball(1.0), groups=64, **options)(grey, 1)

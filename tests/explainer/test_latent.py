@@ -1,4 +1,4 @@
-"""Methods that search in a code, with a linear generator whose answer is known."""
+"""Methods that search in a code, with a linear generator whose counterfactual is known."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_latent_shift_keeps_the_likeliest_point_where_none_reaches(classifier: n
     )
 
 
-def test_latent_shift_strip_goes_from_the_reconstruction_to_the_answer(classifier: nn.Module) -> None:
+def test_latent_shift_strip_goes_from_the_reconstruction_to_the_counterfactual(classifier: nn.Module) -> None:
     generator = Affine(orthonormal(3))
     x = queries(generator)
     cf = LatentShift(classifier, generator, reach=1.0, frames=5, confidence=CONFIDENCE)(x, 1)

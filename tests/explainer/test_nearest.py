@@ -52,10 +52,10 @@ def test_pool_is_the_first_examples(tiny_classifier: nn.Module, toy: Any) -> Non
     explainer = Nearest(tiny_classifier, pool=6)
     explainer.fit(toy)
     known = toy.train[range(6)].x.double()
-    for answer in explainer(toy.test[range(4)].x.double()).counterfactual[:, None]:
-        assert (answer == known).flatten(1).all(1).any() or (answer == toy.test[range(4)].x.double()).flatten(
-            1
-        ).all(1).any()
+    for counterfactual in explainer(toy.test[range(4)].x.double()).counterfactual[:, None]:
+        assert (counterfactual == known).flatten(1).all(1).any() or (
+            counterfactual == toy.test[range(4)].x.double()
+        ).flatten(1).all(1).any()
 
 
 def test_steps_and_calls(tiny_classifier: nn.Module, toy: Any) -> None:

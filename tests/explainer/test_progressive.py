@@ -52,7 +52,7 @@ def model() -> Classifier:
 DARK = torch.full((3, 1, 8, 8), 0.2)
 
 
-def test_the_answer_is_the_first_image_that_reaches_the_confidence(model: Classifier) -> None:
+def test_the_counterfactual_is_the_first_image_that_reaches_the_confidence(model: Classifier) -> None:
     for confidence, bin in ((0.5, 5), (0.7, 7), (0.93, 9)):
         found = Progressive(model, Perfect(), confidence=confidence)(DARK, 1)
         assert found.extra["bin"].tolist() == [bin] * 3
@@ -100,7 +100,7 @@ def test_confidence_alone_picks_the_lowest_bin_wholly_above_it(
 
 
 def test_last_is_the_end_of_the_strip_and_count_asks_for_later_images(model: Classifier) -> None:
-    assert Progressive(model, Perfect(), answer="last")(DARK, 1).extra["bin"].tolist() == [9.0] * 3
+    assert Progressive(model, Perfect(), returned="last")(DARK, 1).extra["bin"].tolist() == [9.0] * 3
     assert Progressive(model, Perfect(), count=3)(DARK[:1], 1).extra["bin"].tolist() == [5.0, 6.0, 7.0]
 
 

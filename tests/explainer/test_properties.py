@@ -117,7 +117,7 @@ def test_the_mirror_finds_methods() -> None:
 
 @each_method
 def test_a_batch_is_independent_problems(method: type, make: Any, x: Tensor) -> None:
-    """In float64: each row's answer is the one it gets alone, down to its cost."""
+    """In float64: each row's counterfactual is the one it gets alone, down to its cost."""
     explainer = make(method, confidence=0.8, count=2)
     whole = explainer(x)
     for i in range(ROWS):
@@ -201,7 +201,7 @@ def test_what_is_valid_already_comes_back_unchanged(method: type, make: Any, x: 
 
 @each_method
 def test_reached_or_not_found_but_never_pretended(method: type, make: Any, x: Tensor) -> None:
-    """The returned image has the probability it is said to have; a query without an answer has taken as many steps as any other."""
+    """The returned image has the probability it is said to have; a query without a counterfactual has taken as many steps as any other."""
     confidence = 0.8
     explainer = make(method, confidence=confidence)
     cf = explainer(x)
@@ -228,7 +228,7 @@ def test_masked_pixels_do_not_change(method: type, make: Any, x: Tensor, rows: s
 
 
 @each_method
-def test_count_gives_ordered_answers(method: type, make: Any, x: Tensor) -> None:
+def test_count_gives_ordered_counterfactuals(method: type, make: Any, x: Tensor) -> None:
     one, three = make(method, count=1)(x), make(method, count=3)(x)
     assert three.query.tolist() == [i for i in range(ROWS) for _ in range(3)]
     assert torch.equal(three.target, one.target.repeat_interleave(3))
@@ -236,7 +236,7 @@ def test_count_gives_ordered_answers(method: type, make: Any, x: Tensor) -> None
     moved = one.delta.flatten(1).abs().amax(1) > 0
     several = three.counterfactual.unflatten(0, (ROWS, 3))[moved]
     assert ((several[:, 0] - several[:, 1]).flatten(1).abs().amax(1) > 0).any(), (
-        "further answers are the first again"
+        "further counterfactuals are the first again"
     )
 
 
@@ -265,7 +265,7 @@ def test_targets_in_every_form(method: type, make: Any, x: Tensor) -> None:
 def test_every_image_the_classifier_is_shown_is_charged(method: type, make: Any, x: Tensor) -> None:
     """Rule: a row is charged the images that its question costs when it is asked alone.
 
-    In a batch less or more may be computed (a question is asked once for all its answers; a finished row rides along until enough
+    In a batch less or more may be computed (a question is asked once for all its counterfactuals; a finished row rides along until enough
     are finished), but the charge stays what it costs alone: `test_a_batch_is_independent_problems` compares it.
     """
     explainer = make(method, confidence=0.8)
@@ -295,7 +295,7 @@ def test_works_without_gradients_around_it(method: type, make: Any, x: Tensor, m
 
 
 @each_method
-def test_no_rows_no_answers(method: type, make: Any, x: Tensor) -> None:
+def test_no_rows_no_counterfactuals(method: type, make: Any, x: Tensor) -> None:
     assert len(make(method)(x[:0])) == 0
 
 

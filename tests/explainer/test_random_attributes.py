@@ -20,7 +20,7 @@ class Bits(nn.Module):
 
 
 def test_turns_as_few_as_it_must(linear):
-    """Two of three pixels must be set: no answer with one turned, and some with two."""
+    """Two of three pixels must be set: no counterfactual with one turned, and some with two."""
     classifier = linear([[0.0, 0, 0], [2, 2, 2]], [0.0, -3.0])
     x = torch.zeros(4, 1, 1, 3).double()
     cf = RandomAttributes(classifier, Bits(), tries=5)(x, 1)

@@ -1,4 +1,4 @@
-"""Gradient search on the input, against answers on paper."""
+"""Gradient search on the input, against counterfactuals on paper."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def test_squared_error_stands_still_where_the_classifier_is_sure_and_cross_entro
     )
 
 
-def test_a_hinge_also_finds_an_answer(problem: tuple[Any, Tensor]) -> None:
+def test_a_hinge_also_finds_a_counterfactual(problem: tuple[Any, Tensor]) -> None:
     classifier, x = problem
     assert Wachter(classifier, flip="hinge", lr=0.01)(x, 1).valid.all()
 
 
 def test_a_query_that_fails_weighs_the_flip_more(linear: Any) -> None:
-    """Under the first trade-off alone the distance wins; ten times more and the answer is valid."""
+    """Under the first trade-off alone the distance wins; ten times more and the counterfactual is valid."""
     weight = torch.tensor([[1.0] * 4, [-1.0] * 4])
     x = torch.full((1, 1, 2, 2), 0.7, dtype=torch.float64)
     options: dict[str, Any] = {"scale": 20.0, "steps": 200, "lr": 0.01, "confidence": 0.6}

@@ -41,7 +41,7 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "Hinge"}, "loss=Hinge is not offered; choose one of: hinge, wgan_gp"),
+        ({"loss": "Hinge"}, "loss=Hinge is not supported; choose one of one of: hinge, wgan_gp"),
         (
             {"loss": "wgan_gp"},
             "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance",

@@ -36,7 +36,7 @@ def test_each_cell_has_its_own_scale_and_shift() -> None:
     torch.testing.assert_close(scaled, torch.tensor([2 + 0.5 * 1.0005, 3 - 0.5 * 1.0005]), atol=1e-4, rtol=0)
 
 
-def test_an_answer_does_not_depend_on_its_batch() -> None:
+def test_a_counterfactual_does_not_depend_on_its_batch() -> None:
     torch.manual_seed(0)
     model = Exaggerator(1, 8, 3, width=4).double().eval()
     x, cell = torch.rand(5, 1, 8, 8, dtype=torch.float64), torch.tensor([0, 29, 7, 7, 12])

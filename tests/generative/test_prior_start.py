@@ -71,7 +71,7 @@ def test_disc_fits_from_the_start(tiny_classifier: nn.Module, toy: Any) -> None:
     method = DISC(tiny_classifier, start=start)
     assert method.space is SMALL
     x = toy.test[range(3)].x.double()
-    query = Query(x, torch.zeros(3).long(), tiny_classifier, generator=start, answer=torch.tensor([0, 0, 1]))
+    query = Query(x, torch.zeros(3).long(), tiny_classifier, generator=start, repeat=torch.tensor([0, 0, 1]))
     drawn = SMALL.draw(query)
     assert torch.equal(drawn["w0"][0], start.theta["w0"].detach())
     assert torch.equal(drawn["w0"][0], drawn["w0"][1])

@@ -1,4 +1,4 @@
-"""Small answers and small networks whose metrics are known by hand or by brute force."""
+"""Small counterfactuals and small networks whose metrics are known by hand or by brute force."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Split:
         return Batch(self.x[rows])
 
 
-def answers(
+def counterfactuals(
     rows: int, seed: int = 0, per_query: int = 1, classifier: nn.Module | None = None
 ) -> Counterfactuals:
-    """Random answers, graded by the classifier."""
+    """Random counterfactuals, graded by the classifier."""
     draw = torch.Generator().manual_seed(seed)
     classifier = classifier or TinyClassifier()
     factual, other = torch.rand(rows, *SHAPE, generator=draw), torch.rand(rows, *SHAPE, generator=draw)
@@ -82,8 +82,8 @@ def answers(
 
 @pytest.fixture
 def make():
-    """Factory of random answers."""
-    return answers
+    """Factory of random counterfactuals."""
+    return counterfactuals
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ NAN = math.nan
 
 @pytest.fixture
 def cf(make):
-    """Four answers that declare changes of three attributes; the last was returned as it came."""
+    """Four counterfactuals that declare changes of three attributes; the last was returned as it came."""
     plain = make(4)
     declared = torch.tensor([[1.0, -0.5, 0.0], [0.0, 0.2, -0.3], [0.0, 0.0, 0.0], [NAN, NAN, NAN]])
     extra = {f"attribute_change/{name}": declared[:, i] for i, name in enumerate("ABC")}

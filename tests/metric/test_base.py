@@ -37,7 +37,7 @@ GOLDEN = {
     "classifier_calls": 538.12,
     "peak_memory_mb": 490.292,
 }
-"""Values on `answers(50, seed=3)`, in float32 on the CPU."""
+"""Values on `counterfactuals(50, seed=3)`, in float32 on the CPU."""
 NAMES = list(GOLDEN)
 
 
@@ -162,9 +162,9 @@ def test_declared_directions_are_true(metrics, make, parts):
     assert sorted(pairs) == sorted(NAMES)
     for name, (better, worse) in pairs.items():
         values = []
-        for answers in (better, worse):
+        for counterfactuals in (better, worse):
             metrics[name].reset()
-            metrics[name].update(answers)
+            metrics[name].update(counterfactuals)
             values.append(float(metrics[name].compute()))
         assert (values[0] > values[1]) is metrics[name].higher_is_better, name
 

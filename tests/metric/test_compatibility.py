@@ -57,7 +57,7 @@ def strips(classifier: Classifier, generator: Exaggerator) -> Counterfactuals:
 
 
 def flat(cf: Counterfactuals, s: Tensor) -> Counterfactuals:
-    """The same answers with flat images whose log-odds towards the target are s (B, S)."""
+    """The same counterfactuals with flat images whose log-odds towards the target are s (B, S)."""
     sign = torch.where(cf.target == 1, 1.0, -1.0)[:, None]
     path = (0.5 + sign * s / 8)[:, :, None, None, None].expand(-1, -1, 1, 8, 8)
     return replace(cf, path=path)
@@ -218,7 +218,7 @@ class Judge(nn.Module):
         return x.flatten(1)[:, :3]
 
 
-def attribute_answers() -> tuple[Counterfactuals, SimpleNamespace]:
+def attribute_counterfactuals() -> tuple[Counterfactuals, SimpleNamespace]:
     factual = torch.zeros(4, 1, 2, 2)
     counterfactual = factual.clone()
     counterfactual[:, 0, 0, 0] = 1
@@ -235,7 +235,7 @@ def attribute_answers() -> tuple[Counterfactuals, SimpleNamespace]:
 
 
 def test_changed_attributes_are_counted() -> None:
-    cf, data = attribute_answers()
+    cf, data = attribute_counterfactuals()
     assert MNAC(Judge(), data).score(cf).tolist() == [2, 2, 1, 1]
     assert OthersChanged(Judge(), data).score(cf).tolist() == [1, 1, 0, 0]
     both = SimpleNamespace(**{**vars(data), "attribute": "a+b"})
@@ -259,7 +259,7 @@ def test_correlations_are_torchs() -> None:
 
 def test_correlation_difference_by_hand() -> None:
     """d_a = (1, 1, -1, -1) and d_b = (1, 1, 0, 0) correlate by 1, the truth's a and b by 0; c never changes and is independent of a."""
-    cf, data = attribute_answers()
+    cf, data = attribute_counterfactuals()
     factual, counterfactual = torch.zeros(2, 4, 1, 2, 2)
     factual[2:, 0, 0, 0] = 1
     counterfactual[:2, 0, 0, :2] = 1
@@ -269,7 +269,7 @@ def test_correlation_difference_by_hand() -> None:
 
 
 def test_identity_is_a_cosine() -> None:
-    cf, _data = attribute_answers()
+    cf, _data = attribute_counterfactuals()
     cf = replace(cf, factual=cf.counterfactual.flip(0))
     expected = torch.nn.functional.cosine_similarity(
         Judge().embed(cf.factual), Judge().embed(cf.counterfactual)
@@ -326,5 +326,5 @@ def test_groups_are_those_of_their_bounds(
     ]
     assert [group.rows(cf).nonzero()[:, 0].tolist() for group in groups] == [[0, 1, 2, 3, 4, 5], [4, 5], [0]]
     assert not groups[0].rows(replace(cf, target=1 - cf.target)).any(), (
-        "an answer that is not valid belongs to no group"
+        "a counterfactual that is not valid belongs to no group"
     )

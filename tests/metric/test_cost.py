@@ -1,4 +1,4 @@
-"""Costs are read off the answers."""
+"""Costs are read off the counterfactuals."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_other_metrics_do_not_move_an_interval(metrics, make):
     assert evaluate_metrics(metrics, cf)[0]["cout"] == pytest.approx(alone, rel=1e-9)
 
 
-def test_several_answers_a_query_widen_the_interval(make):
+def test_several_counterfactuals_a_query_widen_the_interval(make):
     one, five = make(100), make(100, per_query=5)
     same = replace(
         five,
@@ -123,7 +123,7 @@ def test_set_metrics_hold_their_value_within_the_interval(metrics, make):
         assert entry["low"] < entry["value"] < entry["high"]
 
 
-def test_no_answers(metrics):
+def test_no_counterfactuals(metrics):
     summary, table = evaluate_metrics(metrics, [])
     assert all(entry["value"] is None and entry["n"] == 0 for entry in summary.values())
     assert all(len(values) == 0 for values in table.values())

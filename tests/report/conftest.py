@@ -14,7 +14,7 @@ ROWS = 12
 AWKWARD = "<b>own</b> & $co$ {{ x }}"
 
 
-def _answers(shift: float, valid: Tensor, path: bool = False) -> Counterfactuals:
+def _counterfactuals(shift: float, valid: Tensor, path: bool = False) -> Counterfactuals:
     generator = torch.Generator().manual_seed(0)
     factual = torch.rand(ROWS, 3, 8, 8, generator=generator) / 2
     counterfactual = (factual + shift * torch.rand(ROWS, 3, 8, 8, generator=generator)).clamp(0, 1)
@@ -49,12 +49,15 @@ def run() -> SimpleNamespace:
     every, none = torch.ones(ROWS, dtype=torch.bool), torch.zeros(ROWS, dtype=torch.bool)
     half = torch.arange(ROWS) < 9
     methods = {
-        "revise": _answers(0.2, half, path=True),
-        "wachter": _answers(0.4, every),
-        AWKWARD: _answers(0.6, none),
+        "revise": _counterfactuals(0.2, half, path=True),
+        "wachter": _counterfactuals(0.4, every),
+        AWKWARD: _counterfactuals(0.6, none),
     }
     shares = {"revise": 0.75, "wachter": 1.0, AWKWARD: 0.0}
-    tables = {name: {"l1": answers.delta.abs().flatten(1).mean(1)} for name, answers in methods.items()}
+    tables = {
+        name: {"l1": counterfactuals.delta.abs().flatten(1).mean(1)}
+        for name, counterfactuals in methods.items()
+    }
     tables["wachter"]["judge_agreement"] = (torch.arange(ROWS) % 3 > 0).float()
     tables["revise"]["im1"] = torch.where(torch.arange(ROWS) < 4, torch.arange(ROWS) / 7, torch.nan)
     summary = {

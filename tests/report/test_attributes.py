@@ -5,15 +5,15 @@ from counterfoil.report.attributes import changes, ranking, sentence, signed
 from counterfoil.report.html import write_report
 
 
-def told(answers):
-    """The same answers, declaring changes of three attributes."""
-    rows = len(answers)
+def told(counterfactuals):
+    """The same counterfactuals, declaring changes of three attributes."""
+    rows = len(counterfactuals)
     extra = {
         f"attribute_change/{name}": torch.full((rows,), value)
         for name, value in (("Mouth", 0.8), ("Hair", -0.96), ("Hat", 0.01))
     }
     extra["attribute_change/Mouth"][0] = 0.2
-    return Counterfactuals(**{**vars(answers), "extra": extra})
+    return Counterfactuals(**{**vars(counterfactuals), "extra": extra})
 
 
 def test_in_words(run):
@@ -35,9 +35,9 @@ def test_bars_start_at_the_middle(run):
     assert (mouth.left, round(mouth.width, 4)) == (50, 40)
 
 
-def test_ranking_takes_valid_answers_of_each_target(run):
-    answers = told(run.methods["revise"])  # rows 0 to 8 are valid, targets alternate
-    ranked = ranking(answers, ("a", "b"))
+def test_ranking_takes_valid_counterfactuals_of_each_target(run):
+    counterfactuals = told(run.methods["revise"])  # rows 0 to 8 are valid, targets alternate
+    ranked = ranking(counterfactuals, ("a", "b"))
     assert [change.name for change in ranked["a"]] == ["Hair", "Mouth", "Hat"]
     assert ranked["a"][1].text == f"{(0.2 + 4 * 0.8) / 5:.2f}"
     assert ranked["b"][1].text == "0.80"

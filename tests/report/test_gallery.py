@@ -37,10 +37,12 @@ def test_counts_failures_and_doubts(run):
     assert views["revise"].confirmed is None
 
 
-def test_best_is_chosen_among_valid_answers(run):
-    answers = run.methods["revise"]
+def test_best_is_chosen_among_valid_counterfactuals(run):
+    counterfactuals = run.methods["revise"]
     table = {"l1": torch.tensor([5.0, 3, 4, 2, 6, 7, 8, 9, 5, 0, 1, 0])}
-    view = Gallery("revise", answers, table, run.class_names, None).view(run.summary["methods"], [100])
+    view = Gallery("revise", counterfactuals, table, run.class_names, None).view(
+        run.summary["methods"], [100]
+    )
     assert [card.query for card in view.ranked["l1"]] == [103, 108, 107]
     assert view.ranked["l1"][0].note == "Best · L1 2.00"
 

@@ -15,13 +15,13 @@ STEPS = 4
 
 @pytest.fixture
 def walked(run):
-    """Answers whose strip of four images goes straight from the factual to an image beyond the answer, which is the third."""
-    answers = run.methods["revise"]
+    """Counterfactuals whose strip of four images goes straight from the factual to an image beyond the counterfactual, which is the third."""
+    counterfactuals = run.methods["revise"]
     share = torch.tensor([0.0, 0.5, 1.0, 1.2])[None, :, None, None, None]
-    path = (answers.factual[:, None] + share * answers.delta[:, None]).clamp(0, 1)
-    path[:, 2] = answers.counterfactual
-    path[3] = answers.factual[3]  # nothing was searched for this one
-    return replace(answers, path=path)
+    path = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)
+    path[:, 2] = counterfactuals.counterfactual
+    path[3] = counterfactuals.factual[3]  # nothing was searched for this one
+    return replace(counterfactuals, path=path)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_what_is_said_under_each_image(walked, reading):
     assert [frame.said for frame in first.frames] == pytest.approx([0.12, 0.32, 0.62, 0.92])
     assert [frame.own for frame in first.frames] == pytest.approx([0.01, 0.2, 0.7, 0.99])
     assert [frame.decided for frame in first.frames] == [False, False, True, True]
-    assert [frame.answer for frame in first.frames] == [False, False, True, False]
+    assert [frame.returned for frame in first.frames] == [False, False, True, False]
 
 
 def test_without_requests_the_classifiers_own_probability_is_said(walked, reading):
@@ -98,7 +98,7 @@ def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, readin
     sections = page.read_text(encoding="utf-8").split('class="method"')[1:]
     assert ["Step by step" in section for section in sections] == [True, False, False]
     assert ["Is the request followed?" in section for section in sections] == [True, False, False]
-    assert sections[0].count('class="answered"') == sections[0].count("<ol>") > 0
+    assert sections[0].count('class="returned"') == sections[0].count("<ol>") > 0
 
 
 def test_pictures_are_kept_beside_the_page(run, walked, reading, tmp_path):
@@ -116,6 +116,6 @@ def test_pictures_are_kept_beside_the_page(run, walked, reading, tmp_path):
     strips = read_strips(walked, [1], ("a", "b"), reading)
     picture = draw_strips(walked, strips, 1.0)
     assert picture.shape == (*Image.fromarray(picture).size[::-1], 3)
-    assert (picture == (31, 95, 191)).all(-1).sum() > 4 * 88, "the answer is framed"
+    assert (picture == (31, 95, 191)).all(-1).sum() > 4 * 88, "the counterfactual is framed"
     assert save_strips(tmp_path / "none", {"wachter": run.methods["wachter"]}, ("a", "b"), {}) == []
     assert not (tmp_path / "none").exists()

@@ -86,7 +86,7 @@ def test_a_folder_in_celebas_layout_is_explained_by_attributes(folder: Path, tmp
             f"attribute_change/{name}" for name in EDITED
         }
         assert entries["reconstruction_gate"]["n"] == 6
-        assert entries["validity"]["n"] == 6  # a query without answer is counted, not dropped
+        assert entries["validity"]["n"] == 6  # a query without counterfactual is counted, not dropped
     assert summary["methods"]["aip"]["attribute_change/Beard"]["value"] == 0.0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["queries"]["class_names"] == [
         "not Smiling",
@@ -148,7 +148,7 @@ def test_what_cannot_be_ends_in_one_line(folder: Path, script: Script, mistake: 
         ),
         ("{attributes: [Smiling, Smiling]}", "expected one or more different names, found Smiling, Smiling"),
         ("{attributes: []}", "expected the names of one or more attributes, found none"),
-        ("{norm: batch}", "norm=batch is not offered"),
+        ("{norm: batch}", "norm=batch is not supported"),
     ],
 )
 def test_attributes_that_cannot_be_learned_are_told(

@@ -58,7 +58,7 @@ MISTAKES = {
     "no probability": (("evaluate", "confidence=high"), "confidence=high is not a probability"),
     "confidence above 1": (("evaluate", "confidence=95"), "confidence=95 is not a probability"),
     "unknown device": (("evaluate", "device=abacus"), "device=abacus is not a device"),
-    "unknown precision": (("evaluate", "dtype=float8"), "dtype=float8 is not offered"),
+    "unknown precision": (("evaluate", "dtype=float8"), "dtype=float8 is not supported"),
     "unknown attribute": (
         ("train", "classifier=cnn", "attribute=Smiling"),
         "attribute=Smiling is not in data=digits",
@@ -149,8 +149,8 @@ def test_probabilities_are_refused_and_their_cure_works(
     assert code == 1
     says(error, r"returns probabilities.*decision\._target_=counterfoil\.core\.decision\.Probabilities")
     assert not list(Path().iterdir())
-    cure = "classifier.decision._target_=counterfoil.core.decision.Probabilities"
-    code, out, error = script("evaluate", *options(bench), *foreign, cure)
+    fix = "classifier.decision._target_=counterfoil.core.decision.Probabilities"
+    code, out, error = script("evaluate", *options(bench), *foreign, fix)
     assert code == 0, error
     assert "no better than chance" in " ".join(out.split())
     assert "wachter" in json.loads(Path("run/metrics.json").read_text())["methods"]

@@ -73,7 +73,9 @@ def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path,
     assert not (folder / ".lock").exists()
 
 
-def test_table_and_summary_come_from_the_stored_answers(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_table_and_summary_come_from_the_stored_counterfactuals(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
     folder, summary = finished
     rows = list(csv.DictReader((folder / "queries.csv").open()))
     for method in ("nearest", "wachter"):
@@ -189,7 +191,7 @@ def test_second_run_into_the_same_folder_is_refused(bench: Any, tmp_path: Path) 
     assert json.loads((tmp_path / "run/metrics.json").read_text())["config"]["confidence"] == 0.6
 
 
-def test_all_targets_and_several_answers_have_a_row_each(bench: Any, tmp_path: Path) -> None:
+def test_all_targets_and_several_counterfactuals_have_a_row_each(bench: Any, tmp_path: Path) -> None:
     summary = bench.evaluate(
         tmp_path / "run", "n=3", "target=all", "count=2", "explainer=[nearest]", "metric=[validity,l1]"
     )

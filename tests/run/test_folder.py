@@ -51,7 +51,7 @@ def test_strangers_folder_is_refused_and_left_alone(tmp_path: Path, overwrite: b
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "wandb"]
 
 
-def test_a_mistake_found_before_any_answer_leaves_the_folder_free(tmp_path: Path) -> None:
+def test_a_mistake_found_before_any_counterfactual_leaves_the_folder_free(tmp_path: Path) -> None:
     def mistaken() -> None:
         with claim(tmp_path, "a", False):
             raise UserError("no such class")

@@ -1,4 +1,4 @@
-"""A network in a file and a folder of images, nothing else: what is then answered, measured, and refused."""
+"""A network in a file and a folder of images, nothing else: what is then explained, measured, and refused."""
 
 from __future__ import annotations
 

@@ -87,14 +87,14 @@ def test_own_network_weights_and_images_by_overrides_alone(
     summary = json.loads((tmp_path / "out/metrics.json").read_text())
     assert summary["queries"]["class_names"] == ["finch", "gull", "owl"]
     assert summary["methods"]["wachter"]["validity"]["value"] > 0.9
-    answers = load_file(str(tmp_path / "out/counterfactuals/wachter/batch-00000.safetensors"))
-    assert answers["factual"].shape == (6, 3, 16, 16)
-    assert answers["target"].tolist() == [2] * 6
+    counterfactuals = load_file(str(tmp_path / "out/counterfactuals/wachter/batch-00000.safetensors"))
+    assert counterfactuals["factual"].shape == (6, 3, 16, 16)
+    assert counterfactuals["target"].tolist() == [2] * 6
     assert len(list(csv.DictReader((tmp_path / "out/queries.csv").open()))) == 6
-    _graded_by_her_network(tmp_path, answers)
+    _graded_by_her_network(tmp_path, counterfactuals)
 
 
-def _graded_by_her_network(folder: Path, answers: dict[str, torch.Tensor]) -> None:
+def _graded_by_her_network(folder: Path, counterfactuals: dict[str, torch.Tensor]) -> None:
     """Her own class, her own normalisation, by hand."""
     names: dict[str, type[torch.nn.Module]] = {}
     exec(NET, names)
@@ -103,5 +103,5 @@ def _graded_by_her_network(folder: Path, answers: dict[str, torch.Tensor]) -> No
     net.load_state_dict({name.removeprefix("model."): value for name, value in saved.items()})
     mean, std = torch.tensor([0.4, 0.4, 0.4]).view(3, 1, 1), torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1)
     with torch.no_grad():
-        logits = net((answers["counterfactual"] - mean) / std)
-    torch.testing.assert_close(logits, answers["counterfactual_logits"], rtol=1e-4, atol=1e-4)
+        logits = net((counterfactuals["counterfactual"] - mean) / std)
+    torch.testing.assert_close(logits, counterfactuals["counterfactual_logits"], rtol=1e-4, atol=1e-4)

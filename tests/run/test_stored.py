@@ -1,4 +1,4 @@
-"""Answers from elsewhere are graded by this classifier, or refused with one line that says why."""
+"""Counterfactuals from elsewhere are graded by this classifier, or refused with one line that says why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.run.stored import read_answers
+from counterfoil.run.stored import read_counterfactuals
 
 SIZE = (1, 4, 4)
 
@@ -30,7 +30,7 @@ class Brightness(nn.Module):
 
 
 def arrays() -> dict[str, np.ndarray]:
-    """Three answers to "make it bright", two of them right."""
+    """Three counterfactuals to "make it bright", two of them right."""
     factual = np.full((3, *SIZE), 0.2, np.float32)
     counterfactual = np.stack([np.full(SIZE, value, np.float32) for value in (0.9, 0.8, 0.3)])
     return {"factual": factual, "counterfactual": counterfactual, "target": np.array([1, 1, 1])}
@@ -43,8 +43,8 @@ def npz(path: Path, **changes: Any) -> Path:
 
 
 def read(path: Path) -> Counterfactuals:
-    (answers,) = read_answers(path, Brightness(), SIZE).values()
-    return answers
+    (counterfactuals,) = read_counterfactuals(path, Brightness(), SIZE).values()
+    return counterfactuals
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
@@ -54,7 +54,7 @@ def test_good_file_is_graded_by_our_classifier(tmp_path: Path, suffix: str) -> N
         npz(path)
     else:
         save_file({key: torch.from_numpy(value) for key, value in arrays().items()}, str(path))
-    assert list(read_answers(path, Brightness(), SIZE)) == ["theirs"]
+    assert list(read_counterfactuals(path, Brightness(), SIZE)) == ["theirs"]
     cf = read(path)
     assert cf.valid.tolist() == [True, True, False]
     assert cf.source.tolist() == [0, 0, 0]

@@ -98,8 +98,10 @@ def test_the_classifier_is_asked_about_each_image() -> None:
     cf = Counterfactuals(
         x, path[:, -1], one, model(x), model(path[:, -1]), one, cost, cost, cost, cost, path=path
     )
-    answers = {"m": cf, "other": replace(cf, path=None)}
-    read = read_along(SimpleNamespace(answers=answers, classifier=model, node={}, models=None))  # type: ignore[arg-type]
+    counterfactuals = {"m": cf, "other": replace(cf, path=None)}
+    read = read_along(
+        SimpleNamespace(counterfactuals=counterfactuals, classifier=model, node={}, models=None)
+    )  # type: ignore[arg-type]
     assert set(read) == {"m"}
     torch.testing.assert_close(read["m"].probability, (4 * (path[..., 0, 0, 0] - 0.5)).sigmoid())
     assert read["m"].decided.tolist() == [[False, False, True], [False, True, True]]

@@ -40,8 +40,8 @@ def test_frozen_attributes_do_not_move(query):
     assert (variables["a"].grad[:, 0] != 0).all()
 
 
-def test_further_answers_start_with_frozen_attributes_as_they_are(query):
-    other = replace(query, answer=torch.ones(4, dtype=torch.int64))
+def test_further_counterfactuals_start_with_frozen_attributes_as_they_are(query):
+    other = replace(query, repeat=torch.ones(4, dtype=torch.int64))
     start = Attributes(NAMES, frozen=["B"]).start(other)
     assert torch.equal(start["a"][:, 1], start["a0"][:, 1])
     assert (start["a"][:, 0] != start["a0"][:, 0]).all()

@@ -152,9 +152,9 @@ def test_the_pre_image_is_fitted_once_for_all_rounds(query: Query) -> None:
     assert torch.equal(part["w0"][0], prior.start(query)["w0"][2])
 
 
-def test_further_answers_start_from_other_draws(tiny_classifier: nn.Module) -> None:
+def test_further_counterfactuals_start_from_other_draws(tiny_classifier: nn.Module) -> None:
     x = ask(tiny_classifier, rows=1).factual.repeat(2, 1, 1, 1)
-    drawn = PRIORS["inr"]().draw(Query(x, torch.zeros(2).long(), tiny_classifier, answer=torch.arange(2)))
+    drawn = PRIORS["inr"]().draw(Query(x, torch.zeros(2).long(), tiny_classifier, repeat=torch.arange(2)))
     assert not torch.equal(drawn["w0"][0], drawn["w0"][1])
 
 
@@ -180,7 +180,7 @@ def test_images_too_small_for_the_halvings(tiny_classifier: nn.Module) -> None:
 
 
 @each_prior
-def test_queries_that_do_not_fit_are_answered_in_parts(
+def test_queries_that_do_not_fit_are_explained_in_parts(
     kind: str, query: Query, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prior = PRIORS[kind](steps=5, psnr=0.0)

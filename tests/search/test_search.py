@@ -1,4 +1,4 @@
-"""The one loop: it leaves out what is finished without changing what is not, and keeps the nearest answer."""
+"""The one loop: it leaves out what is finished without changing what is not, and keeps the nearest counterfactual."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_finished_queries_are_really_left_out(query: Query) -> None:
     assert shown[-1] < shown[0]
 
 
-def test_patience_keeps_the_nearest_answer_of_the_path(query: Query) -> None:
-    """An answer may only come nearer with more patience, and every one reaches the confidence."""
+def test_patience_keeps_the_nearest_counterfactual_of_the_path(query: Query) -> None:
+    """A counterfactual may only come nearer with more patience, and every one reaches the confidence."""
     distances = []
     for patience in (0, 5, None):
         found = search(query, stop=Stop(patience), steps=60)
@@ -105,7 +105,7 @@ def test_patience_keeps_the_nearest_answer_of_the_path(query: Query) -> None:
     assert (distances[2] < distances[0]).any()
 
 
-def test_steps_are_those_of_the_first_answer(query: Query) -> None:
+def test_steps_are_those_of_the_first_counterfactual(query: Query) -> None:
     """With patience 0 and one row: the step count is where a plain loop first reaches the confidence."""
     row = query[torch.tensor([0])]
     x = row.factual.clone().requires_grad_()
@@ -126,7 +126,7 @@ def test_steps_are_those_of_the_first_answer(query: Query) -> None:
     torch.testing.assert_close(found.counterfactual, x.detach())
 
 
-def test_without_an_answer_the_likeliest_point_is_kept(query: Query) -> None:
+def test_without_a_counterfactual_the_likeliest_point_is_kept(query: Query) -> None:
     """A hopeless confidence: what comes back is no less probable than the factual."""
     hopeless = Query(query.factual, query.target, query.classifier, confidence=1.0)
     found = search(hopeless, steps=5)

@@ -14,11 +14,11 @@ from counterfoil.search import Latent, Pixels
 
 
 def ask(
-    x: torch.Tensor, classifier: nn.Module, generator: Any = None, answer: list[int] | None = None
+    x: torch.Tensor, classifier: nn.Module, generator: Any = None, repeat: list[int] | None = None
 ) -> Query:
     target = torch.zeros(len(x), dtype=torch.int64)
     return Query(
-        x, target, classifier, generator=generator, answer=None if answer is None else torch.tensor(answer)
+        x, target, classifier, generator=generator, repeat=None if repeat is None else torch.tensor(repeat)
     )
 
 
@@ -32,15 +32,15 @@ def test_pixels_start_at_the_factual_and_stay_in_range(tiny_classifier: nn.Modul
     assert torch.equal(space.decode(query, variables), (query.factual * 3 - 1).clamp(0, 1))
 
 
-def test_only_further_answers_start_elsewhere(tiny_classifier: nn.Module, toy: Any) -> None:
+def test_only_further_counterfactuals_start_elsewhere(tiny_classifier: nn.Module, toy: Any) -> None:
     x = toy.test[[0, 0, 0, 1]].x.double()
-    start = Pixels(spread=0.1).start(ask(x, tiny_classifier, answer=[0, 1, 2, 0]))["x"]
+    start = Pixels(spread=0.1).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"]
     moved = (start - x).flatten(1).abs().amax(1)
     assert moved[[0, 3]].tolist() == [0, 0]
     assert (moved[1:3] > 0.05).all()
     assert not torch.equal(start[1], start[2])
-    assert torch.equal(start, Pixels(spread=0.1).start(ask(x, tiny_classifier, answer=[0, 1, 2, 0]))["x"])
-    assert torch.equal(Pixels(spread=0.0).start(ask(x, tiny_classifier, answer=[0, 1, 2, 0]))["x"], x)
+    assert torch.equal(start, Pixels(spread=0.1).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"])
+    assert torch.equal(Pixels(spread=0.0).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"], x)
 
 
 def test_latent_starts_at_the_code(tiny_classifier: nn.Module, tiny_vae: Any, toy: Any) -> None:

@@ -1,4 +1,4 @@
-"""Looks at a classifier before it is explained: what is wrong with it, and what cures it."""
+"""Looks at a classifier before it is explained: what is wrong with it, and what fixes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfoil.data.base import Batch
 def check(
     classifier: nn.Module, batch: Batch, classes: int, *, gradients: bool = True, labelled: bool = True
 ) -> list[str]:
-    """Try a classifier on labelled images and return warnings, each with its cure.
+    """Try a classifier on labelled images and return warnings, each with its fix.
 
     Args:
         classifier: maps images (B, C, H, W) in [0, 1] to logits (B, K).

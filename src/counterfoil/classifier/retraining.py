@@ -20,7 +20,7 @@ BATCH = 256
 
 
 class Retraining(ClassifierTraining):
-    """`ClassifierTraining` on train + {(x'_i, y'_i) : f_0(x'_i) = t_i}, x'_i the answers of an explainer of f_0 to training images.
+    """`ClassifierTraining` on train + {(x'_i, y'_i) : f_0(x'_i) = t_i}, x'_i the counterfactuals of an explainer of f_0 to training images.
 
     Labels y' of the counterfactual of (x, y), of which only valid ones are taken:
         attributes: what the edited attributes spell, 1[a_j + (a'_j - a_0j) > 1/2] for the attribute j that the labels tell (for all
@@ -30,14 +30,14 @@ class Retraining(ClassifierTraining):
 
     Args:
         net: as in `ClassifierTraining`.
-        explainer: any method, over the earlier classifier f_0; the class asked for is the runner-up.
+        explainer: any method, over the earlier classifier f_0; the class requested is the runner-up.
         asked: training images it is asked about, classes in proportion.
         label: attributes, kept or target.
         finetune: begin at the earlier classifier's weights.
         others: see `ClassifierTraining`.
 
     Raises:
-        UserError: labels by attributes where the data have none or the answers declare no change of them; no valid counterfactual;
+        UserError: labels by attributes where the data have none or the counterfactuals declare no change of them; no valid counterfactual;
             an earlier classifier of another architecture.
 
     Departures: the label of a valid counterfactual is not confirmed in the source; all three readings are offered.
@@ -67,22 +67,22 @@ class Retraining(ClassifierTraining):
             _copy_weights(explainer.classifier, net)
 
     def prepare(self, data: ImageData) -> ImageData:
-        """Ask the explainer, and hand out data whose training split holds its valid answers too."""
+        """Ask the explainer, and hand out data whose training split holds its valid counterfactuals too."""
         super().prepare(data)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         explainer = self.explainers[0].to(device)
         explainer.fit(data)
         rows = stratified(data.train.labels, self.asked, data.seed)
-        answers = _answers(explainer, data.train.take(rows), device)
+        counterfactuals = _counterfactuals(explainer, data.train.take(rows), device)
         explainer.cpu()
-        valid = answers.valid & (answers.source != answers.target)
+        valid = counterfactuals.valid & (counterfactuals.source != counterfactuals.target)
         if not bool(valid.any()):
             raise UserError(
                 f"classifier.training: none of {len(rows)} counterfactuals is valid, so there is nothing to add; train the generator "
                 "longer, lower explainer.confidence, or leave more attributes free"
             )
-        labels = new_labels(self.label, answers, data.train.take(rows), data)
-        pixels = (answers.counterfactual[valid] * 255).round().to(torch.uint8)
+        labels = new_labels(self.label, counterfactuals, data.train.take(rows), data)
+        pixels = (counterfactuals.counterfactual[valid] * 255).round().to(torch.uint8)
         self.added = len(pixels)
         self._announce(len(rows), labels[valid], data.train.labels[rows][valid])
         attributes = None if data.train.attributes is None else data.train.attributes[rows][valid]
@@ -102,10 +102,10 @@ class Retraining(ClassifierTraining):
         )
 
 
-def new_labels(kind: str, answers: Counterfactuals, asked: Images, data: ImageData) -> Tensor:
-    """Labels (N,) of the counterfactuals of training images, one answer an image; see `Retraining`."""
+def new_labels(kind: str, counterfactuals: Counterfactuals, asked: Images, data: ImageData) -> Tensor:
+    """Labels (N,) of the counterfactuals of training images, one counterfactual an image; see `Retraining`."""
     if kind == "target":
-        return answers.target
+        return counterfactuals.target
     if kind == "kept":
         return asked.labels
     names = [data.attribute] if data.attribute in data.attribute_names else (data.attribute or "").split("+")
@@ -113,23 +113,25 @@ def new_labels(kind: str, answers: Counterfactuals, asked: Images, data: ImageDa
         raise UserError(
             f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have none; choose kept or target"
         )
-    if not any(key.startswith(CHANGE) for key in answers.extra):
+    if not any(key.startswith(CHANGE) for key in counterfactuals.extra):
         raise UserError(
             "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label"
         )
     truth = asked.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
     zero = torch.zeros(len(truth))
-    change = torch.stack([answers.extra.get(f"{CHANGE}{name}", zero).nan_to_num() for name in names], dim=1)
+    change = torch.stack(
+        [counterfactuals.extra.get(f"{CHANGE}{name}", zero).nan_to_num() for name in names], dim=1
+    )
     return (truth + change > 0.5).all(1).long()
 
 
-def _answers(explainer: Explainer, asked: Images, device: str) -> Counterfactuals:
+def _counterfactuals(explainer: Explainer, asked: Images, device: str) -> Counterfactuals:
     from rich.progress import track
 
     parts = []
     for start in track(range(0, len(asked), BATCH), description="counterfactuals of training images"):
-        answer = explainer(asked[slice(start, start + BATCH)].x.to(device)).to("cpu")
-        parts.append(answer[torch.arange(0, len(answer), explainer.count)])
+        counterfactual = explainer(asked[slice(start, start + BATCH)].x.to(device)).to("cpu")
+        parts.append(counterfactual[torch.arange(0, len(counterfactual), explainer.count)])
     return Counterfactuals.cat(parts)
 
 

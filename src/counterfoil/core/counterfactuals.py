@@ -1,4 +1,4 @@
-"""What is answered: counterfactuals with everything a metric or a report reads, and their file format."""
+"""Counterfactuals with everything a metric or a report reads, and their file format."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Graded answers, one row each; several rows may answer the same query.
+    """Graded counterfactuals, one row each; several rows may belong to the same query.
 
     Attributes:
         factual, counterfactual: (B, C, H, W) in [0, 1].
         target: (B,) int64.
         factual_logits, counterfactual_logits: (B, K), by the classifier explained, on exactly the images held here.
-        query: (B,) int64, index of the query that the row answers.
+        query: (B,) int64, index of the query that the row belongs to.
         steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds are the
             wall time of the batch shared equally among its rows, memory is the peak of the process meanwhile.
         path: (B, S, C, H, W) progressive strips, or None.
@@ -96,7 +96,7 @@ class Counterfactuals:
         return probability_of(self.counterfactual_logits, self.target)
 
     def to(self, device: torch.device | str) -> Counterfactuals:
-        """The same answers on another device."""
+        """The same counterfactuals on another device."""
         return _assemble({name: value.to(device) for name, value in self._tensors().items()})
 
     @staticmethod
@@ -165,5 +165,5 @@ def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
 
 
 def unknown_costs(rows: int) -> dict[str, Tensor]:
-    """NaN for each cost field, for answers that were made elsewhere."""
+    """NaN for each cost field, for counterfactuals that were made elsewhere."""
     return {name: torch.full((rows,), float("nan")) for name in _COSTS}

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something the user can cure: one line that names what was found, what was expected and the option that cures it."""
+    """Something the user can fix: one line that names what was found, what was expected and the option that fixes it."""
 
 
 def first_line(error: BaseException) -> str:

@@ -20,12 +20,12 @@ class Query:
 
     Attributes:
         factual: (B, C, H, W) in [0, 1].
-        target: (B,) int64, the class asked for.
+        target: (B,) int64, the class requested.
         classifier: the frozen model explained.
         confidence: target probability to reach, in (0, 1].
         generator: a generative model, or None.
         mask: (B, 1, H, W) bool, True where the input must not change, or None.
-        answer: (B,) int64, which of several answers to the same question this row is; answer 0 starts undisturbed.
+        repeat: (B,) int64, which of several counterfactuals to the same question this row is; repeat 0 starts undisturbed.
     """
 
     factual: Tensor
@@ -34,7 +34,7 @@ class Query:
     confidence: float = 0.5
     generator: Any = None
     mask: Tensor | None = None
-    answer: Tensor | None = None
+    repeat: Tensor | None = None
 
     def __len__(self) -> int:
         return self.factual.shape[0]
@@ -46,7 +46,7 @@ class Query:
             factual=self.factual[rows],
             target=self.target[rows],
             mask=None if self.mask is None else self.mask[rows],
-            answer=None if self.answer is None else self.answer[rows],
+            repeat=None if self.repeat is None else self.repeat[rows],
         )
         if "logits" in self.__dict__:
             part.__dict__["logits"] = self.logits[rows]
@@ -90,7 +90,7 @@ class Query:
         return self.logits.argmax(1)
 
     def reached(self, logits: Tensor) -> Tensor:
-        """Whether logits (B, K) say the target with at least the asked confidence: bool (B,)."""
+        """Whether logits (B, K) say the target with at least the requested confidence: bool (B,)."""
         return self.grade(logits)[0]
 
     def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,12 +104,12 @@ class Query:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """One seed a row, from the row's own content, target and answer: a draw never depends on the batch."""
+        """One seed a row, from the row's own content, target and counterfactual: a draw never depends on the batch."""
         pixels = (self.factual.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous().numpy()
-        answers = [0] * len(self) if self.answer is None else self.answer.tolist()
+        repeats = [0] * len(self) if self.repeat is None else self.repeat.tolist()
         return [
-            zlib.crc32(row.tobytes(), zlib.crc32(f"{target} {answer}".encode()))
-            for row, target, answer in zip(pixels, self.target.tolist(), answers, strict=True)
+            zlib.crc32(row.tobytes(), zlib.crc32(f"{target} {repeat}".encode()))
+            for row, target, repeat in zip(pixels, self.target.tolist(), repeats, strict=True)
         ]
 
     def randn(self, *shape: int, stream: int = 0) -> Tensor:

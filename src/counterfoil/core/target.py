@@ -1,4 +1,4 @@
-"""Which class is asked for: one a query, one for all, the runner-up, or every other."""
+"""Which class is requested: one a query, one for all, the runner-up, or every other."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Images(Dataset[Batch]):
         return len(self.labels)
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
-        """The rows asked for in one vectorised go; a single int gives one image without a batch dimension."""
+        """The rows requested in one vectorised go; a single int gives one image without a batch dimension."""
         rows = index if isinstance(index, int | slice | Tensor) else torch.as_tensor(index)
         attributes = None if self.attributes is None else self.attributes[rows].to(torch.float32)
         return Batch(self.images[rows].to(torch.float32).div_(255), self.labels[rows], attributes)
@@ -129,7 +129,7 @@ class Splits:
 class ImageData(LightningDataModule, ABC):
     """A data set in three splits; a new one writes `load` and, where it has options that change the content, `options`.
 
-    The splits are loaded when first asked for, by `setup` or by reading any property below `identity`.
+    The splits are loaded when first requested, by `setup` or by reading any property below `identity`.
 
     Args:
         name: what the set is called in hashes, messages and reports; None: the class's own name for it.

@@ -83,10 +83,10 @@ class Unlabelled(ImageData):
         files = image_files(root)
         if not files:
             nested = any(path.is_dir() and image_files(path) for path in root.iterdir())
-            cure = (
+            fix = (
                 "choose data=folder for one sub-folder a class"
                 if nested
                 else "put the images to ask about right into it"
             )
-            raise UserError(f"data.root={root} holds no image files; {cure}")
+            raise UserError(f"data.root={root} holds no image files; {fix}")
         return files

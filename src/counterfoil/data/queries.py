@@ -1,4 +1,4 @@
-"""The frozen set of questions that all methods of a benchmark answer."""
+"""The frozen set of questions that all methods of a benchmark explain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from counterfoil.data.folder import read_images
 
 @dataclass(frozen=True)
 class QuerySet:
-    """Rows to answer; several rows may ask of the same image.
+    """Rows to explain; several rows may ask of the same image.
 
     Attributes:
         images: uint8 (n, C, H, W), one a query.
@@ -60,7 +60,7 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     """Draw n test images, classes in turn, and give each its target: runner_up, all others, one class by name, or a pair "A:B".
 
     A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already
-    puts in a class asked for by name are left out.
+    puts in a class requested by name are left out.
 
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.
@@ -145,7 +145,7 @@ def stratified_order(images: Images, seed: int) -> list[int]:
 
 
 def _between(images: Images, classifier: nn.Module, n: int, order: list[int], pair: list[int]) -> QuerySet:
-    """Images whose label and decision are one class of a pair, each asked for the other."""
+    """Images whose label and decision are one class of a pair, each requested the other."""
     index = [i for i in order if int(images.labels[i]) in pair]
     decided = _logits(classifier, images, index).argmax(1).tolist() if index else []
     chosen = [i for i, label in zip(index, decided, strict=True) if label == int(images.labels[i])][:n]

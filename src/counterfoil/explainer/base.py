@@ -1,4 +1,4 @@
-"""What every method shares: it is asked, it answers, and the classifier grades the answer."""
+"""What every method shares: it explains, and the classifier grades the counterfactual."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Explainer(nn.Module, ABC):
     Args:
         classifier: maps inputs in [0, 1] to logits (B, K); frozen here.
         generator: a generative model, or None; frozen here.
-        confidence: probability of the target that an answer shall reach, in (0, 1].
-        count: answers to each question, >= 1.
+        confidence: probability of the target that a counterfactual shall reach, in (0, 1].
+        count: counterfactuals to each question, >= 1.
     """
 
     needs_gradients = True
@@ -45,7 +45,7 @@ class Explainer(nn.Module, ABC):
                 f"confidence={confidence:g} is not a probability to reach; choose a value in (0, 1], such as 0.9"
             )
         if count < 1:
-            raise UserError(f"count={count} answers a query are not possible; choose 1 or more")
+            raise UserError(f"count={count} counterfactuals per query are not possible; choose 1 or more")
         self.classifier = classifier.eval().requires_grad_(False)
         self.generator = generator.eval().requires_grad_(False) if generator is not None else None
         self.confidence = confidence
@@ -53,7 +53,7 @@ class Explainer(nn.Module, ABC):
 
     @abstractmethod
     def explain(self, query: Query) -> Found:
-        """Answer a batch of open questions, raw and ungraded; gradients are on, networks frozen."""
+        """Explain a batch of open queries, raw and ungraded; gradients are on, networks frozen."""
 
     def fit(self, data: Any) -> None:
         """Prepare what needs training data (an `ImageData`); nothing by default."""
@@ -75,7 +75,7 @@ class Explainer(nn.Module, ABC):
             mask: bool, broadcastable to (B, 1, H, W), True where the input must not change.
 
         Returns:
-            rows ordered by query, then target, then answer. A query whose factual already reaches the target is returned as it
+            rows ordered by query, then target, then counterfactual. A query whose factual already reaches the target is returned as it
             is, in 0 steps. Each row's `classifier_calls` hold the two of asking and grading beside the method's own.
 
         Raises:
@@ -86,15 +86,15 @@ class Explainer(nn.Module, ABC):
             started = _Meter(x.device)
             query, index = self._ask(x.detach().clone(), target, mask)
             todo = ~query.reached(query.logits)
-            found = self._answer(query, todo)
-            answer = query.keep(found.counterfactual.detach().clamp(0, 1))
+            found = self._explain(query, todo)
+            counterfactual = query.keep(found.counterfactual.detach().clamp(0, 1))
             with torch.no_grad():
-                logits = self.classifier(answer)
+                logits = self.classifier(counterfactual)
             seconds, memory = started.read()
             like = logits.new_ones(len(query), dtype=torch.float64)
             return Counterfactuals(
                 factual=query.factual,
-                counterfactual=answer,
+                counterfactual=counterfactual,
                 target=query.target,
                 factual_logits=query.logits,
                 counterfactual_logits=logits,
@@ -108,7 +108,7 @@ class Explainer(nn.Module, ABC):
             )
 
     def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
-        """One row for each query, target and answer; and the query index of each row."""
+        """One row for each query, target and counterfactual; and the query index of each row."""
         with torch.no_grad():
             logits = self.classifier(x)
         _check_logits(logits)
@@ -121,12 +121,12 @@ class Explainer(nn.Module, ABC):
             confidence=self.confidence,
             generator=self.generator,
             mask=None if mask is None else _broadcast_mask(mask, x)[index],
-            answer=torch.arange(self.count, device=x.device).repeat(len(targets)),
+            repeat=torch.arange(self.count, device=x.device).repeat(len(targets)),
         )
         query.__dict__["logits"] = logits[index]
         return query, index
 
-    def _answer(self, query: Query, todo: Tensor) -> Found:
+    def _explain(self, query: Query, todo: Tensor) -> Found:
         """Explain the open rows and put the others, which need no change, beside them."""
         if bool(todo.all()) and len(query):
             return self.explain(query)

@@ -35,8 +35,8 @@ class DeepInversion(OptimisedExplainer):
         bn: weight of the statistics; a classifier without batch norm has none to fit, which a warning says.
         first: factor of the first batch norm.
         steps, lr: of Adam, each round.
-        rounds: a query without an answer tries again with the cross-entropy weighed 10 times more.
-        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        rounds: a query without a counterfactual tries again with the cross-entropy weighed 10 times more.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: starts at the query instead of noise, with a distance to it, and without jitter and flips; statistics over the positions of

@@ -55,8 +55,8 @@ class DISC(OptimisedExplainer):
             weights of g block by block, nearest to the output first, every `T_s` steps; "none".
         T_s: steps of a stage.
         steps, lr: of Adam, each round.
-        rounds: a query without an answer tries again from its pre-image with lambda_3 10 times larger.
-        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        rounds: a query without a counterfactual tries again from its pre-image with lambda_3 10 times larger.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is fitted in pixels alone; the
@@ -122,7 +122,7 @@ def prior_of(prior: str | Prior, method: str) -> Prior:
         return prior
     if prior not in PRIORS:
         raise UserError(
-            f"explainer {method}: prior={prior} is not offered; choose one of: {', '.join(PRIORS)}"
+            f"explainer {method}: prior={prior} is not supported; choose one of one of: {', '.join(PRIORS)}"
         )
     return PRIORS[prior]()
 
@@ -141,7 +141,7 @@ def check_schedule(schedule: str, stage: int) -> None:
     """Refuse schedules that do not exist."""
     if schedule not in SCHEDULES:
         raise UserError(
-            f"explainer disc: schedule={schedule} is not offered; choose one of: {', '.join(SCHEDULES)}"
+            f"explainer disc: schedule={schedule} is not supported; choose one of one of: {', '.join(SCHEDULES)}"
         )
     if stage < 1:
         raise UserError(f"explainer disc: T_s={stage} steps are no stage; choose 1 or more, or schedule=none")

@@ -48,6 +48,6 @@ def check_reconstruction(
         from rich import print
 
         print(
-            f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the answers tell of the generator as much as of the classifier"
+            f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the counterfactuals tell of the generator as much as of the classifier"
         )
     return share

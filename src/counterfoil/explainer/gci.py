@@ -40,7 +40,7 @@ class GCI(OptimisedExplainer):
 
     Args:
         generator: edits attributes; or is conditioned on the class, which then is the attribute; or just decodes.
-        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that answers are not
+        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that counterfactuals are not
             valid). "criticise" asks for the target and stops where the decision turns, at the least certain image.
         free, frozen: names of the attributes that may change (None: all), and of those that must not.
         inversion: for generators without attributes, "encoder" or "optimise" (the best of `restarts` random starts).
@@ -48,12 +48,12 @@ class GCI(OptimisedExplainer):
         steps, lr: of Adam, each round.
         sparsity: weight of the change of attributes.
         overshoot: how far an attribute may go beyond absent and present.
-        patience: steps granted after the last better answer; None runs all steps.
+        patience: steps granted after the last better counterfactual; None runs all steps.
         gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0 checks nothing.
         confidence, count: see `Explainer`.
 
     Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN, by inference. Queries
-    whose reconstruction fails the gate are answered and counted like the others.
+    whose reconstruction fails the gate are explained and counted like the others.
     Source: Generative Counterfactual Introspection for Explainable Deep Learning (Liu et al., 2019), arXiv 1907.03077.
     """
 
@@ -81,7 +81,9 @@ class GCI(OptimisedExplainer):
     ) -> None:
         require(generator, *([Decodes] if inversion == "optimise" else [Encodes, Decodes]), method="gci")
         if mode not in MODES:
-            raise UserError(f"explainer gci: mode={mode} is not offered; choose one of: {', '.join(MODES)}")
+            raise UserError(
+                f"explainer gci: mode={mode} is not supported; choose one of one of: {', '.join(MODES)}"
+            )
         names = attribute_names(generator, classifier)
         if names:
             require(generator, Encodes, method="gci")
@@ -120,7 +122,9 @@ def attribute_names(generator: nn.Module | None, classifier: nn.Module) -> tuple
 
 def _code(inversion: str, restarts: int) -> Latent:
     if inversion not in ("encoder", "optimise"):
-        raise UserError(f"explainer gci: inversion={inversion} is not offered; choose encoder or optimise")
+        raise UserError(
+            f"explainer gci: inversion={inversion} is not supported; choose one of encoder or optimise"
+        )
     return Latent() if inversion == "encoder" else InvertedLatent(restarts=restarts)
 
 

@@ -55,17 +55,17 @@ class GrowingSpheres(Explainer):
         self.chunk = chunk
 
     def explain(self, query: Query) -> Found:
-        """Only the classifier's outputs are used; no gradient is asked for."""
+        """Only the classifier's outputs are used; no gradient is requested."""
         with torch.no_grad():
-            answer, found, steps, calls = self._grow(query)
+            counterfactual, found, steps, calls = self._grow(query)
             rows = found.nonzero()[:, 0]
             if self.groups and len(rows):
-                answer[rows] = self._undo(query[rows], answer[rows])
+                counterfactual[rows] = self._undo(query[rows], counterfactual[rows])
                 calls[rows] += self.groups
-        return Found(answer, steps, calls)
+        return Found(counterfactual, steps, calls)
 
     def _grow(self, query: Query) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        answer = query.factual.clone()
+        counterfactual = query.factual.clone()
         top = torch.full_like(query.factual[:, 0, 0, 0], -1.0)
         found = torch.zeros_like(query.target, dtype=torch.bool)
         steps, calls = torch.zeros_like(query.target), torch.zeros_like(query.target)
@@ -76,13 +76,13 @@ class GrowingSpheres(Explainer):
                 break
             image, probability, hit = self._shell(query[rows], shell, inner, width)
             better = hit | (probability > top[rows])
-            answer[rows[better]] = image[better]
+            counterfactual[rows[better]] = image[better]
             top[rows[better]] = probability[better]
             found[rows] = hit
             steps[rows] += 1
             calls[rows] += self.n
             inner, width = inner + width, width * self.growth
-        return answer, found, steps, calls
+        return counterfactual, found, steps, calls
 
     def _shell(self, query: Query, shell: int, inner: float, width: float) -> tuple[Tensor, Tensor, Tensor]:
         """Each query's nearest candidate that reaches the target, else its likeliest; its probability; whether it reaches."""
@@ -115,13 +115,13 @@ class GrowingSpheres(Explainer):
         each = torch.arange(len(query), device=best.device)
         return images[each, best], probability[each, best], hit[each, best]
 
-    def _undo(self, query: Query, answer: Tensor) -> Tensor:
+    def _undo(self, query: Query, counterfactual: Tensor) -> Tensor:
         """Put groups of pixels back, smallest changes first, wherever the target survives it."""
-        change = (answer - query.factual).abs().flatten(1)
+        change = (counterfactual - query.factual).abs().flatten(1)
         rank = change.argsort(dim=1, stable=True).argsort(dim=1)
-        group = (rank * self.groups // change.shape[1]).view_as(answer)
+        group = (rank * self.groups // change.shape[1]).view_as(counterfactual)
         for k in range(self.groups):
-            trial = torch.where(group == k, query.factual, answer)
+            trial = torch.where(group == k, query.factual, counterfactual)
             logits = torch.cat([query.classifier(part) for part in trial.split(self.chunk)])
-            answer = torch.where(query.reached(logits)[:, None, None, None], trial, answer)
-        return answer
+            counterfactual = torch.where(query.reached(logits)[:, None, None, None], trial, counterfactual)
+        return counterfactual

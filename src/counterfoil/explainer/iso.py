@@ -32,8 +32,8 @@ class ISO(OptimisedExplainer):
         lambda_3: weight of the cross-entropy.
         tv, l2: weights of total variation and of the norm, sums over pixels.
         steps, lr: of Adam, each round.
-        rounds: a query without an answer tries again with lambda_3 10 times larger.
-        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: weights are ours, the source names none.

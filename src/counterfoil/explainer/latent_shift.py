@@ -15,17 +15,17 @@ from counterfoil.search.space import Latent
 class LatentShift(Explainer):
     """Latent shift: walk along the gradient of the target's log-probability, taken once at the query's code.
 
-    z(s) = z_0 + s * g / ||g||_2,   g = d log f_t(G(z)) / dz at z_0 = E(x);   the answer is the smallest s that reaches the target
+    z(s) = z_0 + s * g / ||g||_2,   g = d log f_t(G(z)) / dz at z_0 = E(x);   the counterfactual is the smallest s that reaches the target
 
     Args:
         generator: encodes and decodes.
         reach: largest shift, in units of the code.
         steps: points along the line; the crossing is then refined by `bisections` halvings.
-        frames: images of the strip returned in `path`, from no shift to the answer's; 0 returns none.
+        frames: images of the strip returned in `path`, from no shift to the counterfactual's; 0 returns none.
         confidence, count: see `Explainer`.
 
     Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the gradient of the target's
-    log-probability instead of the source's probability, so that a target can be asked for.
+    log-probability instead of the source's probability, so that a target can be requested.
     Source: Gifsplanation via Latent Shift (Cohen et al., 2021), arXiv 2102.09475.
     """
 

@@ -14,7 +14,7 @@ from counterfoil.explainer.base import Explainer
 
 
 class Nearest(Explainer):
-    """Nearest training example that the classifier gives the target with the asked confidence.
+    """Nearest training example that the classifier gives the target with the requested confidence.
 
     x' = argmin_{x_i in train, f_t(x_i) >= confidence, argmax f(x_i) = t} d(x, x_i)
 
@@ -22,7 +22,7 @@ class Nearest(Explainer):
         distance: "l1" or "l2" between pixels.
         pool: largest number of training examples considered, the first ones; null takes all.
         confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the target class will do.
-        count: the k-th answer is the k-th nearest example.
+        count: the k-th counterfactual is the k-th nearest example.
 
     Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible world that exists.
     """
@@ -67,14 +67,14 @@ class Nearest(Explainer):
         """Look up each target class once for all queries that ask for it."""
         if self._examples is None:
             raise UserError("explainer nearest has no examples; call fit(data) with an ImageData first")
-        answer = query.factual.clone()
+        counterfactual = query.factual.clone()
         for target in query.target.unique().tolist():
             rows = (query.target == target).nonzero()[:, 0]
             examples = self._candidates(target, query.confidence)
             if len(examples):
-                answer[rows] = self._nearest(query[rows], examples)
+                counterfactual[rows] = self._nearest(query[rows], examples)
         zeros = torch.zeros_like(query.target)
-        return Found(answer, zeros, zeros)
+        return Found(counterfactual, zeros, zeros)
 
     def _candidates(self, target: int, confidence: float) -> Tensor:
         mine = self._decision == target
@@ -82,8 +82,8 @@ class Nearest(Explainer):
         return (sure if bool(sure.any()) else mine).nonzero()[:, 0]
 
     def _nearest(self, query: Query, examples: Tensor) -> Tensor:
-        """The (answer + 1)-th nearest example of each row; distances in chunks of examples."""
-        rank = torch.zeros_like(query.target) if query.answer is None else query.answer
+        """The (counterfactual + 1)-th nearest example of each row; distances in chunks of examples."""
+        rank = torch.zeros_like(query.target) if query.repeat is None else query.repeat
         distances = torch.cat([self._distances(query, part) for part in examples.split(512)], dim=1)
         order = distances.argsort(dim=1, stable=True)
         chosen = order.gather(1, rank.clamp(max=len(examples) - 1)[:, None])[:, 0]

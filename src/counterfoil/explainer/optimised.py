@@ -56,5 +56,5 @@ class OptimisedExplainer(Explainer):
             term.fit(self.classifier, data)
 
     def explain(self, query: Query) -> Found:
-        """The nearest answer the search finds for each query."""
+        """The nearest counterfactual the search finds for each query."""
         return self.search(query if self.ask is None else self.ask(query), self.space, self.objective)

@@ -18,18 +18,18 @@ from counterfoil.util.fingerprint import fingerprint
 class Progressive(Explainer):
     """Progressive exaggeration: x_k = G(E(x), k) for bins k of the target's posterior, from least to most.
 
-    Answer: the first image of the strip that reaches the target at `confidence`; where none does, the likeliest one.
-    `path` (B, S, C, H, W) holds the whole strip towards the target; `extra["requested"]` (B, S) what each image was asked for, as
+    Counterfactual: the first image of the strip that reaches the target at `confidence`; where none does, the likeliest one.
+    `path` (B, S, C, H, W) holds the whole strip towards the target; `extra["requested"]` (B, S) what each image was requested, as
     a calibrated posterior of the target (see `Knob`). One encoder pass and one decoder pass a bin for the whole batch.
 
     Args:
         generator: an `Exaggerator` trained against this classifier.
         strip: False draws a single image, under the lowest bin that lies wholly above `confidence`, and asks the classifier nothing.
-        answer: "first" as above, or "last": the end of the strip.
+        returned: "first" as above, or "last": the end of the strip.
         confidence: the classifier's own posterior to reach; see `Explainer`.
-        count: the k-th answer is the k-th image of the strip that reaches the target.
+        count: the k-th counterfactual is the k-th image of the strip that reaches the target.
 
-    Departures: the paper returns the end of the strip; so does answer="last".
+    Departures: the paper returns the end of the strip; so does returned="last".
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
 
     Raises:
@@ -44,7 +44,7 @@ class Progressive(Explainer):
         generator: nn.Module | None,
         *,
         strip: bool = True,
-        answer: Literal["first", "last"] = "first",
+        returned: Literal["first", "last"] = "first",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -53,8 +53,8 @@ class Progressive(Explainer):
             raise UserError(
                 f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py explainer=progressive"
             )
-        if answer not in ("first", "last"):
-            raise UserError(f"explainer.progressive.answer={answer} is not known; choose first or last")
+        if returned not in ("first", "last"):
+            raise UserError(f"explainer.progressive.returned={returned} is not known; choose first or last")
         bound = int(generator.knob.classifier)
         if bound and bound != int(fingerprint(classifier)):
             raise UserError(
@@ -64,7 +64,7 @@ class Progressive(Explainer):
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.exaggerator = generator
         self.strip = strip
-        self.answer = answer
+        self.returned = returned
 
     @torch.no_grad()
     def explain(self, query: Query) -> Found:
@@ -109,14 +109,14 @@ class Progressive(Explainer):
         return Found(frames[rows, chosen], calls, calls, frames, extra)
 
     def _choose(self, query: Query, logits: Tensor) -> Tensor:
-        """The frame (B,) to answer with, of strips' logits (B, S, K)."""
+        """The frame (B,) to return, of strips' logits (B, S, K)."""
         length = logits.shape[1]
-        if self.answer == "last":
+        if self.returned == "last":
             return torch.full_like(query.target, length - 1)
         flat, targets = logits.flatten(0, 1), query.target.repeat_interleave(length)
         probability = flat.softmax(1).gather(1, targets[:, None]).view(-1, length)
         reached = (logits.argmax(2) == query.target[:, None]) & (probability >= query.confidence)
-        rank = torch.ones_like(query.target) if query.answer is None else query.answer + 1
+        rank = torch.ones_like(query.target) if query.repeat is None else query.repeat + 1
         nth = (reached.cumsum(1) == rank[:, None]) & reached
         fallback = torch.where(
             reached.any(1), length - 1 - reached.flip(1).int().argmax(1), probability.argmax(1)

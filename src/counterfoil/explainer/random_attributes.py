@@ -17,9 +17,9 @@ from counterfoil.search import Attributes, Variables
 
 
 class RandomAttributes(Explainer):
-    """Turns ever more attributes to their farther end, in `tries` random orders a query, and keeps the first answer.
+    """Turns ever more attributes to their farther end, in `tries` random orders a query, and keeps the first counterfactual.
 
-    x' = G(E(x), a) with the first k attributes of a random order turned, k = 1, 2, ...; without an answer the likeliest point.
+    x' = G(E(x), a) with the first k attributes of a random order turned, k = 1, 2, ...; without a counterfactual the likeliest point.
 
     Args:
         generator: edits attributes, or is conditioned on the class.

@@ -21,8 +21,8 @@ class Revise(OptimisedExplainer):
         generator: encodes and decodes; a class-conditional one decodes under the target.
         lambda_: weight of the distance, a mean over pixels and channels.
         steps, lr: of Adam, each round.
-        rounds: a query without an answer tries again with the flip weighed 10 times more.
-        patience: steps granted after the last nearer answer; 0 stops at the first answer, None runs all steps.
+        rounds: a query without a counterfactual tries again with the flip weighed 10 times more.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for queries that fail.

@@ -46,7 +46,7 @@ class AttGAN(nn.Module):
                 "attgan: expected the names of one or more attributes, found none; set generative.net.attributes"
             )
         if norm not in ("spectral", "instance"):
-            raise UserError(f"attgan: norm={norm} is not offered; choose spectral or instance")
+            raise UserError(f"attgan: norm={norm} is not supported; choose one of spectral or instance")
         self.channels, self.size, self.norm = channels, size, norm
         self.attribute_names = tuple(str(name) for name in attributes)
         halvings = _halvings(size, smallest)

@@ -66,7 +66,7 @@ class AttGANTraining(Training):
         super().__init__(net, **options)
         if loss not in NORMS:
             raise UserError(
-                f"generative.training.loss={loss} is not offered; choose one of: {', '.join(NORMS)}"
+                f"generative.training.loss={loss} is not supported; choose one of one of: {', '.join(NORMS)}"
             )
         if adversarial and net.norm != NORMS[loss]:
             raise UserError(

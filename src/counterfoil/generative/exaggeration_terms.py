@@ -37,7 +37,7 @@ class Terms:
         return log_odds / knob.temperature[slot]
 
     def draw(self, code: Tensor, slot: Tensor, asked: Tensor, own: Tensor) -> Tensor:
-        """x_t and x_r below one another (2B, C, H, W): codes drawn under the bins asked for, and under the images' own."""
+        """x_t and x_r below one another (2B, C, H, W): codes drawn under the bins requested, and under the images' own."""
         cells = torch.cat((self.net.cell(slot, asked), self.net.cell(slot, own)))
         return self.net.decode(code.repeat(2, 1, 1, 1), cells).float()
 
@@ -72,7 +72,7 @@ class Terms:
     def critic(
         self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """L_D, and the scores (2B,) of real images under the bins they claim (own) and of fakes under those asked for."""
+        """L_D, and the scores (2B,) of real images under the bins they claim (own) and of fakes under those requested."""
         scores = self.discriminator(torch.cat((real, fake)), slot.repeat(2), torch.cat((own, asked))).float()
         on_real, on_fake = scores.chunk(2)
         return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean(), scores

@@ -28,7 +28,7 @@ class Exaggerator(nn.Module):
         conditioned_encoder: the official code's variant, in which the encoder is told the image's own cell.
 
     Departures: no batch norm and ReLU on the input (they cut half of its range); batch norm with running statistics when
-    evaluated, so that an answer does not depend on its batch. With several slots, one model serves several targets.
+    evaluated, so that a counterfactual does not depend on its batch. With several slots, one model serves several targets.
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; blocks after
     Spectral Normalization for GANs (Miyato et al., 2018), arXiv 1802.05957.
 
@@ -76,7 +76,7 @@ class Exaggerator(nn.Module):
         return h
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in (0, 1) of codes, under the cells (B,) int64 asked for."""
+        """Images (B, C, H, W) in (0, 1) of codes, under the cells (B,) int64 requested."""
         if condition is None:
             raise UserError(
                 "generative exaggerator draws only under a requested bin; use it with explainer=progressive, or choose generative=vae"

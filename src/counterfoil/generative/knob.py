@@ -192,7 +192,7 @@ class Knob(nn.Module):
 def _resolve(
     targets: Sequence[int | str] | int | str | None, classes: int, names: tuple[str, ...] | None
 ) -> tuple[tuple[int, int] | None, tuple[int, ...]]:
-    """The pair, where one is asked for, and the class at the high end of each slot."""
+    """The pair, where one is requested, and the class at the high end of each slot."""
     if targets is None:
         return None, (1,) if classes == 2 else tuple(range(classes))
     if isinstance(targets, int | str):

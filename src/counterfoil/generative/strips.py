@@ -62,7 +62,7 @@ def strip_figures(requested: Tensor, obtained: Tensor, inside: Tensor, valid: Te
 
     Args:
         requested, obtained: calibrated posteriors (N, S), S bins in ascending order.
-        inside: bool (N, S), whether the image lies in the bin asked for.
+        inside: bool (N, S), whether the image lies in the bin requested.
         valid: bool (N, E), whether the classifier decides for the class at an end of the strip.
     """
     error = (obtained - requested).double()

@@ -1,4 +1,4 @@
-"""Which attributes did an answer change, and how much? Read from what the answer declares, under `attribute_change/<Name>`."""
+"""Which attributes did a counterfactual change, and how much? Read from what the counterfactual declares, under `attribute_change/<Name>`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def declared(cf: Counterfactuals) -> dict[str, Tensor]:
 
 
 def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
-    """What answers call for by what they carry: each attribute's change, and the gate where there are reconstructions."""
+    """What counterfactuals call for by what they carry: each attribute's change, and the gate where there are reconstructions."""
     gate: dict[str, SampleMetric] = (
         {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
     )
@@ -167,7 +167,7 @@ class FlippingRatio(SampleMetric):
 class ReconstructionGate(SampleMetric):
     """Share of queries whose reconstruction alone keeps the classifier's decision.
 
-    mean 1[argmax f(G(E(x))) = argmax f(x)], in [0, 1], where the answer carries the reconstruction: what fails here tells of the
+    mean 1[argmax f(G(E(x))) = argmax f(x)], in [0, 1], where the counterfactual carries the reconstruction: what fails here tells of the
     generative model, not of the classifier.
 
     Args:
@@ -192,7 +192,7 @@ class ReconstructionGate(SampleMetric):
 
 
 def _sum(parts: dict[str, Tensor], cf: Counterfactuals) -> Tensor:
-    """The sum of non-negative parts (B,); not defined where the answers declare nothing at all."""
+    """The sum of non-negative parts (B,); not defined where the counterfactuals declare nothing at all."""
     if not declared(cf):
         return _undefined(cf)
     zero = torch.zeros(len(cf), device=cf.factual.device)

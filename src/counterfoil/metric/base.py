@@ -1,4 +1,4 @@
-"""The two kinds of metric: one number an answer, and one number a set of answers."""
+"""The two kinds of metric: one number a counterfactual, and one number a set of counterfactuals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 
 
 class SampleMetric(Metric):
-    """A number an answer; a subclass writes `score` and declares the facts below.
+    """A number a counterfactual; a subclass writes `score` and declares the facts below.
 
     A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and count.
     Put several into one `torchmetrics.MetricCollection` only with `compute_groups=False`: by default the collection merges
@@ -49,7 +49,7 @@ class SampleMetric(Metric):
         """The value of each of B >= 1 rows: (B,), NaN where the metric is not defined."""
 
     def update(self, cf: Counterfactuals) -> None:
-        """Score a batch of answers and keep values and validity."""
+        """Score a batch of counterfactuals and keep values and validity."""
         if len(cf) == 0:
             return
         values = self.score(cf).detach()
@@ -83,7 +83,7 @@ class SampleMetric(Metric):
 
 
 class SetMetric(Metric):
-    """A number a set of answers; a subclass writes `embed` and `weighted` and declares the facts below.
+    """A number a set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts below.
 
     Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows with a feature that is
     not finite are left out of it.

@@ -1,4 +1,4 @@
-"""95 % intervals over queries: rows that answer the same query are drawn together."""
+"""95 % intervals over queries: rows that belong to the same query are drawn together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def query_weights(query: Tensor, resamples: int, seed: int) -> Iterator[Tensor]:
     """Resample Q queries with replacement, in blocks that fit in memory.
 
     Args:
-        query: (N,) int64, the query that each row answers.
+        query: (N,) int64, the query that each row belongs to.
         resamples: how many resamples in total, R.
         seed: of the draws, which depend on it, on R and on the grouping of the rows alone.
 
@@ -94,7 +94,7 @@ def share_interval(
 ) -> tuple[float, float]:
     """Interval of the mean of 0/1 values: Wilson's where rows are independent, else the bootstrap's over queries.
 
-    Where every answer agrees the bootstrap has no width; then Wilson's interval counts each query as one trial.
+    Where every counterfactual agrees the bootstrap has no width; then Wilson's interval counts each query as one trial.
 
     Args:
         values: (N,), 0 or 1, NaN where not defined.

@@ -159,7 +159,7 @@ class CompatibilityMSE(_OnStrip):
 
 
 class CompatibilityInside(_OnStrip):
-    """Share of a strip's images whose posterior lies in the bin asked for.
+    """Share of a strip's images whose posterior lies in the bin requested.
 
     mean_k 1[bin(q(x_k)) = k], in [0, 1]; chance is 1 / bins.
     """
@@ -174,7 +174,7 @@ class CompatibilityInside(_OnStrip):
 class ExtremeValidity(SampleMetric):
     """Share of strips whose last image the network puts in the target class.
 
-    mean 1[argmax f(x_S) = t], in [0, 1]; with the judge as network, the judge's agreement at the end of the strip. The answer itself
+    mean 1[argmax f(x_S) = t], in [0, 1]; with the judge as network, the judge's agreement at the end of the strip. The counterfactual itself
     is the first image that reaches the target, an earlier one.
 
     Args:

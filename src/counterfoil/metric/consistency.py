@@ -49,7 +49,7 @@ class ReconstructionL1(_Redrawn):
 class CycleL1(_Redrawn):
     """Mean absolute error of a pixel when the counterfactual is turned back to the factual's own bin.
 
-    mean |x - G(E(x'), k_s)|, in [0, 1]; x' is the answer, NaN where the query needed no change.
+    mean |x - G(E(x'), k_s)|, in [0, 1]; x' is the counterfactual, NaN where the query needed no change.
     """
 
     name = "cycle_l1"

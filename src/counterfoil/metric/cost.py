@@ -1,4 +1,4 @@
-"""What an answer costs, as measured when it was made."""
+"""What a counterfactual costs, as measured when it was made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from counterfoil.metric.base import SampleMetric
 
 
 class Steps(SampleMetric):
-    """Mean number of search steps an answer.
+    """Mean number of search steps a counterfactual.
 
     In [0, inf); 0 for a query that was valid to begin with. What one step does differs between methods.
     """
@@ -22,7 +22,7 @@ class Steps(SampleMetric):
 
 
 class Seconds(SampleMetric):
-    """Mean wall seconds an answer.
+    """Mean wall seconds a counterfactual.
 
     In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch size and device.
     """
@@ -35,7 +35,7 @@ class Seconds(SampleMetric):
 
 
 class ClassifierCalls(SampleMetric):
-    """Mean number of inputs that the classifier was shown for an answer.
+    """Mean number of inputs that the classifier was shown for a counterfactual.
 
     In [0, inf); a forward pass with or without its backward pass counts once an input.
     """
@@ -48,7 +48,7 @@ class ClassifierCalls(SampleMetric):
 
 
 class PeakMemory(SampleMetric):
-    """Largest memory of the process, in MiB, while answers were made.
+    """Largest memory of the process, in MiB, while counterfactuals were made.
 
     The maximum over all rows, without an interval.
     """

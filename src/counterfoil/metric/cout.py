@@ -16,7 +16,7 @@ class COUT(SampleMetric):
 
     AUC of f_t minus AUC of f_y along x_0 = x, ..., x_S = x', where x_s has the s/S most changed pixels (by the sum of |x' - x| over
     channels, ties by position) taken from x', and y is the classifier's decision on x. The area is the trapezoid rule over the share of
-    pixels inserted, from exactly 0 to exactly 1, so the value is in [-1, 1]. For x' = x it is f_t(x) - f_y(x): an answer that changes
+    pixels inserted, from exactly 0 to exactly 1, so the value is in [-1, 1]. For x' = x it is f_t(x) - f_y(x): a counterfactual that changes
     nothing is no better than one that tries and fails.
 
     Args:

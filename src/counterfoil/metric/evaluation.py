@@ -1,4 +1,4 @@
-"""Scores answers with several metrics at once: a value, an interval and a count each."""
+"""Scores counterfactuals with several metrics at once: a value, an interval and a count each."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class _Column(NamedTuple):
 
 def evaluate_metrics(
     metrics: Mapping[str, SampleMetric | SetMetric],
-    answers: Counterfactuals | Iterable[Counterfactuals],
+    counterfactuals: Counterfactuals | Iterable[Counterfactuals],
     seed: int = 0,
     *,
     resamples: int = 1000,
     set_resamples: int = 100,
 ) -> tuple[dict[str, Entry], dict[str, Tensor]]:
-    """Reset the metrics, show them all answers and sum up.
+    """Reset the metrics, show them all counterfactuals and sum up.
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row a query, or with all
     rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the reference images held fixed. A maximum has none.
 
     Args:
         metrics: by the name they are reported as.
-        answers: all of them, or batches in order; read once.
+        counterfactuals: all of them, or batches in order; read once.
         seed: of the resamples, the same for all metrics, so that two methods on the same queries are resampled alike.
         resamples, set_resamples: how many, for sample and for set metrics.
 
@@ -62,7 +62,7 @@ def evaluate_metrics(
             rows whose value is defined. Safe for JSON.
         table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
     """
-    query, valid = _feed(metrics, answers)
+    query, valid = _feed(metrics, counterfactuals)
     columns = _columns(metrics, valid)
     summary: dict[str, Entry] = {}
     means = resampled_means(_stack(columns, len(query)), query, resamples, seed)
@@ -76,12 +76,15 @@ def evaluate_metrics(
 
 
 def _feed(
-    metrics: Mapping[str, SampleMetric | SetMetric], answers: Counterfactuals | Iterable[Counterfactuals]
+    metrics: Mapping[str, SampleMetric | SetMetric],
+    counterfactuals: Counterfactuals | Iterable[Counterfactuals],
 ) -> tuple[Tensor, Tensor]:
     for metric in metrics.values():
         metric.reset()
     query, valid = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.bool)]
-    for batch in _batches(answers) if isinstance(answers, Counterfactuals) else answers:
+    for batch in (
+        _batches(counterfactuals) if isinstance(counterfactuals, Counterfactuals) else counterfactuals
+    ):
         for metric in metrics.values():
             metric.update(batch)
         query.append(batch.query.cpu())
@@ -89,8 +92,8 @@ def _feed(
     return torch.cat(query), torch.cat(valid)
 
 
-def _batches(answers: Counterfactuals) -> Iterable[Counterfactuals]:
-    return (answers[first : first + BATCH] for first in range(0, len(answers), BATCH))
+def _batches(counterfactuals: Counterfactuals) -> Iterable[Counterfactuals]:
+    return (counterfactuals[first : first + BATCH] for first in range(0, len(counterfactuals), BATCH))
 
 
 def _columns(metrics: Mapping[str, SampleMetric | SetMetric], valid: Tensor) -> list[_Column]:

@@ -18,7 +18,7 @@ class LabelVariation(SampleMetric):
     """Change of the target's probability when one attribute of the factual moves alone to its farther end.
 
     mean |f_t(G(E(x), a with a_j turned)) - f_t(G(E(x), a))|, in [0, 1]; a fact of classifier and generator on these queries, whatever
-    a method answered. The name is the literature's, the formula ours.
+    a method explained. The name is the literature's, the formula ours.
 
     Args:
         classifier: the model explained, images (B, C, H, W) in [0, 1] -> logits (B, K).

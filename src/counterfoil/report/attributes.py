@@ -1,4 +1,4 @@
-"""Which attributes an answer changed: bars, a ranking a target, and a sentence."""
+"""Which attributes a counterfactual changed: bars, a ranking a target, and a sentence."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.metric.attribute import declared
 
 SHOWN = 6
-"""Attributes named beside an answer, those that changed most."""
+"""Attributes named beside a counterfactual, those that changed most."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """An attribute's change; 1 is the way from absent to present. `text` is signed for one answer, unsigned for a mean."""
+    """An attribute's change; 1 is the way from absent to present. `text` is signed for one counterfactual, unsigned for a mean."""
 
     name: str
     value: float
@@ -31,17 +31,17 @@ class Change:
         return 50 * min(abs(self.value), 1.0)
 
 
-def changes(answers: Counterfactuals, row: int) -> tuple[Change, ...]:
-    """The largest changes of one answer, () where it declares none."""
+def changes(counterfactuals: Counterfactuals, row: int) -> tuple[Change, ...]:
+    """The largest changes of one counterfactual, () where it declares none."""
     found = sorted(
-        ((name, float(value[row])) for name, value in declared(answers).items()),
+        ((name, float(value[row])) for name, value in declared(counterfactuals).items()),
         key=lambda part: -abs(part[1]),
     )
     return tuple(Change(name, value, signed(value)) for name, value in found[:SHOWN])
 
 
 def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int = 3) -> str:
-    """The answer in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`; `not yet read as Smiling: ...` where it failed.
+    """The counterfactual in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`; `not yet read as Smiling: ...` where it failed.
 
     Where all of them round to nothing, because the code moved or the reconstruction alone sufficed, it says so.
     """
@@ -56,12 +56,12 @@ def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int
     return f"{'to be read' if valid else 'not yet read'} as {target}: {told}"
 
 
-def ranking(answers: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
-    """For each target the attributes by mean absolute change over its valid answers; {} where none are declared or valid."""
-    table = declared(answers)
+def ranking(counterfactuals: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
+    """For each target the attributes by mean absolute change over its valid counterfactuals; {} where none are declared or valid."""
+    table = declared(counterfactuals)
     ranked = {}
-    for target in sorted(set(answers.target.tolist())):
-        rows = (answers.target == target) & answers.valid
+    for target in sorted(set(counterfactuals.target.tolist())):
+        rows = (counterfactuals.target == target) & counterfactuals.valid
         if table and bool(rows.any()):
             means = sorted(
                 ((name, float(value[rows].abs().mean())) for name, value in table.items()),

@@ -94,7 +94,7 @@ def finite(value: Any) -> bool:
 
 
 def columns(methods: Methods, main_only: bool = False) -> list[str]:
-    """The metrics that any method holds: those of MAIN in its order (over all answers where not over the valid ones), then the others."""
+    """The metrics that any method holds: those of MAIN in its order (over all counterfactuals where not over the valid ones), then the others."""
     present = list(dict.fromkeys(metric for row in methods.values() for metric in row))
     main = [name for metric in MAIN for name in (metric, metric.removesuffix(_SUFFIX)) if name in present]
     main = [name for name in dict.fromkeys(main) if f"{name}{_SUFFIX}" not in main]
@@ -111,7 +111,7 @@ def standing(methods: Methods, metric: str) -> dict[str, str]:
     """Who is best, with regard to the intervals: {method: "best" | "tied"}, others left out.
 
     Best is the best value; tied is every method whose interval overlaps the best one's. Ranked are methods with at least half as many
-    answers as the method with most, so that nobody wins a distance over valid answers by failing. Empty for fewer than two methods
+    counterfactuals as the method with most, so that nobody wins a distance over valid counterfactuals by failing. Empty for fewer than two methods
     or a metric without direction.
     """
     better = direction(methods, metric)

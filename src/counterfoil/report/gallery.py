@@ -1,4 +1,4 @@
-"""Which answers the page shows, and what is written by each: chosen by rule, never by looks."""
+"""Which counterfactuals the page shows, and what is written by each: chosen by rule, never by looks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfoil.report.format import Methods, direction, label, number, unit
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
 
 SHOWN = 8
-"""Answers in each grid and in each list of failures."""
+"""Counterfactuals in each grid and in each list of failures."""
 _LARGEST = 128
 """Pixels; wider images are shrunk for the page."""
 
@@ -33,7 +33,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """One answer: `row` is its place in the method's sheet of pictures; `judge` is None where no judge was asked."""
+    """One counterfactual: `row` is its place in the method's sheet of pictures; `judge` is None where no judge was asked."""
 
     row: int
     query: int
@@ -79,11 +79,11 @@ class MethodView:
 
 
 def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -> list[int]:
-    """The queries to show: those that every method answered, in turn the next of each source class, in the order they were asked."""
+    """The queries to show: those that every method explained, in turn the next of each source class, in the order they were asked."""
     first = next(iter(methods.values()))
-    shared = set.intersection(*(set(answers.query.tolist()) for answers in methods.values())) or set(
-        first.query.tolist()
-    )
+    shared = set.intersection(
+        *(set(counterfactuals.query.tolist()) for counterfactuals in methods.values())
+    ) or set(first.query.tolist())
     by_class: dict[int, list[int]] = defaultdict(list)
     for query, source in zip(first.query.tolist(), first.source.tolist(), strict=True):
         if query in shared and query not in by_class[source]:
@@ -104,11 +104,11 @@ def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
 
 
 class Gallery:
-    """Collects one method's answers for the page; every picture is stored once, in a sheet of three columns.
+    """Collects one method's counterfactuals for the page; every picture is stored once, in a sheet of three columns.
 
     Args:
         name: the method's name.
-        answers: its N answers.
+        counterfactuals: its N counterfactuals.
         table: metric -> (N,), NaN where it does not apply.
         class_names: names of the K classes.
         judge_probability: the judge's probability (N,) of the target on the counterfactual, or None.
@@ -117,33 +117,38 @@ class Gallery:
     def __init__(
         self,
         name: str,
-        answers: Counterfactuals,
+        counterfactuals: Counterfactuals,
         table: Mapping[str, Tensor],
         class_names: Sequence[str],
         judge_probability: Tensor | None,
     ) -> None:
-        self.name, self.answers, self.table, self.class_names = name, answers, table, class_names
+        self.name, self.counterfactuals, self.table, self.class_names = (
+            name,
+            counterfactuals,
+            table,
+            class_names,
+        )
         self.judge_probability = judge_probability
         self.judge = self._verdicts()
         self.rows: dict[int, int] = {}
 
     def view(self, methods: Methods, queries: Sequence[int]) -> MethodView:
         """Choose, label and draw: the shared queries, best, median and worst by each metric, failures."""
-        valid = self.answers.valid.cpu()
+        valid = self.counterfactuals.valid.cpu()
         doubted = valid & (self.judge == 0) if self.judge is not None else torch.zeros_like(valid)
         confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
-        colour, scale = self.answers.factual.shape[1] > 1, symmetric_scale(self.answers.delta)
+        colour, scale = self.counterfactuals.factual.shape[1] > 1, symmetric_scale(self.counterfactuals.delta)
         view = MethodView(
             self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum())
         )
-        asked = self.answers.query.tolist()
+        asked = self.counterfactuals.query.tolist()
         firsts = [asked.index(query) for query in queries if query in asked]
         view.cards = [self._card(row) for row in firsts]
         view.by_query = {card.query: card for card in view.cards}
         view.ranked = self._ranked(methods, valid)
         view.failures = [self._card(row) for row in (~valid).nonzero()[:SHOWN, 0].tolist()]
         view.unconfirmed = [self._card(row) for row in doubted.nonzero()[:SHOWN, 0].tolist()]
-        view.attributes = ranking(self.answers, self.class_names)
+        view.attributes = ranking(self.counterfactuals, self.class_names)
         view.sheet = self._sheet(view.scale)
         return view
 
@@ -156,22 +161,26 @@ class Gallery:
         )
 
     def _card(self, row: int, note: str = "") -> Card:
-        answers = self.answers
+        counterfactuals = self.counterfactuals
         source, target, verdict = (
             int(part[row])
-            for part in (answers.source, answers.target, answers.counterfactual_logits.argmax(1))
+            for part in (
+                counterfactuals.source,
+                counterfactuals.target,
+                counterfactuals.counterfactual_logits.argmax(1),
+            )
         )
         before, after = (
             logits[row].float().softmax(0).tolist()
-            for logits in (answers.factual_logits, answers.counterfactual_logits)
+            for logits in (counterfactuals.factual_logits, counterfactuals.counterfactual_logits)
         )
         bars = tuple(Bar(self._class(k), before[k], after[k]) for k in dict.fromkeys((source, target)))
         judged = None if self.judge is None or math.isnan(self.judge[row]) else bool(self.judge[row])
         probability = None if self.judge_probability is None else float(self.judge_probability[row])
         return Card(
-            self.rows.setdefault(row, len(self.rows)), int(answers.query[row]), self._class(source), self._class(target),
+            self.rows.setdefault(row, len(self.rows)), int(counterfactuals.query[row]), self._class(source), self._class(target),
             self._class(verdict), verdict == target, bars, judged, probability, note,
-            changes(answers, row),
+            changes(counterfactuals, row),
         )  # fmt: skip
 
     def _class(self, index: int) -> str:
@@ -197,7 +206,7 @@ class Gallery:
 
     def _sheet(self, scale: float) -> str:
         """All chosen rows below one another: factual, counterfactual, signed difference (see-through)."""
-        part = self.answers[torch.tensor(list(self.rows), dtype=torch.long)]
+        part = self.counterfactuals[torch.tensor(list(self.rows), dtype=torch.long)]
         factual, counterfactual = shrink(part.factual), shrink(part.counterfactual)
         layers = [torch.from_numpy(pixels(images)) for images in (factual, counterfactual)]
         opaque = [torch.cat((layer, torch.full_like(layer[..., :1], 255)), -1) for layer in layers]

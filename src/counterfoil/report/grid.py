@@ -90,9 +90,9 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def overview(answers: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
-    """The first answers, a column each: factual, counterfactual, signed difference; each tile at least `side` pixels wide."""
-    part = answers[:limit]
+def overview(counterfactuals: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
+    """The first counterfactuals, a column each: factual, counterfactual, signed difference; each tile at least `side` pixels wide."""
+    part = counterfactuals[:limit]
     tiles = (
         pixels(part.factual),
         pixels(part.counterfactual),

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of what was asked, who answered best, and what the answers look like."""
+"""report.html: one self-contained page of what was asked, who explained best, and what the counterfactuals look like."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def write_report(
     Args:
         path: where report.html goes.
         summary: the content of metrics.json; the plain values of `queries`, then of `config`, fill the page's head.
-        methods: the graded answers by method.
-        tables: method -> metric -> one value an answer (N,), NaN where it does not apply.
+        methods: the graded counterfactuals by method.
+        tables: method -> metric -> one value a counterfactual (N,), NaN where it does not apply.
         class_names: names of the K classes.
         descriptions: metric -> one line with its formula, for the glossary.
         title: the page's heading.
@@ -52,20 +52,20 @@ def write_report(
         readings: method -> what the classifier says along its strips, for methods with a `path`.
 
     Returns:
-        The path written. Raises UserError where there is no answer to show.
+        The path written. Raises UserError where there is no counterfactual to show.
     """
-    answered = {name: answers for name, answers in methods.items() if len(answers)}
-    if not answered:
+    explained = {name: counterfactuals for name, counterfactuals in methods.items() if len(counterfactuals)}
+    if not explained:
         raise UserError(
-            "the report needs at least one method with answers, found none; run evaluate.py with an explainer first"
+            "the report needs at least one method with counterfactuals, found none; run evaluate.py with an explainer first"
         )
     judged, along = judge_probabilities or {}, readings or {}
-    queries = common_queries(answered)
+    queries = common_queries(explained)
     views = [
-        Gallery(name, answers, tables.get(name, {}), class_names, judged.get(name)).view(
+        Gallery(name, counterfactuals, tables.get(name, {}), class_names, judged.get(name)).view(
             summary["methods"], queries
         )
-        for name, answers in answered.items()
+        for name, counterfactuals in explained.items()
     ]
     page = _template().render(
         title=title,
@@ -80,7 +80,7 @@ def write_report(
         strips=[
             strip_view(
                 v.name,
-                answered[v.name],
+                explained[v.name],
                 queries,
                 class_names,
                 along.get(v.name),
@@ -90,7 +90,7 @@ def write_report(
             )
             for place, v in enumerate(views)
         ],
-        pixels=_display(answered),
+        pixels=_display(explained),
         judged=any(view.confirmed is not None for view in views),
         plots=_plots(summary["methods"]),
         glossary=_glossary(summary["methods"], tables, descriptions),
@@ -201,7 +201,11 @@ def _glossary(
 
 def _over_valid(name: str, descriptions: Mapping[str, str]) -> str:
     base = name.removesuffix("_valid")
-    return f"{fmt.label(base)} over the valid answers only." if base != name else descriptions.get(base, "")
+    return (
+        f"{fmt.label(base)} over the valid counterfactuals only."
+        if base != name
+        else descriptions.get(base, "")
+    )
 
 
 def _write(path: Path, page: str) -> Path:

@@ -100,7 +100,7 @@ def _short(text: str) -> str:
 
 
 def _counts(row: Mapping[str, fmt.Entry]) -> str:
-    """`97/100`, the valid answers of all, read off the validity and its n."""
+    """`97/100`, the valid counterfactuals of all, read off the validity and its n."""
     entry = row.get("validity") or {}
     total, share = entry.get("n"), entry.get("value")
     return f"{round(share * total)}/{total}" if fmt.finite(total) and fmt.finite(share) else fmt.MISSING  # type: ignore[operator]
@@ -108,7 +108,7 @@ def _counts(row: Mapping[str, fmt.Entry]) -> str:
 
 def _caption(metrics: Sequence[str]) -> str:
     over = (
-        " Distances are over the valid answers."
+        " Distances are over the valid counterfactuals."
         if any(metric.endswith("_valid") for metric in metrics)
         else ""
     )

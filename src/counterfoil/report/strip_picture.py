@@ -37,22 +37,25 @@ def save_strips(
     class_names: Sequence[str],
     readings: Mapping[str, Reading],
 ) -> list[Path]:
-    """Write <method>.png and, where posteriors were asked for, <method>-compatibility.svg (and -dark.svg) of each method with strips.
+    """Write <method>.png and, where posteriors were requested, <method>-compatibility.svg (and -dark.svg) of each method with strips.
 
     The queries are those of the page.
 
     Returns:
         the files written, [] where no method has strips.
     """
-    answered = {name: answers for name, answers in methods.items() if len(answers)}
-    queries = common_queries(answered) if answered else []
+    explained = {name: counterfactuals for name, counterfactuals in methods.items() if len(counterfactuals)}
+    queries = common_queries(explained) if explained else []
     files: list[Path] = []
-    for name, answers in answered.items():
+    for name, counterfactuals in explained.items():
         reading = readings.get(name)
-        strips = read_strips(answers, first_rows(answers, queries), class_names, reading)
+        strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names, reading)
         if strips:
             files.append(
-                save_png(folder / f"{name}.png", draw_strips(answers, strips, symmetric_scale(answers.delta)))
+                save_png(
+                    folder / f"{name}.png",
+                    draw_strips(counterfactuals, strips, symmetric_scale(counterfactuals.delta)),
+                )
             )
         figure = (
             None
@@ -65,20 +68,20 @@ def save_strips(
     return files
 
 
-def draw_strips(answers: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
-    """A row of images and a row of difference maps a strip; above them what was asked for, between them what the classifier says.
+def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
+    """A row of images and a row of difference maps a strip; above them what was requested, between them what the classifier says.
 
     Args:
-        answers: with a `path`.
+        counterfactuals: with a `path`.
         strips: those to draw, at least one.
         scale: the change drawn in full colour.
 
     Returns:
-        (height, width, 3) on white; green figures: the classifier decides for the target; framed: the answer.
+        (height, width, 3) on white; green figures: the classifier decides for the target; framed: the counterfactual.
     """
     from PIL import Image, ImageDraw
 
-    rows = [_rows(answers, strip, scale) for strip in strips]
+    rows = [_rows(counterfactuals, strip, scale) for strip in strips]
     high, wide = rows[0][0].shape[:2]
     side = (wide + _GAP) // (len(strips[0].frames) + 1)
     step = 2 * (_LINE + high) + _MARGIN
@@ -91,10 +94,10 @@ def draw_strips(answers: Counterfactuals, strips: Sequence[Strip], scale: float)
     return np.asarray(canvas)
 
 
-def _rows(answers: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels, Pixels]:
+def _rows(counterfactuals: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels, Pixels]:
     """Factual and images, and the images' differences, each in a row."""
-    assert answers.path is not None
-    factual, path = shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row])
+    assert counterfactuals.path is not None
+    factual, path = shrink(counterfactuals.factual[strip.row][None]), shrink(counterfactuals.path[strip.row])
     factor = -(-SIDE // factual.shape[-1])
     made = pixels(torch.cat((factual, path))), signed_difference(path - factual, scale)
     images, changes = (
@@ -104,7 +107,7 @@ def _rows(answers: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels,
 
 
 def _write(draw: Any, strip: Strip, top: int, side: int, high: int) -> None:
-    """The words of one strip, and a frame around its answer."""
+    """The words of one strip, and a frame around its counterfactual."""
     width, under = side - _GAP, top + _LINE + high
     plain, bold = _font("DejaVu Sans"), _font("DejaVu Sans:bold")
     centred = partial(draw.text, anchor="mm")
@@ -122,7 +125,7 @@ def _write(draw: Any, strip: Strip, top: int, side: int, high: int) -> None:
                 fill=_GOOD if frame.decided else _INK,
                 font=bold,
             )
-        if frame.answer:
+        if frame.returned:
             draw.rectangle((left - 3, top + _LINE - 3, left + width + 2, under + 2), outline=_ACCENT, width=2)
 
 

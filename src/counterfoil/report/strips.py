@@ -1,4 +1,4 @@
-"""Strips of images along the way to an answer, what the classifier says to each, and what each changes."""
+"""Strips of images along the way to a counterfactual, what the classifier says to each, and what each changes."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a strip; what is not known is None. `answer` marks the image that was handed back."""
+    """One image of a strip; what is not known is None. `counterfactual` marks the image that was handed back."""
 
     asked: float | None
     obtained: float | None
     own: float | None
     decided: bool
-    answer: bool
+    returned: bool
 
     @property
     def said(self) -> float | None:
@@ -68,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Strip:
-    """A factual and the images on the way from it, by their row in the answers."""
+    """A factual and the images on the way from it, by their row in the counterfactuals."""
 
     row: int
     query: int
@@ -78,31 +78,35 @@ class Strip:
     frames: tuple[Frame, ...]
 
 
-def first_rows(answers: Counterfactuals, queries: Sequence[int]) -> list[int]:
-    """The row of the first answer to each of these queries that was answered."""
-    asked = answers.query.tolist()
+def first_rows(counterfactuals: Counterfactuals, queries: Sequence[int]) -> list[int]:
+    """The row of the first counterfactual to each of these queries that was explained."""
+    asked = counterfactuals.query.tolist()
     return [asked.index(query) for query in queries if query in asked]
 
 
 def read_strips(
-    answers: Counterfactuals, rows: Sequence[int], class_names: Sequence[str], reading: Reading | None
+    counterfactuals: Counterfactuals, rows: Sequence[int], class_names: Sequence[str], reading: Reading | None
 ) -> list[Strip]:
     """The strips of the first `SHOWN` of these rows that were searched; [] for a method without `path`."""
-    if answers.path is None:
+    if counterfactuals.path is None:
         return []
-    moving = [row for row in rows if bool((answers.path[row] != answers.factual[row]).any())]
-    return [_strip(answers, row, class_names, reading) for row in moving[:SHOWN]]
+    moving = [row for row in rows if bool((counterfactuals.path[row] != counterfactuals.factual[row]).any())]
+    return [_strip(counterfactuals, row, class_names, reading) for row in moving[:SHOWN]]
 
 
-def _strip(answers: Counterfactuals, row: int, class_names: Sequence[str], reading: Reading | None) -> Strip:
-    assert answers.path is not None
-    handed_back = (answers.path[row] == answers.counterfactual[row]).flatten(1).all(1)
+def _strip(
+    counterfactuals: Counterfactuals, row: int, class_names: Sequence[str], reading: Reading | None
+) -> Strip:
+    assert counterfactuals.path is not None
+    handed_back = (counterfactuals.path[row] == counterfactuals.counterfactual[row]).flatten(1).all(1)
     first = int(handed_back.int().argmax()) if bool(handed_back.any()) else -1
-    frames = tuple(_frame(reading, row, step, step == first) for step in range(answers.path.shape[1]))
-    source, target = (_name(class_names, int(part[row])) for part in (answers.source, answers.target))
+    frames = tuple(_frame(reading, row, step, step == first) for step in range(counterfactuals.path.shape[1]))
+    source, target = (
+        _name(class_names, int(part[row])) for part in (counterfactuals.source, counterfactuals.target)
+    )
     return Strip(
         row,
-        int(answers.query[row]),
+        int(counterfactuals.query[row]),
         source,
         target,
         None if reading is None else float(reading.start[row]),
@@ -110,12 +114,12 @@ def _strip(answers: Counterfactuals, row: int, class_names: Sequence[str], readi
     )
 
 
-def _frame(reading: Reading | None, row: int, step: int, answer: bool) -> Frame:
+def _frame(reading: Reading | None, row: int, step: int, returned: bool) -> Frame:
     if reading is None:
-        return Frame(None, None, None, False, answer)
+        return Frame(None, None, None, False, returned)
     asked, obtained = (_known(part, row, step) for part in (reading.posteriors or (None, None))[:2])
     return Frame(
-        asked, obtained, float(reading.probability[row, step]), bool(reading.decided[row, step]), answer
+        asked, obtained, float(reading.probability[row, step]), bool(reading.decided[row, step]), returned
     )
 
 
@@ -128,17 +132,19 @@ def _name(class_names: Sequence[str], index: int) -> str:
     return str(class_names[index]) if index < len(class_names) else str(index)
 
 
-def sheet(answers: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
+def sheet(counterfactuals: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
     """All strips below one another as see-through tiles, two rows a strip, S + 1 columns.
 
     First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque from `scale` on.
     """
-    assert answers.path is not None
+    assert counterfactuals.path is not None
     rows = [
-        _tiles(shrink(answers.factual[strip.row][None]), shrink(answers.path[strip.row]), scale)
+        _tiles(
+            shrink(counterfactuals.factual[strip.row][None]), shrink(counterfactuals.path[strip.row]), scale
+        )
         for strip in strips
     ]
-    return grid(torch.cat(rows).numpy(), columns=answers.path.shape[1] + 1, pad=0)
+    return grid(torch.cat(rows).numpy(), columns=counterfactuals.path.shape[1] + 1, pad=0)
 
 
 def _tiles(factual: Tensor, path: Tensor, scale: float) -> Tensor:
@@ -167,7 +173,7 @@ class StripView:
 
     @property
     def calibrated(self) -> bool:
-        """Whether the posterior asked for lies on another scale than the classifier's own."""
+        """Whether the posterior requested lies on another scale than the classifier's own."""
         pairs = ((frame.obtained, frame.own) for strip in self.strips for frame in strip.frames)
         return any(
             obtained is not None and own is not None and abs(obtained - own) > _SAME
@@ -176,13 +182,13 @@ class StripView:
 
     @property
     def asked(self) -> bool:
-        """Whether the images were asked for a posterior."""
+        """Whether the images were requested a posterior."""
         return any(frame.asked is not None for strip in self.strips for frame in strip.frames)
 
 
 def strip_view(
     name: str,
-    answers: Counterfactuals,
+    counterfactuals: Counterfactuals,
     queries: Sequence[int],
     class_names: Sequence[str],
     reading: Reading | None,
@@ -194,8 +200,8 @@ def strip_view(
 
     Args:
         name: of the method.
-        answers: its answers.
-        queries: those to show, in order; the first answer to each.
+        counterfactuals: its counterfactuals.
+        queries: those to show, in order; the first counterfactual to each.
         class_names: names of the K classes.
         reading: what the classifier says to the images, or None.
         methods: the "methods" part of metrics.json.
@@ -204,10 +210,10 @@ def strip_view(
     """
     from markupsafe import Markup
 
-    strips = read_strips(answers, first_rows(answers, queries), class_names, reading)
+    strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names, reading)
     if not strips:
         return None
-    made = sheet(answers, strips, scale)
+    made = sheet(counterfactuals, strips, scale)
     side = made.shape[1] // (len(strips[0].frames) + 1)
     whole = side < _SMOOTH
     figure = (
@@ -225,9 +231,9 @@ def strip_view(
 
 
 def compatibility_figure(posteriors: Posteriors) -> Figure | None:
-    """Obtained against requested posterior, a curve a group of the factual's bins; None where nothing was asked for."""
+    """Obtained against requested posterior, a curve a group of the factual's bins; None where nothing was requested."""
     x, series = curve(posteriors)
-    return against(x, series, "posterior asked for", "posterior obtained") if series else None
+    return against(x, series, "posterior requested", "posterior obtained") if series else None
 
 
 def _followed(methods: Methods, name: str) -> list[tuple[str, Entry]]:

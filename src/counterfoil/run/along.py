@@ -15,7 +15,7 @@ from counterfoil.run.evaluation import Evaluation
 def read_along(evaluation: Evaluation) -> dict[str, Reading]:
     """What the classifier says along the strips of each method that has a `path`."""
     read = {}
-    for name, cf in evaluation.answers.items():
+    for name, cf in evaluation.counterfactuals.items():
         if cf.path is not None:
             read[name] = _read(cf, evaluation.classifier, _scale(evaluation, name))
     return read
@@ -35,12 +35,12 @@ def _read(cf: Counterfactuals, classifier: Any, generator: Any) -> Reading:
 
 
 def _posteriors(read: Posteriors) -> Posteriors | None:
-    """None where nothing was asked for."""
+    """None where nothing was requested."""
     return read if bool(read.requested.isfinite().any()) else None
 
 
 def _scale(evaluation: Evaluation, name: str) -> Any:
-    """The generator whose scale a method's requests are on, None where it has none, or where stored answers came without it."""
+    """The generator whose scale a method's requests are on, None where it has none, or where stored counterfactuals came without it."""
     node = ((evaluation.node.get("explainer") or {}).get(name) or {}).get("generator")
     models = evaluation.models
     if not isinstance(node, dict) or not models.store.has(node, models.data):

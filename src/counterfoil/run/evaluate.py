@@ -26,7 +26,7 @@ from counterfoil.run.record import command_line, versions, write_json, write_que
 from counterfoil.run.reporting import log, report
 from counterfoil.run.scoring import about_queries, score
 from counterfoil.run.store import Store
-from counterfoil.run.stored import read_answers
+from counterfoil.run.stored import read_counterfactuals
 from counterfoil.run.training import train_all
 from counterfoil.util.build import build, locate, plain
 from counterfoil.util.cli import config_dirs
@@ -63,11 +63,11 @@ def evaluate(
                 announce=False,
             )
             same_weights(
-                run_dir, {path: models.fingerprint(model) for path, model in needs.for_answers(node)}
+                run_dir, {path: models.fingerprint(model) for path, model in needs.for_counterfactuals(node)}
             )
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
-            _answer(evaluation, run_dir)
+            _explain(evaluation, run_dir)
             return _score(evaluation, run_dir, logger, time.perf_counter() - started)
         finally:
             close(logger)
@@ -79,7 +79,7 @@ def _require_models(
     absent = needs.missing(needs.for_evaluation(node), models)
     if absent and not models.data.labelled:
         raise UserError(
-            f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.cure(absent[0][0])}"
+            f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.fix(absent[0][0])}"
         )
     if absent and not node["train_missing"]:
         folders = config_dirs(sys.argv)
@@ -132,15 +132,15 @@ def _needs_gradients(node: dict[str, Any]) -> bool:
     )
 
 
-def _answer(evaluation: Evaluation, run_dir: Path) -> None:
+def _explain(evaluation: Evaluation, run_dir: Path) -> None:
     node, models, queries = evaluation.node, evaluation.models, evaluation.queries
     if queries is None:
         size = (models.data.channels, models.data.size, models.data.size)
-        evaluation.answers = read_answers(
+        evaluation.counterfactuals = read_counterfactuals(
             Path(node["counterfactuals"]).expanduser(), evaluation.classifier, size
         )
-        for name, answers in evaluation.answers.items():
-            answers.save(run_dir / "counterfactuals" / name / "batch-00000.safetensors")
+        for name, counterfactuals in evaluation.counterfactuals.items():
+            counterfactuals.save(run_dir / "counterfactuals" / name / "batch-00000.safetensors")
         return
     if not node.get("explainer"):
         raise UserError(
@@ -155,7 +155,7 @@ def _answer(evaluation: Evaluation, run_dir: Path) -> None:
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         folder = run_dir / "counterfactuals" / name
-        evaluation.answers[name] = explain_all(
+        evaluation.counterfactuals[name] = explain_all(
             explainer, name, queries, folder, node["batch_size"], models.device, models.dtype, mask
         )
 
@@ -168,8 +168,8 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
         "config": evaluation.node,
         "versions": versions(),
     }
-    write_queries(run_dir / "queries.csv", evaluation.answers, tables, evaluation.names)
+    write_queries(run_dir / "queries.csv", evaluation.counterfactuals, tables, evaluation.names)
     report(evaluation, summary, tables, described, run_dir)
-    log(logger, summary, evaluation.answers, tables)
+    log(logger, summary, evaluation.counterfactuals, tables)
     write_json(run_dir / "metrics.json", summary)
     return summary

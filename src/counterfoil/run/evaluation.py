@@ -16,32 +16,32 @@ from counterfoil.run.models import Models
 from counterfoil.run.store import digest, file_digest
 
 INCIDENTAL = ("run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric")
-"""Options that do not change what a run answers."""
+"""Options that do not change what a run explains."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
 
 
 @dataclass
 class Evaluation:
-    """The parts of one evaluation that its steps share; `judge` may be None, and `queries` is where stored answers are scored again."""
+    """The parts of one evaluation that its steps share; `judge` may be None, and `queries` is where stored counterfactuals are scored again."""
 
     node: dict[str, Any]
     models: Models
     classifier: Any
     judge: Any
     queries: QuerySet | None
-    answers: dict[str, Counterfactuals]
+    counterfactuals: dict[str, Counterfactuals]
 
     @property
     def names(self) -> list[int | str]:
         """What each query is called in tables: its place in the test split, or its file's name."""
         if self.queries is not None:
             return list(self.queries.names)
-        return list(range(max(int(cf.query.max()) + 1 for cf in self.answers.values())))
+        return list(range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values())))
 
 
 def fingerprint(node: Mapping[str, Any]) -> str:
-    """What a run answers, in ten hex digits: its options, with the content of the files that they name."""
+    """What a run explains, in ten hex digits: its options, with the content of the files that they name."""
     asked = {key: value for key, value in node.items() if key not in INCIDENTAL}
     return digest(
         asked | {key: content(Path(str(asked[key])).expanduser()) for key in FILES if asked.get(key)}
@@ -75,5 +75,5 @@ def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counter
 def torch_type(name: str) -> torch.dtype:
     """A precision by name."""
     if name not in ("float32", "float64"):
-        raise UserError(f"dtype={name} is not offered; choose float32 or float64")
+        raise UserError(f"dtype={name} is not supported; choose one of float32 or float64")
     return torch.float32 if name == "float32" else torch.float64

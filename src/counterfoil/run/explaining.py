@@ -1,4 +1,4 @@
-"""Lets each method answer the query set, writing every batch as it comes."""
+"""Lets each method explain the query set, writing every batch as it comes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def explain_all(
     dtype: torch.dtype,
     mask: Tensor | None,
 ) -> Counterfactuals:
-    """Answer all rows of a query set; batches whose file is already in `folder` are read instead of computed."""
+    """Explain all rows of a query set; batches whose file is already in `folder` are read instead of computed."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -47,16 +47,16 @@ def explain_all(
         for i, (x, target, query) in enumerate(queries.batches(batch_size)):
             file = folder / f"batch-{i:05d}.safetensors"
             if not file.is_file():
-                answer(explainer, x.to(device, dtype), target.to(device), query, mask).save(file)
+                counterfactual(explainer, x.to(device, dtype), target.to(device), query, mask).save(file)
             parts.append(Counterfactuals.load(file))
             progress.update(task, advance=len(target))
     return Counterfactuals.cat(parts)
 
 
-def answer(
+def counterfactual(
     explainer: Explainer, x: Tensor, target: Tensor, query: Tensor, mask: Tensor | None
 ) -> Counterfactuals:
-    """One batch's answers on the CPU in float32, numbered by the query set's own indices."""
+    """One batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
     found = explainer(x, target, mask=mask)
     named = {
         name: value.float() if value.is_floating_point() and name not in ("steps", "seconds") else value

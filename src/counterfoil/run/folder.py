@@ -32,7 +32,7 @@ def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
     """Lock a run folder for a run with this fingerprint; raises UserError where it belongs to another.
 
     A folder whose run of the same fingerprint was cut off is taken up again; a finished one only with `overwrite`, which clears
-    nothing in a folder that no run of ours has made. A `UserError` before the first answer leaves the folder as it was.
+    nothing in a folder that no run of ours has made. A `UserError` before the first counterfactual leaves the folder as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
@@ -56,7 +56,7 @@ def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def _nothing_half_written(folder: Path) -> Iterator[None]:
-    """A run that ends in a mistake of the user's before its first answer leaves the folder to the mended command."""
+    """A run that ends in a mistake of the user's before its first counterfactual leaves the folder to the mended command."""
     try:
         yield
     except (UserError, OSError):
@@ -66,12 +66,12 @@ def _nothing_half_written(folder: Path) -> Iterator[None]:
 
 
 def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
-    """Note the hashes of the models that answer, by name, or refuse to go on with answers that other weights gave."""
+    """Note the hashes of the models that explain, by name, or refuse to go on with counterfactuals that other weights gave."""
     noted = _noted(folder)
     for name, value in weights.items():
         if noted.get(f"weights of {name}", value) != value:
             raise UserError(
-                f"run_dir={folder} holds answers about other weights of this {name}; overwrite=true starts again"
+                f"run_dir={folder} holds counterfactuals about other weights of this {name}; overwrite=true starts again"
             )
     _note(folder, **{f"weights of {name}": value for name, value in weights.items()})
 

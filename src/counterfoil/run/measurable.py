@@ -25,22 +25,22 @@ def measurable(config: DictConfig, data: ImageData, overrides: Sequence[str]) ->
     """Names of the metrics that can be taken; one line is printed about those left out.
 
     Raises:
-        UserError: a metric that cannot be taken was asked for by name, with metric=.
+        UserError: a metric that cannot be taken was requested by name, with metric=.
     """
     chosen = OmegaConf.to_container(config.metric, resolve=False) if config.get("metric") else {}
     assert isinstance(chosen, dict)
     why = {name: _lacks(recipe, config, data) for name, recipe in chosen.items()}
     barred = {str(name): reason for name, reason in why.items() if reason}
     if barred and any(part.split("=")[0].lstrip("+") == "metric" for part in overrides):
-        name, (what, cure) = next(iter(barred.items()))
-        raise UserError(f"metric={name} needs {what}; {cure}, or leave it out of metric=")
+        name, (what, fix) = next(iter(barred.items()))
+        raise UserError(f"metric={name} needs {what}; {fix}, or leave it out of metric=")
     if barred:
         _tell(barred)
     return [str(name) for name in chosen if name not in barred]
 
 
 def _lacks(recipe: Any, config: DictConfig, data: ImageData) -> tuple[str, str] | None:
-    """What a metric needs and does not get, and the cure; None where it has all."""
+    """What a metric needs and does not get, and the fix; None where it has all."""
     asked = {reference.split(".")[0] for reference in _references(recipe)}
     if "judge" in asked and config.judge is None:
         return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"

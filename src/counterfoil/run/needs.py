@@ -29,11 +29,11 @@ def for_training(config: Node) -> list[tuple[str, Node]]:
 def for_evaluation(config: Node) -> list[tuple[str, Node]]:
     """The models that explaining and scoring use: classifier and judge, what the metrics refer to, and the methods where they search."""
     used = {key: config[key] for key in ("judge", "metric") if config.get(key)}
-    return _distinct([*for_answers(config), *model_nodes(used)], config)
+    return _distinct([*for_counterfactuals(config), *model_nodes(used)], config)
 
 
-def for_answers(config: Node) -> list[tuple[str, Node]]:
-    """The models that the answers depend on: the classifier, and those of the methods where they search."""
+def for_counterfactuals(config: Node) -> list[tuple[str, Node]]:
+    """The models that the counterfactuals depend on: the classifier, and those of the methods where they search."""
     searching = () if config.get("counterfactuals") else ("explainer",)
     used = {key: config[key] for key in ("classifier", *searching) if config.get(key)}
     return _distinct(model_nodes(used), config)
@@ -65,7 +65,7 @@ def command(
     )
 
 
-def cure(path: str) -> str:
+def fix(path: str) -> str:
     """What to set where the model at `path` is not there and cannot be trained."""
     if path == "judge":
         return "judge=null, or judge.checkpoint=FILE"

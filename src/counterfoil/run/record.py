@@ -1,4 +1,4 @@
-"""What a run writes beside its answers: metrics.json, queries.csv, the config and the versions."""
+"""What a run writes beside its counterfactuals: metrics.json, queries.csv, the config and the versions."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ def write_text(path: Path, text: str) -> None:
 
 def write_queries(
     path: Path,
-    answers: Mapping[str, Counterfactuals],
+    counterfactuals: Mapping[str, Counterfactuals],
     tables: Mapping[str, Mapping[str, Tensor]],
     index: list[int | str],
 ) -> None:
-    """One row an answer: method, query, target, source, valid, and every metric."""
+    """One row a counterfactual: method, query, target, source, valid, and every metric."""
     partial = path.with_name(path.name + ".partial")
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
     try:
         with partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
-            for method, cf in answers.items():
+            for method, cf in counterfactuals.items():
                 columns = [
                     tables[method][name].tolist() if name in tables[method] else [float("nan")] * len(cf)
                     for name in names

@@ -36,7 +36,7 @@ def report(
     page = write_report(
         run_dir / "report.html",
         summary,
-        evaluation.answers,
+        evaluation.counterfactuals,
         tables,
         names,
         described,
@@ -46,7 +46,7 @@ def report(
         facts=_facts(about),
         readings=along,
     )
-    save_strips(run_dir / "strips", evaluation.answers, names, along)
+    save_strips(run_dir / "strips", evaluation.counterfactuals, names, along)
     console = Console()
     console.print(leaderboard(summary))
     console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
@@ -63,7 +63,7 @@ def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
                 for p in placed(cf, evaluation.models)
             ]
         ).cpu()
-        for name, cf in evaluation.answers.items()
+        for name, cf in evaluation.counterfactuals.items()
     }
 
 
@@ -86,7 +86,9 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def log(logger: Any, summary: dict[str, Any], answers: Mapping[str, Counterfactuals], tables: Tables) -> None:
+def log(
+    logger: Any, summary: dict[str, Any], counterfactuals: Mapping[str, Counterfactuals], tables: Tables
+) -> None:
     """Send figures, pictures and (to W&B) the table of queries to the logger, where there is one."""
     from counterfoil.report.grid import overview
 
@@ -103,13 +105,13 @@ def log(logger: Any, summary: dict[str, Any], answers: Mapping[str, Counterfactu
             if e["value"] is not None
         }
     )
-    for name, cf in answers.items():
+    for name, cf in counterfactuals.items():
         log_picture(logger, f"{name}/grid", overview(cf))
     if type(logger).__name__ == "WandbLogger":
         for name, table in tables.items():
             rows = zip(
-                answers[name].query.tolist(),
-                answers[name].target.tolist(),
+                counterfactuals[name].query.tolist(),
+                counterfactuals[name].target.tolist(),
                 *(column.tolist() for column in table.values()),
                 strict=True,
             )

@@ -1,4 +1,4 @@
-"""Scores the answers of all methods, and says what was asked of them."""
+"""Scores the counterfactuals of all methods, and says what was asked of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from counterfoil.run.record import command_line
 from counterfoil.util.build import build
 
 Tables = dict[str, dict[str, Tensor]]
-"""method -> metric -> one value an answer (N,)."""
+"""method -> metric -> one value a counterfactual (N,)."""
 
 
 def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str]]:
-    """The "methods" part of metrics.json, the value of each answer, and what each metric is."""
+    """The "methods" part of metrics.json, the value of each counterfactual, and what each metric is."""
     node, models = evaluation.node, evaluation.models
     metrics = _metrics(node, models)
-    told = {name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.answers.items()}
+    told = {
+        name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
+    }
     scored = {
         name: evaluate_metrics({**metrics, **told[name]}, placed(cf, models), seed=node["seed"])
-        for name, cf in evaluation.answers.items()
+        for name, cf in evaluation.counterfactuals.items()
     }
     described = {
         name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
@@ -54,14 +56,14 @@ def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
 def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
     node, models = evaluation.node, evaluation.models
-    first = next(iter(evaluation.answers.values()))
+    first = next(iter(evaluation.counterfactuals.values()))
     manifests = {
         key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {}
         for key in ("classifier", "judge")
     }
     return {
         "n": int(first.query.unique().numel()),
-        "rows": {name: len(cf) for name, cf in evaluation.answers.items()},
+        "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
         "target": node["target"],
         "confidence": node["confidence"],
         "seed": node["seed"],

@@ -1,4 +1,4 @@
-"""Reads answers that are already there: an earlier run's, or those another tool made."""
+"""Reads counterfactuals that are already there: an earlier run's, or those another tool made."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from counterfoil.core.errors import UserError, first_line
 NEEDED = ("factual", "counterfactual", "target")
 
 
-def read_answers(path: Path, classifier: nn.Module, size: tuple[int, int, int]) -> dict[str, Counterfactuals]:
-    """Answers by method, graded afresh by this classifier.
+def read_counterfactuals(
+    path: Path, classifier: nn.Module, size: tuple[int, int, int]
+) -> dict[str, Counterfactuals]:
+    """Counterfactuals by method, graded afresh by this classifier.
 
     Args:
         path: a run folder, a folder of *.safetensors of one method, or one npz or safetensors file.

@@ -15,13 +15,13 @@ from counterfoil.search.candidate import Variables
 from counterfoil.search.space import Space
 
 CHANGE = "attribute_change/"
-"""Begins the name under which an answer carries the change of an attribute; the attribute's name follows."""
+"""Begins the name under which a counterfactual carries the change of an attribute; the attribute's name follows."""
 
 
 class Attributes(Space):
     """Attributes a (B, A) under a fixed code: x' = G(E(x), a), a_0 = the attributes that the generator reads off x.
 
-    A generator that is only conditioned on the class starts at the classifier's decision, one-hot. Answers carry the change of
+    A generator that is only conditioned on the class starts at the classifier's decision, one-hot. Counterfactuals carry the change of
     each attribute, 1 being the way from absent to present, and the reconstruction G(E(x), a_0).
 
     Args:
@@ -84,7 +84,7 @@ class Attributes(Space):
 
 
 class AttributeLatent(Attributes):
-    """Attributes and code together: x' = G(z, a) from z_0 = E(x); answers carry |z - z_0| / |z_0| too.
+    """Attributes and code together: x' = G(z, a) from z_0 = E(x); counterfactuals carry |z - z_0| / |z_0| too.
 
     Args:
         see `Attributes`.

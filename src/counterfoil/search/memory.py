@@ -41,7 +41,7 @@ def rows_that_fit(
 
         print(
             f"{who} needs about {each / 2**20:.0f} MB a query and {free / 2**20:.0f} MB are free: "
-            f"{fitting} of {len(query)} queries fit, so they are answered {fitting} at a time"
+            f"{fitting} of {len(query)} queries fit, so they are explained {fitting} at a time"
         )
     return min(fitting, len(query))
 

@@ -23,13 +23,13 @@ class Prior(Space):
     """x' = g_theta(.), with B networks of one shape as stacked weights: one call renders all B images, none sees another.
 
     Before the search the weights are fitted to the factual (the pre-image), each query until its own PSNR is reached. Weights start
-    at draws of the query's own seed, or at those that `query.generator` holds if it is a trained start. Answers carry the `psnr` of their
+    at draws of the query's own seed, or at those that `query.generator` holds if it is a trained start. Counterfactuals carry the `psnr` of their
     pre-image and the `fit_steps` it took.
 
     Args:
         psnr: decibels at which the fit of a query ends; queries that stay below are counted in a warning.
         steps, lr: of Adam, for the fit.
-        spread: size of the disturbance of a trained start for every further answer.
+        spread: size of the disturbance of a trained start for every further counterfactual.
     """
 
     kept = ("psnr", "fit_steps")
@@ -75,7 +75,7 @@ class Prior(Space):
             low, middle = float(fitted["psnr"].min()), float(fitted["psnr"].median())
             print(
                 f"[yellow]warning:[/yellow] the {self.name} prior recovers {poor} of {len(query)} queries with less than {self.psnr:g} dB "
-                f"(median {middle:.1f}, least {low:.1f}); their answers start elsewhere: give its fit more steps, or a larger network"
+                f"(median {middle:.1f}, least {low:.1f}); their counterfactuals start elsewhere: give its fit more steps, or a larger network"
             )
 
     def start(self, query: Query) -> Variables:

@@ -23,7 +23,7 @@ MakeOptimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
 class Search:
     """Gradient descent on B independent problems at once; finished queries leave the batch.
 
-    Per query it keeps the nearest answer that reaches the confidence; failing that, the one with the largest target
+    Per query it keeps the nearest counterfactual that reaches the confidence; failing that, the one with the largest target
     probability. A query is charged one classifier call for each point at which it was evaluated.
 
     Args:
@@ -206,7 +206,7 @@ class _Best:
 
 
 def _join(parts: Sequence[Found]) -> Found:
-    """The answers of consecutive parts of a batch."""
+    """The counterfactuals of consecutive parts of a batch."""
     return Found(
         torch.cat([part.counterfactual for part in parts]),
         torch.cat([part.steps for part in parts]),

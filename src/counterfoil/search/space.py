@@ -16,7 +16,7 @@ class Space(ABC):
     """A stateless recipe: hyperparameters only; the query brings data and networks.
 
     Args:
-        spread: scale of the random start of every further answer (`count` > 1); the first answer starts undisturbed.
+        spread: scale of the random start of every further counterfactual (`count` > 1); the first counterfactual starts undisturbed.
     """
 
     kept: tuple[str, ...] = ()
@@ -54,10 +54,10 @@ class Space(ABC):
         return {name: variables[name] for name in self.kept}
 
     def _disturb(self, query: Query, value: Tensor) -> Tensor:
-        if query.answer is None or not self.spread or not bool(query.answer.any()):
+        if query.repeat is None or not self.spread or not bool(query.repeat.any()):
             return value
         noise = self.spread * query.randn(*value.shape[1:], stream=1)
-        return torch.where((query.answer > 0).view(-1, *[1] * (value.ndim - 1)), value + noise, value)
+        return torch.where((query.repeat > 0).view(-1, *[1] * (value.ndim - 1)), value + noise, value)
 
 
 class Pixels(Space):

@@ -103,7 +103,7 @@ class Objective:
 
     Args:
         flip: the term that asks for the target; carries the per-query trade-off.
-        distance: the term that asks to stay near; also ranks valid answers.
+        distance: the term that asks to stay near; also ranks valid counterfactuals.
         terms: further terms by name.
     """
 

@@ -19,7 +19,7 @@ class Tradeoff:
         initial: first value, > 0.
         factor: growth after a failure, > 1.
         rounds: largest number of rounds, >= 1.
-        bisect: look for nearer answers after a success.
+        bisect: look for nearer counterfactuals after a success.
 
     Source of bisection: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017), arXiv 1608.04644.
     """

@@ -76,7 +76,7 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def explain_error(error: BaseException) -> str | None:
-    """One line for errors that the user can cure, None for any other."""
+    """One line for errors that the user can fix, None for any other."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
