@@ -55,7 +55,7 @@ class Inverts(Explainer):
             image,
             ones,
             ones,
-            extra={"attribute_change/Dark": bright.float(), "attribute_change/Tall": 0.2 * ones.float()},
+            changes={"Dark": bright.float(), "Tall": 0.2 * ones.float()},
         )
 
 
@@ -94,7 +94,7 @@ def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(
 def _counterfactuals(change: dict[str, list[float]]) -> Counterfactuals:
     n = len(next(iter(change.values())))
     x, zeros = torch.zeros(n, 1, 4, 4), torch.zeros(n)
-    extra = {f"attribute_change/{name}": torch.tensor(values) for name, values in change.items()}
+    changes = {name: torch.tensor(values) for name, values in change.items()}
     return Counterfactuals(
         x,
         x,
@@ -106,7 +106,7 @@ def _counterfactuals(change: dict[str, list[float]]) -> Counterfactuals:
         zeros,
         zeros,
         zeros,
-        extra=extra,
+        changes=changes,
     )
 
 
@@ -115,7 +115,7 @@ def _counterfactuals(change: dict[str, list[float]]) -> Counterfactuals:
     [
         ("Dark", {"Dark": [0.4, 0.6, -0.4, -0.6]}, [0, 1, 1, 0]),
         ("Dark", {"Tall": [1.0, 1.0, 1.0, 1.0]}, [0, 0, 1, 1]),
-        ("Dark", {"Dark": [float("nan")] * 4}, [0, 0, 1, 1]),
+        ("Dark", {"Dark": [0.0] * 4}, [0, 0, 1, 1]),
         ("Dark+Tall", {"Dark": [1.0, 1.0, 0.0, 0.0], "Tall": [0.0, 1.0, 0.0, 1.0]}, [0, 1, 1, 1]),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from counterfoil.core.counterfactuals import Counterfactuals, unknown_costs
+from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, unknown_costs
 from counterfoil.core.errors import UserError
 
 ROWS = 4
@@ -27,6 +27,7 @@ def cf() -> Counterfactuals:
         counterfactual_logits=torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]),
         query=torch.tensor([7, 7, 8, 9]),
         path=torch.rand(ROWS, 2, 1, 3, 3, generator=draw),
+        changes={"Smiling": torch.randn(ROWS, generator=draw)},
         extra={"z": torch.randn(ROWS, 5, generator=draw), "bin": torch.tensor([1, 2, 3, 4])},
         **costs,
     )
@@ -56,6 +57,7 @@ def test_rows(cf: Counterfactuals, rows: slice | torch.Tensor) -> None:
     assert part.path is not None
     assert part.path.shape[0] == 2
     assert part.extra["z"].shape == (2, 5)
+    assert torch.equal(part.changes["Smiling"], cf.changes["Smiling"][1:3])
 
 
 def test_parts_join_to_the_whole(cf: Counterfactuals) -> None:
@@ -65,20 +67,22 @@ def test_parts_join_to_the_whole(cf: Counterfactuals) -> None:
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
 def test_a_part_in_which_nothing_was_searched_joins_too(cf: Counterfactuals, order: list[int]) -> None:
     """Whichever comes first: nothing of the others' is lost."""
-    parts = [cf[:2], replace(cf[2:], path=None, extra={})]
+    parts = [cf[:2], replace(cf[2:], path=None, changes={}, extra={})]
     whole = Counterfactuals.cat([parts[i] for i in order])
     bare = slice(2, 4) if order[0] == 0 else slice(0, 2)
     full = slice(0, 2) if order[0] == 0 else slice(2, 4)
     assert whole.path is not None
     assert torch.equal(whole.path[full], parts[0].path)
     assert torch.equal(whole.path[bare], cf.factual[2:, None].expand(-1, 2, -1, -1, -1))
+    assert torch.equal(whole.changes["Smiling"][full], parts[0].changes["Smiling"])
+    assert whole.changes["Smiling"][bare].tolist() == [0, 0]
     assert whole.extra["z"][bare].isnan().all()
     assert torch.equal(whole.extra["z"][full], parts[0].extra["z"])
     assert whole.extra["bin"][bare].tolist() == [-1, -1]
 
 
 def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> None:
-    for name, counterfactuals in {"full": cf, "bare": replace(cf, path=None, extra={})}.items():
+    for name, counterfactuals in {"full": cf, "bare": replace(cf, path=None, changes={}, extra={})}.items():
         path = tmp_path / "new" / f"{name}.safetensors"
         counterfactuals.save(path)
         assert same(Counterfactuals.load(path), counterfactuals)
@@ -124,9 +128,23 @@ def test_a_file_of_something_else_is_refused(cf: Counterfactuals, tmp_path: Path
     with pytest.raises(UserError, match="not a file of counterfactuals"):
         Counterfactuals.load(path)
     without = {name: value.contiguous() for name, value in cf._tensors().items() if name != "steps"}
-    save_file(without, str(path), {"format": "counterfoil.counterfactuals"})
+    save_file(without, str(path), {"format": FORMAT})
     with pytest.raises(UserError, match="steps"):
         Counterfactuals.load(path)
+
+
+def test_a_file_of_an_older_version_is_refused_in_one_line(cf: Counterfactuals, tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    save_file(
+        {**cf._tensors(), "extra.attribute_change/A": cf.steps.clone()},
+        str(path),
+        {"format": "counterfoil.counterfactuals"},
+    )
+    with pytest.raises(
+        UserError, match=r"old\.safetensors was written by another version.*overwrite=true"
+    ) as caught:
+        Counterfactuals.load(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_moving_keeps_all(cf: Counterfactuals) -> None:

@@ -53,7 +53,7 @@ def test_one_step_by_hand(tiny_classifier, generator, x):
     rises = cf.target_probability > before * (1 + 1e-9)  # else the start is kept as the likeliest
     assert rises.any()
     torch.testing.assert_close(cf.counterfactual[rises], stepped[rises].detach())
-    torch.testing.assert_close(cf.extra["attribute_change/A"][rises], -gamma * da[rises, 0])
+    torch.testing.assert_close(cf.changes["A"][rises], -gamma * da[rises, 0])
 
 
 def test_stops_at_the_first_flip_and_at_the_end(tiny_classifier, generator, x):
@@ -70,7 +70,7 @@ def test_holding_the_code_or_the_attributes(tiny_classifier, generator, x):
     only_a = AIP(tiny_classifier, generator, mu=0.0, n_max=5)(x)
     assert torch.equal(only_a.extra["latent_perturbation"], torch.zeros(4).double())
     only_z = AIP(tiny_classifier, generator, gamma=0.0, n_max=5)(x)
-    assert torch.equal(only_z.extra["attribute_change/B"], torch.zeros(4).double())
+    assert torch.equal(only_z.changes["B"], torch.zeros(4).double())
     assert (only_z.extra["latent_perturbation"] > 0).any()
 
 
@@ -85,9 +85,7 @@ def test_the_best_moves_no_farther_than_the_first(tiny_classifier, x):
     size = generator.encode(x).norm(dim=1)
 
     def moved(cf):
-        changes = torch.stack(
-            [value for name, value in cf.extra.items() if name.startswith("attribute_change/")], 1
-        )
+        changes = torch.stack(list(cf.changes.values()), 1)
         return changes.norm(dim=1) + size * cf.extra["latent_perturbation"]
 
     assert first.valid.all()

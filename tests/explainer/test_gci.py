@@ -49,7 +49,7 @@ def x():
 
 def test_finds_the_attribute_that_decides(classifier, x):
     cf = GCI(classifier, Halves(), lambda_=0.05)(x, 1)
-    change = {name: cf.extra[f"attribute_change/{name}"] for name in NAMES}
+    change = {name: cf.changes[name] for name in NAMES}
     assert cf.valid.all()
     needed = 0.5 - x[..., 2:].mean((1, 2, 3))
     assert ((change["right"] >= needed) & (change["right"] < needed + 0.06)).all()
@@ -61,7 +61,7 @@ def test_finds_the_attribute_that_decides(classifier, x):
 def test_an_attribute_held_fast_cannot_help(classifier, x, options):
     cf = GCI(classifier, Halves(), rounds=1, steps=30, **options)(x, 1)
     assert not cf.valid.any()
-    assert torch.equal(cf.extra["attribute_change/right"], torch.zeros(3).double())
+    assert torch.equal(cf.changes["right"], torch.zeros(3).double())
 
 
 def test_modes(classifier, x):

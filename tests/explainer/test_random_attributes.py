@@ -27,9 +27,7 @@ def test_turns_as_few_as_it_must(linear):
     assert cf.valid.all()
     assert (cf.counterfactual.sum((1, 2, 3)) == 2).all()
     assert (cf.steps == 6).all()  # five orders with one turned, and the first with two
-    assert torch.equal(
-        torch.stack([cf.extra[f"attribute_change/{n}"] for n in "ABC"], 1), cf.counterfactual.flatten(1)
-    )
+    assert torch.equal(torch.stack([cf.changes[n] for n in "ABC"], 1), cf.counterfactual.flatten(1))
 
 
 def test_frozen_attributes_stay_and_failures_are_told(linear):

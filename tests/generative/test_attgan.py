@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Edits, Encodes
 from counterfoil.generative.attgan import AttGAN
-from counterfoil.generative.base import Decodes, Edits, Encodes
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ NAN = math.nan
 def cf(make):
     """Four counterfactuals that declare changes of three attributes; the last was returned as it came."""
     plain = make(4)
-    declared = torch.tensor([[1.0, -0.5, 0.0], [0.0, 0.2, -0.3], [0.0, 0.0, 0.0], [NAN, NAN, NAN]])
-    extra = {f"attribute_change/{name}": declared[:, i] for i, name in enumerate("ABC")}
-    extra["latent_perturbation"] = torch.tensor([0.5, 0.1, 0.0, NAN])
+    declared = torch.tensor([[1.0, -0.5, 0.0], [0.0, 0.2, -0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    changes = {name: declared[:, i] for i, name in enumerate("ABC")}
+    extra = {"latent_perturbation": torch.tensor([0.5, 0.1, 0.0, NAN])}
     extra["reconstruction"] = torch.cat(
         (plain.factual[:2], 1 - plain.factual[2:3], torch.full_like(plain.factual[:1], NAN))
     )
-    return Counterfactuals(**{**vars(plain), "extra": extra})
+    return Counterfactuals(**{**vars(plain), "changes": changes, "extra": extra})
 
 
 def test_values_by_hand(cf):

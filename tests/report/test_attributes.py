@@ -1,6 +1,7 @@
+from dataclasses import replace
+
 import torch
 
-from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.attributes import changes, ranking, sentence, signed
 from counterfoil.report.html import write_report
 
@@ -8,12 +9,11 @@ from counterfoil.report.html import write_report
 def told(counterfactuals):
     """The same counterfactuals, declaring changes of three attributes."""
     rows = len(counterfactuals)
-    extra = {
-        f"attribute_change/{name}": torch.full((rows,), value)
-        for name, value in (("Mouth", 0.8), ("Hair", -0.96), ("Hat", 0.01))
+    declared = {
+        name: torch.full((rows,), value) for name, value in (("Mouth", 0.8), ("Hair", -0.96), ("Hat", 0.01))
     }
-    extra["attribute_change/Mouth"][0] = 0.2
-    return Counterfactuals(**{**vars(counterfactuals), "extra": extra})
+    declared["Mouth"][0] = 0.2
+    return replace(counterfactuals, changes=declared)
 
 
 def test_in_words(run):

@@ -13,7 +13,6 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, stratified
 from counterfoil.explainer.base import Explainer
-from counterfoil.search.attribute_space import CHANGE
 
 LABELS = ("attributes", "kept", "target")
 BATCH = 256
@@ -113,15 +112,13 @@ def new_labels(kind: str, counterfactuals: Counterfactuals, asked: Images, data:
         raise UserError(
             f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have none; choose kept or target"
         )
-    if not any(key.startswith(CHANGE) for key in counterfactuals.extra):
+    if not counterfactuals.changes:
         raise UserError(
             "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label"
         )
     truth = asked.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
     zero = torch.zeros(len(truth))
-    change = torch.stack(
-        [counterfactuals.extra.get(f"{CHANGE}{name}", zero).nan_to_num() for name in names], dim=1
-    )
+    change = torch.stack([counterfactuals.changes.get(name, zero) for name in names], dim=1)
     return (truth + change > 0.5).all(1).long()
 
 

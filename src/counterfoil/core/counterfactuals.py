@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,9 +16,11 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import probability_of
 
-FORMAT = "counterfoil.counterfactuals"
+FORMAT = "counterfoil.counterfactuals/2"
 _COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
-_OPTIONAL = ("path", "extra")
+_TABLES = ("changes", "extra")
+"""Fields that hold tensors by name."""
+_OPTIONAL = ("path", *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Found:
         steps: (B,) search steps each row took.
         classifier_calls: (B,) inputs the classifier was shown for each row.
         path: (B, S, C, H, W) images along the way, or None.
+        changes: (B,) change of each attribute that the method moves, by the attribute's name; 1 leads from absent to present.
         extra: further tensors with a leading B, by name.
     """
 
@@ -36,6 +40,7 @@ class Found:
     steps: Tensor
     classifier_calls: Tensor
     path: Tensor | None = None
+    changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -51,6 +56,8 @@ class Counterfactuals:
         steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds are the
             wall time of the batch shared equally among its rows, memory is the peak of the process meanwhile.
         path: (B, S, C, H, W) progressive strips, or None.
+        changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0 for rows
+            returned as they were. {} where the method declares none.
         extra: further per-row tensors by name.
     """
 
@@ -65,6 +72,7 @@ class Counterfactuals:
     classifier_calls: Tensor
     peak_memory_mb: Tensor
     path: Tensor | None = None
+    changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -101,7 +109,10 @@ class Counterfactuals:
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
-        """Join batches in order; a part in which nothing was searched gets its factuals for `path`, and NaN (or -1) for an extra."""
+        """Join batches in order.
+
+        A part in which nothing was searched gets its factuals for `path`, 0 for a change, and NaN (or -1) for an extra.
+        """
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
         return _assemble(
@@ -135,6 +146,11 @@ class Counterfactuals:
                 f"{path} is not a readable safetensors file ({error}); delete it or make it again"
             ) from error
         missing = [f.name for f in fields(Counterfactuals) if f.name not in (*_OPTIONAL, *tensors)]
+        if metadata.get("format", "").startswith(FORMAT.split("/")[0]) and metadata["format"] != FORMAT:
+            raise UserError(
+                f"{path} was written by another version (format {metadata['format']}, expected {FORMAT}); "
+                "explain again with overwrite=true, or in another run_dir"
+            )
         if metadata.get("format") != FORMAT or missing:
             raise UserError(
                 f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
@@ -142,8 +158,9 @@ class Counterfactuals:
         return _assemble(tensors)
 
     def _tensors(self) -> dict[str, Tensor]:
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
-        named.update({f"extra.{name}": value for name, value in self.extra.items()})
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _TABLES}
+        for table in _TABLES:
+            named |= {f"{table}.{name}": value for name, value in getattr(self, table).items()}
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -153,15 +170,17 @@ def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
     factual = table["factual"]
     if name == "path":
         return factual[:, None].expand(-1, *like.shape[1:])
+    if name.startswith("changes."):
+        return like.new_zeros(len(factual))
     return like.new_full((len(factual), *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
 
 
 def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
-    extra = {
-        name.removeprefix("extra."): value for name, value in tensors.items() if name.startswith("extra.")
-    }
-    named = {name: value for name, value in tensors.items() if not name.startswith("extra.")}
-    return Counterfactuals(**named, extra=extra)
+    named: dict[str, Any] = {table: {} for table in _TABLES}
+    for name, value in tensors.items():
+        table, dot, key = name.partition(".")
+        (named[table] if dot else named).update({key or table: value})
+    return Counterfactuals(**named)
 
 
 def unknown_costs(rows: int) -> dict[str, Tensor]:

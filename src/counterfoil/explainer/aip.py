@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.gci import attribute_names
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.generative.base import Decodes, Encodes, require
 from counterfoil.search import AttributeLatent, CrossEntropy, Moved, Objective, Paced, Search, Stop
 
 

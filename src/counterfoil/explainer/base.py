@@ -104,6 +104,7 @@ class Explainer(nn.Module, ABC):
                 classifier_calls=found.classifier_calls.to(like) + 2,
                 peak_memory_mb=like * memory,
                 path=None if found.path is None else found.path.detach().clamp(0, 1),
+                changes={name: value.detach() for name, value in found.changes.items()},
                 extra={name: value.detach() for name, value in found.extra.items()},
             )
 
@@ -141,6 +142,10 @@ class Explainer(nn.Module, ABC):
             None
             if part.path is None
             else _spread(part.path.detach(), todo, _still(query.factual, part.path.shape[1])),
+            {
+                name: _spread(value.detach(), todo, 0 * query.logits[:, 0])
+                for name, value in part.changes.items()
+            },
             {
                 name: _spread(value.detach(), todo, _unknown(value, len(query)))
                 for name, value in part.extra.items()

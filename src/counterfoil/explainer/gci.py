@@ -11,9 +11,9 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Edits, Encodes, require
 from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.generative.base import Decodes, Edits, Encodes, require
 from counterfoil.search import (
     L1,
     Attributes,

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Found
+from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query, probability_of
 from counterfoil.explainer.base import Explainer
-from counterfoil.generative.base import Decodes, Encodes, require
 from counterfoil.search.space import Latent
 
 

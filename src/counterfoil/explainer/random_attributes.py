@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query, probability_of
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.gci import attribute_names
-from counterfoil.generative.base import Decodes, Encodes, require
 from counterfoil.search import Attributes, Variables
 
 
@@ -65,7 +65,9 @@ class RandomAttributes(Explainer):
                     if not len(rows):
                         break
                     best.update(rows, query[rows], self.space, _turned(start, order, k))
-        return Found(best.image, best.calls - 1, best.calls, extra=self.space.extra({**start, "a": best.a}))
+        point = {**start, "a": best.a}
+        changes, extra = self.space.changes(point), self.space.extra(point)
+        return Found(best.image, best.calls - 1, best.calls, changes=changes, extra=extra)
 
     def _orders(self, query: Query) -> Tensor:
         """The rank of each attribute in each order (tries, B, A); frozen ones come last."""

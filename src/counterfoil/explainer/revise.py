@@ -7,8 +7,8 @@ from functools import partial
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.generative.base import Decodes, Encodes, require
 from counterfoil.search import L1, CrossEntropy, Latent, Objective, Search, Stop, Tradeoff
 
 

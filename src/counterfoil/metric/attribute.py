@@ -1,8 +1,8 @@
-"""Which attributes did a counterfactual change, and how much? Read from what the counterfactual declares, under `attribute_change/<Name>`."""
+"""Which attributes did a counterfactual change, and how much? Read from what the counterfactual declares, as `changes`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,19 +13,8 @@ from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
 
-CHANGE = "attribute_change/"
-"""Begins the name of each declared change; 1 is the way from absent to present."""
 MOVED = 0.25
 """An attribute has moved once it changed by more than this."""
-
-
-def declared(cf: Counterfactuals) -> dict[str, Tensor]:
-    """The declared change (B,) of each attribute by name, {} where the method declares none; 0 for rows returned as they were."""
-    return {
-        name.removeprefix(CHANGE): value.nan_to_num()
-        for name, value in cf.extra.items()
-        if name.startswith(CHANGE)
-    }
 
 
 def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
@@ -33,7 +22,7 @@ def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMe
     gate: dict[str, SampleMetric] = (
         {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
     )
-    return gate | {f"{CHANGE}{name}": AttributeChange(name) for name in declared(cf)}
+    return gate | {f"{AttributeChange.name}/{name}": AttributeChange(name) for name in cf.changes}
 
 
 class AttributeChange(SampleMetric):
@@ -53,7 +42,7 @@ class AttributeChange(SampleMetric):
         self.attribute = attribute
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return declared(cf)[self.attribute].abs()
+        return cf.changes[self.attribute].abs()
 
 
 class AttributeL1(SampleMetric):
@@ -67,7 +56,7 @@ class AttributeL1(SampleMetric):
     also_valid = True
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return _sum(declared(cf), cf)
+        return _sum(cf.changes, cf)
 
 
 class AttributesMoved(SampleMetric):
@@ -94,7 +83,7 @@ class AttributesMoved(SampleMetric):
         return _sum(
             {
                 name: (value.abs() > self.threshold).float()
-                for name, value in declared(cf).items()
+                for name, value in cf.changes.items()
                 if name not in own
             },
             cf,
@@ -122,7 +111,7 @@ class CausalScore(SampleMetric):
             )
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        changes = declared(cf)
+        changes = cf.changes
         unknown = [name for name in self.causes if name not in changes]
         if changes and unknown:
             raise UserError(
@@ -191,9 +180,9 @@ class ReconstructionGate(SampleMetric):
         return torch.where(asked, kept, torch.nan)
 
 
-def _sum(parts: dict[str, Tensor], cf: Counterfactuals) -> Tensor:
+def _sum(parts: Mapping[str, Tensor], cf: Counterfactuals) -> Tensor:
     """The sum of non-negative parts (B,); not defined where the counterfactuals declare nothing at all."""
-    if not declared(cf):
+    if not cf.changes:
         return _undefined(cf)
     zero = torch.zeros(len(cf), device=cf.factual.device)
     return sum((value.abs() for value in parts.values()), zero)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.attribute import declared
 
 SHOWN = 6
 """Attributes named beside a counterfactual, those that changed most."""
@@ -34,7 +33,7 @@ class Change:
 def changes(counterfactuals: Counterfactuals, row: int) -> tuple[Change, ...]:
     """The largest changes of one counterfactual, () where it declares none."""
     found = sorted(
-        ((name, float(value[row])) for name, value in declared(counterfactuals).items()),
+        ((name, float(value[row])) for name, value in counterfactuals.changes.items()),
         key=lambda part: -abs(part[1]),
     )
     return tuple(Change(name, value, signed(value)) for name, value in found[:SHOWN])
@@ -58,7 +57,7 @@ def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int
 
 def ranking(counterfactuals: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
     """For each target the attributes by mean absolute change over its valid counterfactuals; {} where none are declared or valid."""
-    table = declared(counterfactuals)
+    table = counterfactuals.changes
     ranked = {}
     for target in sorted(set(counterfactuals.target.tolist())):
         rows = (counterfactuals.target == target) & counterfactuals.valid

@@ -64,4 +64,4 @@ def counterfactual(
         if isinstance(value, Tensor)
     }
     named["query"] = query.to(found.query.device)[found.query]
-    return Counterfactuals(**named, extra=found.extra).to("cpu")
+    return Counterfactuals(**named, changes=found.changes, extra=found.extra).to("cpu")

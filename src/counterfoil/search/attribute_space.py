@@ -9,13 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Edits
 from counterfoil.core.query import Query
-from counterfoil.generative.base import Edits
 from counterfoil.search.candidate import Variables
 from counterfoil.search.space import Space
-
-CHANGE = "attribute_change/"
-"""Begins the name under which a counterfactual carries the change of an attribute; the attribute's name follows."""
 
 
 class Attributes(Space):
@@ -70,11 +67,13 @@ class Attributes(Space):
         variables["a"].clamp_(-self.overshoot, 1 + self.overshoot)
 
     def extra(self, variables: Variables) -> Variables:
-        """The change of each attribute (B,) under its name, and the reconstruction."""
+        """The reconstruction."""
+        return {"reconstruction": variables["reconstruction"]}
+
+    def changes(self, variables: Variables) -> Variables:
+        """The change of each attribute (B,) under its name."""
         change = self._merged(variables) - variables["a0"]
-        return {f"{CHANGE}{name}": change[:, i] for i, name in enumerate(self.names)} | {
-            "reconstruction": variables["reconstruction"]
-        }
+        return {name: change[:, i] for i, name in enumerate(self.names)}
 
     def _merged(self, variables: Variables) -> Tensor:
         return torch.where(self._free_on(variables["a"]), variables["a"], variables["a0"])
@@ -104,7 +103,7 @@ class AttributeLatent(Attributes):
         }
 
     def extra(self, variables: Variables) -> Variables:
-        """The changes of the attributes, and the relative change of the code (B,)."""
+        """The reconstruction, and the relative change of the code (B,)."""
         z0 = variables["z0"].flatten(1)
         moved = (variables["z"].flatten(1) - z0).norm(dim=1) / z0.norm(dim=1).clamp(min=1e-12)
         return {**super().extra(variables), "latent_perturbation": moved}

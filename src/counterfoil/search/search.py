@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +80,7 @@ class Search:
                 rows = rows[~best.success[rows]]
             if not len(rows):
                 break
-        return Found(best.counterfactual, best.steps, best.calls, extra=best.extra)
+        return Found(best.counterfactual, best.steps, best.calls, changes=best.changes, extra=best.extra)
 
     def _descend(
         self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, whole: _Best
@@ -151,7 +152,8 @@ class _Best:
     success: Tensor
     steps: Tensor
     calls: Tensor
-    extra: dict[str, Tensor]
+    changes: Variables = field(default_factory=dict)
+    extra: Variables = field(default_factory=dict)
 
     @staticmethod
     def empty(query: Query) -> _Best:
@@ -165,23 +167,29 @@ class _Best:
             success=zeros.bool(),
             steps=zeros.clone(),
             calls=zeros,
-            extra={},
         )
 
     def __getitem__(self, rows: Tensor) -> _Best:
         """A copy of some rows, so that the steps between two removals work on whole tensors."""
-        named = {name: value[rows] for name, value in vars(self).items() if name != "extra"}
-        return _Best(**named, extra={name: value[rows] for name, value in self.extra.items()})
+        named: dict[str, Any] = {
+            name: value[rows]
+            if isinstance(value, Tensor)
+            else {key: entry[rows] for key, entry in value.items()}
+            for name, value in vars(self).items()
+        }
+        return _Best(**named)
 
     def put(self, rows: Tensor, part: _Best) -> None:
         """Write rows (int64) back; nothing to do for the batch itself."""
         if part is self:
             return
-        for name, value in part.extra.items():
-            self.extra.setdefault(name, value.new_zeros(len(self.found), *value.shape[1:]))[rows] = value
         for name, value in vars(part).items():
-            if name != "extra":
-                getattr(self, name)[rows] = value
+            own = getattr(self, name)
+            if isinstance(value, Tensor):
+                own[rows] = value
+            else:
+                for key, entry in value.items():
+                    own.setdefault(key, entry.new_zeros(len(self.found), *entry.shape[1:]))[rows] = entry
 
     def update(
         self, query: Query, space: Space, candidate: Candidate, distance: Tensor, alive: Tensor
@@ -198,10 +206,10 @@ class _Best:
             self.distance = torch.where(nearer, distance, self.distance)
             self.probability = torch.where(better, probability, self.probability)
             self.counterfactual = _choose(better, candidate.decoded.detach(), self.counterfactual)
-            for name, value in space.extra(
-                {name: value.detach() for name, value in candidate.variables.items()}
-            ).items():
-                self.extra[name] = _choose(better, value, self.extra.get(name, torch.zeros_like(value)))
+            point = {name: value.detach() for name, value in candidate.variables.items()}
+            for own, told in ((self.changes, space.changes(point)), (self.extra, space.extra(point))):
+                for name, value in told.items():
+                    own[name] = _choose(better, value, own.get(name, torch.zeros_like(value)))
         return better
 
 
@@ -211,6 +219,7 @@ def _join(parts: Sequence[Found]) -> Found:
         torch.cat([part.counterfactual for part in parts]),
         torch.cat([part.steps for part in parts]),
         torch.cat([part.classifier_calls for part in parts]),
+        changes={name: torch.cat([part.changes[name] for part in parts]) for name in parts[0].changes},
         extra={name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
     )
 

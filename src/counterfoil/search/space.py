@@ -53,6 +53,10 @@ class Space(ABC):
         """What is returned beside a counterfactual found at these variables: those in `kept` by default."""
         return {name: variables[name] for name in self.kept}
 
+    def changes(self, variables: Variables) -> Variables:
+        """The declared change (B,) of each attribute by name at these variables; {} in a space without attributes."""
+        return {}
+
     def _disturb(self, query: Query, value: Tensor) -> Tensor:
         if query.repeat is None or not self.spread or not bool(query.repeat.any()):
             return value

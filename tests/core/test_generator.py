@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.base import Conditional, Decodes, Encodes, require
+from counterfoil.core.generator import Conditional, Decodes, Encodes, require
 from counterfoil.generative.cvae import CVAE
 from counterfoil.generative.vae import VAE
 
