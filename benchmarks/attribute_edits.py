@@ -17,11 +17,11 @@ from torch import Tensor
 
 from counterfoil.generative.attgan_training import single_edits
 from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.record import write_json
 from counterfoil.run.store import Store
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from counterfoil.util.build import plain
 from counterfoil.util.pictures import to_grid
+from counterfoil.util.record import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,13 +15,12 @@ from typing import Any
 import hydra
 import torch
 
-from counterfoil.run.models import Models
-from counterfoil.run.needs import missing
-from counterfoil.run.record import versions, write_json
+from counterfoil.run.models import Models, missing
 from counterfoil.run.store import Store
-from counterfoil.run.training import train_all
+from counterfoil.run.train import train_all
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from counterfoil.util.build import Node, plain
+from counterfoil.util.record import versions, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -27,10 +27,10 @@ from scipy.stats import spearmanr
 
 from counterfoil.data.face import EXCLUSIVE
 from counterfoil.run.models import Models
-from counterfoil.run.record import write_json
 from counterfoil.run.store import Store
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from counterfoil.util.build import plain
+from counterfoil.util.record import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = {

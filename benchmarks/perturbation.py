@@ -31,7 +31,7 @@ from picture import read
 from counterfoil.core.errors import UserError
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.report.plot import curves, save_svg
-from counterfoil.run.record import write_json
+from counterfoil.util.record import write_json
 
 KINDS = {
     "l1": "Pixel change from the query",

@@ -31,13 +31,12 @@ from counterfoil.data.avatars import Avatars
 from counterfoil.data.base import Images
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.report.seeds import over_seeds
-from counterfoil.run import needs
-from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.record import command_line, versions, write_json
+from counterfoil.run.models import Models, needed_for_training, resolve_device
 from counterfoil.run.store import Store
-from counterfoil.run.training import train_all
+from counterfoil.run.train import train_all
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from counterfoil.util.build import plain
+from counterfoil.util.record import command_line, versions, write_json
 
 VARIANTS = {
     "augmentation": {
@@ -61,7 +60,7 @@ def compose(*overrides: str) -> dict[str, Any]:
 def trained(node: dict[str, Any], key: str) -> Models:
     """The models of a config; the one at `key` and those it depends on are trained where they are missing."""
     store = Store(Path(node["store"]).expanduser())
-    nodes = needs.for_training({key: node[key]})
+    nodes = needed_for_training({key: node[key]})
     train_all(nodes, Models(store, node["data"]), node["trainer"], False, command=command_line())
     return Models(store, node["data"], resolve_device("auto"))
 

@@ -15,8 +15,8 @@ from counterfoil.data.queries import sample
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.bootstrap import mean_interval, resampled_means, share_interval
 from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.record import command_line, write_json
 from counterfoil.util.build import Node, build
+from counterfoil.util.record import command_line, write_json
 
 LADDER = (
     "explainer=[iso,lso,disc]",

@@ -23,7 +23,7 @@ from pytorch_lightning import Callback
 from counterfoil.classifier.training import augment
 from counterfoil.run.models import Models
 from counterfoil.run.store import Store
-from counterfoil.run.training import _module, _trainer
+from counterfoil.run.train import _module, _trainer
 from counterfoil.util.build import Node
 from counterfoil.util.seed import seed_all
 from counterfoil.util.training import one_cycle

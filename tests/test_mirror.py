@@ -25,7 +25,7 @@ from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.run.models import Models
 from counterfoil.run.store import Store
-from counterfoil.run.training import _module
+from counterfoil.run.train import _module
 from counterfoil.util.build import build, locate, model_nodes, plain
 
 ROOT = Path(__file__).parents[1]
@@ -50,17 +50,8 @@ COVERED = {
     "search/candidate.py": "search/test_term.py",
     **{f"search/{name}.py": "search/test_prior.py" for name in ("inr", "dip", "memory")},
     "report/strip_picture.py": "report/test_strips.py",
-    "run/along.py": "run/test_strips.py",
-    "run/explaining.py": "run/test_evaluate.py",
-    "run/questions.py": "run/test_evaluate.py",
-    "run/reporting.py": "run/test_evaluate.py",
-    "run/scoring.py": "run/test_evaluate.py",
-    "run/models.py": "run/test_train.py",
-    "run/needs.py": "run/test_train.py",
-    "run/options.py": "run/test_cli.py",
-    "run/record.py": "run/test_evaluate.py",
+    "util/record.py": "run/test_evaluate.py",
     "run/store.py": "run/test_train.py",
-    "run/training.py": "run/test_train.py",
     "util/cli.py": "run/test_cli.py",
     "util/loggers.py": "util/test_small.py",
     "util/pictures.py": "util/test_small.py",

@@ -81,8 +81,8 @@ def test_batches_cover_all_rows_in_order(toy: Any) -> None:
 
 def test_a_saved_set_is_read_back(toy: Any, tmp_path: Path) -> None:
     queries = sample(toy, Knows(), 5, 0, "all")
-    queries.save(tmp_path / "new" / "questions.csv")
-    read = from_csv(tmp_path / "new" / "questions.csv", toy, NAMES)
+    queries.save(tmp_path / "new" / "query_set.csv")
+    read = from_csv(tmp_path / "new" / "query_set.csv", toy, NAMES)
     assert read.names == queries.names
     for name in ("images", "query", "target"):
         assert torch.equal(getattr(read, name), getattr(queries, name)), name

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from counterfoil.core.counterfactuals import Counterfactuals
@@ -106,7 +107,7 @@ def test_another_seed_asks_other_queries(
 ) -> None:
     seeded = ("seed=0", "classifier.seed=0", "judge.seed=1000", "generative.seed=0", "autoencoder.seed=0")
     bench.evaluate(tmp_path / "run", *seeded, "seed=1", "explainer=[nearest]")
-    assert (tmp_path / "run/questions.csv").read_text() != (finished[0] / "questions.csv").read_text()
+    assert (tmp_path / "run/query_set.csv").read_text() != (finished[0] / "query_set.csv").read_text()
 
 
 def test_interrupted_in_a_search_goes_on_to_the_same_metrics(
@@ -235,3 +236,48 @@ def test_folder_of_images_is_asked_in_both_precisions(bench: Any, tmp_path: Path
         assert math.isfinite(bench.evaluate(tmp_path / dtype, *asked)["methods"]["nearest"]["l1"]["value"])
         rows = list(csv.DictReader((tmp_path / dtype / "queries.csv").open()))
         assert [row["image"] for row in rows] == ["a.png", "b.png", "c.png"]
+
+
+def test_foreign_file_is_scored_without_explaining(bench: Any, tmp_path: Path) -> None:
+    """Neither a search nor a generative model is needed."""
+    from counterfoil.data.digits import Digits
+
+    (tmp_path / "store").mkdir()
+    for file in bench.store.glob("digits-*"):
+        if "-generative-" not in file.name:
+            (tmp_path / "store" / file.name).symlink_to(file)
+    images = Digits().test[:8].x.numpy()
+    np.savez(tmp_path / "theirs.npz", factual=images, counterfactual=images[::-1], target=np.arange(8))
+    given = (
+        f"store={tmp_path / 'store'}",
+        "explainer=[revise]",
+        f"counterfactuals={tmp_path / 'theirs.npz'}",
+    )
+    summary = bench.evaluate(tmp_path / "run", *given)
+    assert list(summary["methods"]) == ["theirs"]
+    scored = summary["methods"]["theirs"]
+    assert scored["l1"]["value"] == pytest.approx(float(np.abs(images - images[::-1]).mean()), abs=1e-6)
+    cf = Counterfactuals.load(tmp_path / "run/counterfactuals/theirs/batch-00000.safetensors")
+    assert scored["validity"]["value"] == pytest.approx(float(cf.valid.float().mean()))
+    assert not np.isfinite(scored["steps"]["value"] if scored["steps"]["value"] is not None else np.nan)
+
+
+def test_stored_run_scored_again_gives_its_own_numbers(
+    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, summary = finished
+    again = bench.evaluate(
+        tmp_path / "run", f"counterfactuals={folder}", "metric=[validity,l1,cout,classifier_calls]"
+    )
+    for method, entries in again["methods"].items():
+        for name in ("validity", "l1", "l1_valid", "cout", "classifier_calls"):
+            assert entries[name] == summary["methods"][method][name]
+
+
+def test_refused_file_leaves_no_run_behind(bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.npz"
+    images = np.full((3, 1, 4, 4), 0.2, np.float32)
+    np.savez(path, factual=images, counterfactual=images, target=np.ones(3, int))
+    with pytest.raises(UserError, match="the data are"):
+        bench.evaluate(tmp_path / "run", f"counterfactuals={path}", "metric=[validity]")
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())

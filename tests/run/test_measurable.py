@@ -20,7 +20,8 @@ from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
 from counterfoil.data.digits import Digits
 from counterfoil.data.images import Unlabelled
-from counterfoil.run.measurable import measurable, settle_judge
+from counterfoil.run.config import settle_judge
+from counterfoil.run.results import measurable
 
 Script = Callable[..., tuple[int, str, str]]
 Compose = Callable[..., tuple[DictConfig, Any]]

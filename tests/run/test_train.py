@@ -138,8 +138,7 @@ OPTIONS = (
 
 
 def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_path: Path) -> None:
-    from counterfoil.run.models import Models
-    from counterfoil.run.needs import for_evaluation, for_training
+    from counterfoil.run.models import Models, needed_for_evaluation, needed_for_training
     from counterfoil.run.store import Store
     from counterfoil.util.build import plain
 
@@ -156,14 +155,14 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
         trained = plain(here.compose("train", *words[2:])[0])
         assert trained["store"] == str(store)
         models = Models(Store(store), trained["data"])
-        made |= {models.store.address(node, models.data) for _, node in for_training(trained)}
+        made |= {models.store.address(node, models.data) for _, node in needed_for_training(trained)}
     node = plain(
         here.compose(
             "evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'"
         )[0]
     )
     models = Models(Store(store), node["data"])
-    assert made == {models.store.address(wanted, models.data) for _, wanted in for_evaluation(node)}
+    assert made == {models.store.address(wanted, models.data) for _, wanted in needed_for_evaluation(node)}
     assert not store.exists() or not list(store.glob("*.safetensors"))
 
 

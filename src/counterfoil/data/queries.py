@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
@@ -131,6 +133,23 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
     )
     targets, query = resolve_targets(logits, wanted, class_names)
     return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
+
+
+def read_mask(path: Path, size: int) -> Tensor:
+    """The pixels of an image file that must stay: bool (size, size), True where it is white.
+
+    Raises:
+        UserError: the file is no image, or of another size.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"mask={path} is not a readable image file ({error})") from error
+    if pixels.shape != (size, size):
+        found = f"{pixels.shape[1]} x {pixels.shape[0]} px"
+        raise UserError(f"mask={path} is {found}, the data are {size} x {size}")
+    return torch.from_numpy(pixels > 127)
 
 
 def stratified_order(images: Images, seed: int) -> list[int]:

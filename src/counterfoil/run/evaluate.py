@@ -5,32 +5,41 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from counterfoil.classifier.check import check
+from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import UserError
-from counterfoil.run import needs
-from counterfoil.run.evaluation import Evaluation, fingerprint, torch_type
-from counterfoil.run.explaining import explain_all
-from counterfoil.run.folder import claim, same_weights
-from counterfoil.run.measurable import measurable, settle_judge
-from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.options import check_options, chosen
-from counterfoil.run.questions import kept_pixels, questions
-from counterfoil.run.record import command_line, versions, write_json, write_queries, write_text
-from counterfoil.run.reporting import log, report
-from counterfoil.run.scoring import about_queries, score
-from counterfoil.run.store import Store
-from counterfoil.run.stored import read_counterfactuals
-from counterfoil.run.training import train_all
+from counterfoil.data.base import ImageData
+from counterfoil.data.counterfactuals import read_counterfactuals
+from counterfoil.data.queries import QuerySet, from_csv, from_folder, read_mask, sample
+from counterfoil.explainer.base import Explainer
+from counterfoil.run.config import check_options, chosen, run_identity, settle_judge
+from counterfoil.run.folder import claim, same_weights, write_queries
+from counterfoil.run.models import (
+    Models,
+    how_to_do_without,
+    missing,
+    needed_for_counterfactuals,
+    needed_for_evaluation,
+    resolve_device,
+    torch_type,
+    train_command,
+)
+from counterfoil.run.results import Evaluation, about_queries, log, measurable, report, score
+from counterfoil.run.store import Store, digest
+from counterfoil.run.train import train_all
 from counterfoil.util.build import build, locate, plain
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.loggers import close
+from counterfoil.util.record import command_line, versions, write_json, write_text
 
 
 def evaluate(
@@ -48,14 +57,14 @@ def evaluate(
     models = Models(
         Store(Path(node["store"]).expanduser()), node["data"], resolve_device(node["device"]), dtype
     )
-    with claim(run_dir, fingerprint(node), node["overwrite"]):
+    with claim(run_dir, run_identity(node), node["overwrite"]):
         models.data.setup()
         node["metric"] = {name: node["metric"][name] for name in measurable(config, models.data, overrides)}
         _require_models(node, models, choices, overrides)
         logger = build(node["logger"], where="logger", save_dir=str(run_dir))
         try:
             train_all(
-                needs.for_evaluation(node),
+                needed_for_evaluation(node),
                 models,
                 node["trainer"],
                 logger,
@@ -63,7 +72,8 @@ def evaluate(
                 announce=False,
             )
             same_weights(
-                run_dir, {path: models.fingerprint(model) for path, model in needs.for_counterfactuals(node)}
+                run_dir,
+                {path: models.weights_sha256(model) for path, model in needed_for_counterfactuals(node)},
             )
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
@@ -76,15 +86,15 @@ def evaluate(
 def _require_models(
     node: dict[str, Any], models: Models, choices: Mapping[str, str], overrides: Sequence[str]
 ) -> None:
-    absent = needs.missing(needs.for_evaluation(node), models)
+    absent = missing(needed_for_evaluation(node), models)
     if absent and not models.data.labelled:
         raise UserError(
-            f"data={models.data.name} has no labels to train {absent[0][0]} on; set {needs.fix(absent[0][0])}"
+            f"data={models.data.name} has no labels to train {absent[0][0]} on; set {how_to_do_without(absent[0][0])}"
         )
     if absent and not node["train_missing"]:
         folders = config_dirs(sys.argv)
         commands = dict.fromkeys(
-            needs.command(path, model, choices, overrides, folders) for path, model in absent
+            train_command(path, model, choices, overrides, folders) for path, model in absent
         )
         raise UserError(
             f"{len(absent)} model(s) are not trained yet; run: {' && '.join(commands)}   (or add train_missing=true)"
@@ -108,7 +118,7 @@ def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled
     ):
         print(f"[yellow]warning:[/yellow] {warning}")
-    queries = None if node["counterfactuals"] else questions(node, models, classifier)
+    queries = None if node["counterfactuals"] else query_set(node, models, classifier)
     return Evaluation(node, models, classifier, judge, queries, {})
 
 
@@ -146,8 +156,8 @@ def _explain(evaluation: Evaluation, run_dir: Path) -> None:
         raise UserError(
             "explainer: none chosen; choose one or several, such as explainer=revise or explainer=[wachter,revise] or explainer=all"
         )
-    queries.save(run_dir / "questions.csv")
-    mask = kept_pixels(node["mask"], models)
+    queries.save(run_dir / "query_set.csv")
+    mask = _mask(node["mask"], models)
     explainers = {
         name: build(recipe, models.share, f"explainer.{name}", classifier=evaluation.classifier)
         for name, recipe in node["explainer"].items()
@@ -173,3 +183,92 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     log(logger, summary, evaluation.counterfactuals, tables)
     write_json(run_dir / "metrics.json", summary)
     return summary
+
+
+def explain_all(
+    explainer: Explainer,
+    name: str,
+    queries: QuerySet,
+    folder: Path,
+    batch_size: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    mask: Tensor | None,
+) -> Counterfactuals:
+    """Explain all rows of a query set; batches whose file is already in `folder` are read instead of computed."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    parts = []
+    columns = (
+        TextColumn(f"{name:16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task(name, total=len(queries))
+        for i, (x, target, query) in enumerate(queries.batches(batch_size)):
+            file = folder / f"batch-{i:05d}.safetensors"
+            if not file.is_file():
+                counterfactual(explainer, x.to(device, dtype), target.to(device), query, mask).save(file)
+            parts.append(Counterfactuals.load(file))
+            progress.update(task, advance=len(target))
+    return Counterfactuals.cat(parts)
+
+
+def counterfactual(
+    explainer: Explainer, x: Tensor, target: Tensor, query: Tensor, mask: Tensor | None
+) -> Counterfactuals:
+    """One batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
+    found = explainer(x, target, mask=mask)
+    named = {
+        name: value.float() if value.is_floating_point() and name not in ("steps", "seconds") else value
+        for name, value in vars(found).items()
+        if isinstance(value, Tensor)
+    }
+    named["query"] = query.to(found.query.device)[found.query]
+    return Counterfactuals(**named, changes=found.changes, extra=found.extra).to("cpu")
+
+
+def query_set(node: dict[str, Any], models: Models, classifier: Any) -> QuerySet:
+    """The queries to explain; a sample is drawn once for its data, classifier, seed and size, and read from then on."""
+    if node["queries"] is not None:
+        path = Path(node["queries"]).expanduser()
+        if path.is_dir():
+            return from_folder(path, models.data, classifier, str(node["target"]))
+        return from_csv(path, models.data, classifier.class_names)
+    key = digest(
+        [
+            models.data.identity,
+            models.weights_sha256(node["classifier"]),
+            node["seed"],
+            node["n"],
+            node["target"],
+            node["classifier"]["decision"],
+        ]
+    )
+    frozen = models.store.root / "queries" / f"{models.data.name}-{key}.csv"
+    if not frozen.is_file():
+        sample(models.data, classifier, node["n"], node["seed"], str(node["target"])).save(frozen)
+    return _named(from_csv(frozen, models.data, classifier.class_names), models.data)
+
+
+def _named(asked: QuerySet, data: ImageData) -> QuerySet:
+    """Queries whose images are called by their own names, where the data know them."""
+    names = data.test_names
+    return replace(asked, names=tuple(names[int(place)] for place in asked.names)) if names else asked
+
+
+def _mask(path: str | None, models: Models) -> Tensor | None:
+    """The pixels that must stay (H, W) bool; None where all may change."""
+    return None if path is None else read_mask(Path(path).expanduser(), models.data.size).to(models.device)

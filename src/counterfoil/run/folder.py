@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import json
 import shutil
@@ -9,8 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.run.record import write_json
+from counterfoil.util.record import write_json
 
 OURS = (
     "run.json",
@@ -20,7 +24,7 @@ OURS = (
     "report.html",
     "strips",
     "config.yaml",
-    "questions.csv",
+    "query_set.csv",
     "csv",
     "wandb",
     "tensorboard",
@@ -28,10 +32,10 @@ OURS = (
 
 
 @contextmanager
-def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
-    """Lock a run folder for a run with this fingerprint; raises UserError where it belongs to another.
+def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Path]:
+    """Lock a run folder for a run with this identity; raises UserError where it belongs to another.
 
-    A folder whose run of the same fingerprint was cut off is taken up again; a finished one only with `overwrite`, which clears
+    A folder whose run of the same identity was cut off is taken up again; a finished one only with `overwrite`, which clears
     nothing in a folder that no run of ours has made. A `UserError` before the first counterfactual leaves the folder as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,9 +50,9 @@ def claim(folder: Path, fingerprint: str, overwrite: bool) -> Iterator[Path]:
         try:
             if overwrite and (folder / "run.json").is_file():
                 _clear(folder)
-            _refuse_foreign(folder, fingerprint)
+            _refuse_foreign(folder, identity)
             with _nothing_half_written(folder):
-                _note(folder, fingerprint=fingerprint)
+                _note(folder, identity=identity)
                 yield folder
         finally:
             lock.unlink(missing_ok=True)
@@ -95,7 +99,7 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _refuse_foreign(folder: Path, fingerprint: str) -> None:
+def _refuse_foreign(folder: Path, identity: str) -> None:
     if not (folder / "run.json").is_file():
         strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
         if strangers:
@@ -103,7 +107,7 @@ def _refuse_foreign(folder: Path, fingerprint: str) -> None:
                 f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir="
             )
         return
-    if _noted(folder).get("fingerprint") != fingerprint:
+    if _noted(folder).get("identity") != identity:
         raise UserError(
             f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it"
         )
@@ -111,3 +115,46 @@ def _refuse_foreign(folder: Path, fingerprint: str) -> None:
         raise UserError(
             f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again"
         )
+
+
+def write_queries(
+    path: Path,
+    counterfactuals: Mapping[str, Counterfactuals],
+    tables: Mapping[str, Mapping[str, Tensor]],
+    index: list[int | str],
+) -> None:
+    """One row a counterfactual: method, query, target, source, valid, and every metric."""
+    partial = path.with_name(path.name + ".partial")
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    try:
+        with partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
+            for method, cf in counterfactuals.items():
+                columns = [
+                    tables[method][name].tolist() if name in tables[method] else [float("nan")] * len(cf)
+                    for name in names
+                ]
+                heads = zip(
+                    cf.query.tolist(),
+                    cf.source.tolist(),
+                    cf.target.tolist(),
+                    cf.valid.tolist(),
+                    *columns,
+                    strict=True,
+                )
+                for query, source, target, valid, *values in heads:
+                    writer.writerow(
+                        [
+                            method,
+                            query,
+                            index[query],
+                            source,
+                            target,
+                            int(valid),
+                            *(f"{value:.6g}" for value in values),
+                        ]
+                    )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

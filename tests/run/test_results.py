@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.run.along import read_along
 from counterfoil.run.models import Models
+from counterfoil.run.results import read_along
 from counterfoil.run.store import Store
 from counterfoil.util.build import plain
 
@@ -41,7 +41,7 @@ def evaluated(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
         kept.update(read_along(evaluation))
         return kept
 
-    monkeypatch.setattr("counterfoil.run.reporting.read_along", spied)
+    monkeypatch.setattr("counterfoil.run.results.read_along", spied)
     bench.evaluate(tmp_path / "run", *SMALL)
     return tmp_path / "run", kept
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.run.stored import read_counterfactuals
+from counterfoil.data.counterfactuals import read_counterfactuals
 
 SIZE = (1, 4, 4)
 
@@ -172,46 +172,3 @@ def test_damaged_safetensors_other_endings_and_missing_files_are_refused(tmp_pat
     for name, words in expected.items():
         with pytest.raises(UserError, match=words):
             read(tmp_path / name)
-
-
-def test_foreign_file_is_scored_without_explaining(bench: Any, tmp_path: Path) -> None:
-    """Neither a search nor a generative model is needed."""
-    from counterfoil.data.digits import Digits
-
-    (tmp_path / "store").mkdir()
-    for file in bench.store.glob("digits-*"):
-        if "-generative-" not in file.name:
-            (tmp_path / "store" / file.name).symlink_to(file)
-    images = Digits().test[:8].x.numpy()
-    np.savez(tmp_path / "theirs.npz", factual=images, counterfactual=images[::-1], target=np.arange(8))
-    given = (
-        f"store={tmp_path / 'store'}",
-        "explainer=[revise]",
-        f"counterfactuals={tmp_path / 'theirs.npz'}",
-    )
-    summary = bench.evaluate(tmp_path / "run", *given)
-    assert list(summary["methods"]) == ["theirs"]
-    scored = summary["methods"]["theirs"]
-    assert scored["l1"]["value"] == pytest.approx(float(np.abs(images - images[::-1]).mean()), abs=1e-6)
-    cf = Counterfactuals.load(tmp_path / "run/counterfactuals/theirs/batch-00000.safetensors")
-    assert scored["validity"]["value"] == pytest.approx(float(cf.valid.float().mean()))
-    assert not np.isfinite(scored["steps"]["value"] if scored["steps"]["value"] is not None else np.nan)
-
-
-def test_stored_run_scored_again_gives_its_own_numbers(
-    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    folder, summary = finished
-    again = bench.evaluate(
-        tmp_path / "run", f"counterfactuals={folder}", "metric=[validity,l1,cout,classifier_calls]"
-    )
-    for method, entries in again["methods"].items():
-        for name in ("validity", "l1", "l1_valid", "cout", "classifier_calls"):
-            assert entries[name] == summary["methods"][method][name]
-
-
-def test_refused_file_leaves_no_run_behind(bench: Any, tmp_path: Path) -> None:
-    path = npz(tmp_path / "theirs.npz")
-    with pytest.raises(UserError, match="the data are"):
-        bench.evaluate(tmp_path / "run", f"counterfactuals={path}", "metric=[validity]")
-    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())

@@ -1,0 +1,319 @@
+"""Scores the counterfactuals of all methods and shows the results: page, strips, table and logger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import probability_of
+from counterfoil.data.base import ImageData
+from counterfoil.data.queries import QuerySet
+from counterfoil.metric.attribute import declared_metrics
+from counterfoil.metric.base import describe
+from counterfoil.metric.compatibility import Posteriors, StripReader
+from counterfoil.metric.evaluation import evaluate_metrics
+from counterfoil.metric.network import Borrowed
+from counterfoil.report.strips import Reading
+from counterfoil.run.models import Models
+from counterfoil.util.build import build
+from counterfoil.util.pictures import log_picture
+from counterfoil.util.record import command_line
+
+
+@dataclass
+class Evaluation:
+    """The parts of one evaluation that its steps share; `judge` may be None, and `queries` is where stored counterfactuals are scored again."""
+
+    node: dict[str, Any]
+    models: Models
+    classifier: Any
+    judge: Any
+    queries: QuerySet | None
+    counterfactuals: dict[str, Counterfactuals]
+
+    @property
+    def names(self) -> list[int | str]:
+        """What each query is called in tables: its place in the test split, or its file's name."""
+        if self.queries is not None:
+            return list(self.queries.names)
+        return list(range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values())))
+
+
+def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counterfactuals]:
+    """Batches on the networks' device and in their type."""
+    parts = []
+    for start in range(0, len(cf), rows):
+        part = cf[slice(start, start + rows)].to(models.device)
+        named = {
+            name: value.to(models.dtype) if name in ("factual", "counterfactual") else value
+            for name, value in vars(part).items()
+        }
+        parts.append(Counterfactuals(**named))
+    return parts
+
+
+def measurable(config: DictConfig, data: ImageData, overrides: Sequence[str]) -> list[str]:
+    """Names of the metrics that can be taken; one line is printed about those left out.
+
+    Raises:
+        UserError: a metric that cannot be taken was requested by name, with metric=.
+    """
+    chosen = OmegaConf.to_container(config.metric, resolve=False) if config.get("metric") else {}
+    assert isinstance(chosen, dict)
+    why = {name: _lacks(recipe, config, data) for name, recipe in chosen.items()}
+    barred = {str(name): reason for name, reason in why.items() if reason}
+    if barred and any(part.split("=")[0].lstrip("+") == "metric" for part in overrides):
+        name, (what, fix) = next(iter(barred.items()))
+        raise UserError(f"metric={name} needs {what}; {fix}, or leave it out of metric=")
+    if barred:
+        _tell(barred)
+    return [str(name) for name in chosen if name not in barred]
+
+
+def _lacks(recipe: Any, config: DictConfig, data: ImageData) -> tuple[str, str] | None:
+    """What a metric needs and does not get, and the fix; None where it has all."""
+    asked = {reference.split(".")[0] for reference in _references(recipe)}
+    if "judge" in asked and config.judge is None:
+        return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"
+    if data.labelled:
+        return None
+    if "data" in asked:
+        return f"other images or labels, data={data.name} has the queries alone", "choose data=folder"
+    if "autoencoder" in asked and not (config.get("autoencoder") or {}).get("checkpoint"):
+        return (
+            f"auto-encoders of the classes, which data={data.name} cannot train",
+            "choose data=folder, or set autoencoder.checkpoint=",
+        )
+    return None
+
+
+def _references(node: Any) -> Iterator[str]:
+    """What the interpolations below an unresolved node refer to."""
+    if isinstance(node, Mapping | list):
+        for child in node.values() if isinstance(node, Mapping) else node:
+            yield from _references(child)
+    elif isinstance(node, str):
+        yield from (part.split("}")[0] for part in node.split("${")[1:])
+
+
+def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
+    from rich import print
+
+    reasons = dict.fromkeys(what for what, _ in barred.values())
+    told = "; ".join(
+        f"{', '.join(name for name, (what, _) in barred.items() if what == reason)}: needs {reason}"
+        for reason in reasons
+    )
+    print(f"[yellow]warning:[/yellow] metrics left out: {told}")
+
+
+Tables = dict[str, dict[str, Tensor]]
+"""method -> metric -> one value a counterfactual (N,)."""
+
+
+def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str]]:
+    """The "methods" part of metrics.json, the value of each counterfactual, and what each metric is."""
+    node, models = evaluation.node, evaluation.models
+    metrics = _metrics(node, models)
+    told = {
+        name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
+    }
+    scored = {
+        name: evaluate_metrics({**metrics, **told[name]}, placed(cf, models), seed=node["seed"])
+        for name, cf in evaluation.counterfactuals.items()
+    }
+    described = {
+        name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
+    }
+    return (
+        {name: entries for name, (entries, _) in scored.items()},
+        {name: table for name, (_, table) in scored.items()},
+        described,
+    )
+
+
+def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
+    """The metrics chosen; a recipe may stand for several, by name."""
+    built = {
+        name: build(recipe, models.share, f"metric.{name}")
+        for name, recipe in (node.get("metric") or {}).items()
+    }
+    return {
+        key: metric
+        for name, made in built.items()
+        for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()
+    }
+
+
+def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
+    """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
+    node, models = evaluation.node, evaluation.models
+    first = next(iter(evaluation.counterfactuals.values()))
+    manifests = {
+        key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {}
+        for key in ("classifier", "judge")
+    }
+    return {
+        "n": int(first.query.unique().numel()),
+        "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
+        "target": node["target"],
+        "confidence": node["confidence"],
+        "seed": node["seed"],
+        "data": models.data.name,
+        "class_names": list(evaluation.classifier.class_names),
+        "classifier": node["classifier"]["name"],
+        "classifier_sha256": models.weights_sha256(node["classifier"]),
+        "classifier_accuracy": manifests["classifier"].get("accuracy"),
+        "judge": node["judge"]["name"] if node["judge"] else None,
+        "judge_accuracy": manifests["judge"].get("accuracy"),
+        "seconds": seconds,
+        "command": command_line(),
+    }
+
+
+def report(
+    evaluation: Evaluation,
+    summary: dict[str, Any],
+    tables: Tables,
+    described: Mapping[str, str],
+    run_dir: Path,
+) -> None:
+    """Write report.html and the pictures of strips, and print the leaderboard."""
+    from rich.console import Console
+
+    from counterfoil.report.html import write_report
+    from counterfoil.report.leaderboard import leaderboard
+    from counterfoil.report.strip_picture import save_strips
+
+    about, names = summary["queries"], evaluation.classifier.class_names
+    along = read_along(evaluation)
+    page = write_report(
+        run_dir / "report.html",
+        summary,
+        evaluation.counterfactuals,
+        tables,
+        names,
+        described,
+        title=f"Counterfactuals of {about['data']}",
+        command=about["command"],
+        judge_probabilities=_judged(evaluation),
+        facts=_facts(about),
+        readings=along,
+    )
+    save_strips(run_dir / "strips", evaluation.counterfactuals, names, along)
+    console = Console()
+    console.print(leaderboard(summary))
+    console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
+
+
+def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
+    """The judge's probability (N,) of the target, by method; nothing without a judge."""
+    if evaluation.judge is None:
+        return {}
+    return {
+        name: torch.cat(
+            [
+                probability_of(evaluation.judge(p.counterfactual), p.target)
+                for p in placed(cf, evaluation.models)
+            ]
+        ).cpu()
+        for name, cf in evaluation.counterfactuals.items()
+    }
+
+
+def _facts(about: dict[str, Any]) -> dict[str, Any]:
+    """The head of the report."""
+
+    def model(key: str) -> str:
+        accuracy = about[f"{key}_accuracy"]
+        return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
+
+    return {
+        "Data": about["data"],
+        "Classifier": model("classifier"),
+        "Judge": model("judge") if about["judge"] else "none",
+        "Queries": about["n"],
+        "Target": str(about["target"]).replace("_", " "),
+        "Confidence": about["confidence"],
+        "Seed": about["seed"],
+        "Time": f"{about['seconds']:.0f} s",
+    }
+
+
+def log(
+    logger: Any, summary: dict[str, Any], counterfactuals: Mapping[str, Counterfactuals], tables: Tables
+) -> None:
+    """Send figures, pictures and (to W&B) the table of queries to the logger, where there is one."""
+    from counterfoil.report.grid import overview
+
+    if not logger:
+        return
+    logger.log_hyperparams(
+        {key: value for key, value in summary["queries"].items() if not isinstance(value, dict | list)}
+    )
+    logger.log_metrics(
+        {
+            f"{m}/{name}": e["value"]
+            for m, entries in summary["methods"].items()
+            for name, e in entries.items()
+            if e["value"] is not None
+        }
+    )
+    for name, cf in counterfactuals.items():
+        log_picture(logger, f"{name}/grid", overview(cf))
+    if type(logger).__name__ == "WandbLogger":
+        for name, table in tables.items():
+            rows = zip(
+                counterfactuals[name].query.tolist(),
+                counterfactuals[name].target.tolist(),
+                *(column.tolist() for column in table.values()),
+                strict=True,
+            )
+            logger.log_table(
+                f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows]
+            )
+
+
+def read_along(evaluation: Evaluation) -> dict[str, Reading]:
+    """What the classifier says along the strips of each method that has a `path`."""
+    read = {}
+    for name, cf in evaluation.counterfactuals.items():
+        if cf.path is not None:
+            read[name] = _read(cf, evaluation.classifier, _scale(evaluation, name))
+    return read
+
+
+def _read(cf: Counterfactuals, classifier: Any, generator: Any) -> Reading:
+    assert cf.path is not None
+    steps = cf.path.shape[1]
+    logits = Borrowed(classifier, "report", "classifier")(cf.path.flatten(0, 1))
+    target = cf.target.repeat_interleave(steps)
+    return Reading(
+        probability_of(cf.factual_logits, cf.target),
+        probability_of(logits, target).view(-1, steps),
+        (logits.argmax(1) == target).view(-1, steps),
+        None if generator is None else _posteriors(StripReader(classifier, generator, "report")(cf)),
+    )
+
+
+def _posteriors(read: Posteriors) -> Posteriors | None:
+    """None where nothing was requested."""
+    return read if bool(read.requested.isfinite().any()) else None
+
+
+def _scale(evaluation: Evaluation, name: str) -> Any:
+    """The generator whose scale a method's requests are on, None where it has none, or where stored counterfactuals came without it."""
+    node = ((evaluation.node.get("explainer") or {}).get(name) or {}).get("generator")
+    models = evaluation.models
+    if not isinstance(node, dict) or not models.store.has(node, models.data):
+        return None
+    generator = models.share(node)
+    return generator if hasattr(generator, "knob") else None
