@@ -149,7 +149,16 @@ def _graded(
         )
     named: dict[str, Any] = {
         name: getattr(cf, name)
-        for name in ("factual", "counterfactual", "target", "query", "path", "extra", *unknown_costs(0))
+        for name in (
+            "factual",
+            "counterfactual",
+            "target",
+            "query",
+            "path",
+            "changes",
+            "extra",
+            *unknown_costs(0),
+        )
     }
     return Counterfactuals(
         **named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits
