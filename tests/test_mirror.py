@@ -52,7 +52,6 @@ COVERED = {
     "report/strip_picture.py": "report/test_strips.py",
     "util/record.py": "run/test_evaluate.py",
     "run/store.py": "run/test_train.py",
-    "util/cli.py": "run/test_cli.py",
     "util/loggers.py": "util/test_small.py",
     "util/pictures.py": "util/test_small.py",
     "util/seed.py": "util/test_small.py",

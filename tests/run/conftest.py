@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import runpy
 import sys
@@ -117,11 +118,15 @@ def script(
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
 
+    log = logging.getLogger("counterfoil")
+
     def called(name: str, *arguments: str) -> tuple[int, str, str]:
         GlobalHydra.instance().clear()
         capfd.readouterr()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [str(ROOT / f"{name}.py"), *arguments])
+            for kept in ("handlers", "propagate", "level"):
+                patch.setattr(log, kept, getattr(log, kept))
             try:
                 runpy.run_path(sys.argv[0], run_name="__main__")
                 code = 0

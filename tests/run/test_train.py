@@ -36,14 +36,15 @@ def test_model_is_kept_with_its_manifest_and_nothing_else(bench: Any, tmp_path: 
 
 
 def test_trained_model_is_not_trained_again(
-    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     here = elsewhere(bench, tmp_path / "store")
     (file,) = here.train(tmp_path / "run", *CLASSIFIER)
     written, content = file.stat().st_mtime_ns, file.read_bytes()
+    caplog.set_level("INFO", "counterfoil")
     assert here.train(tmp_path / "again", *CLASSIFIER) == [file]
     assert file.stat().st_mtime_ns == written
-    assert "already trained" in capsys.readouterr().out
+    assert "already trained" in caplog.text
     assert here.train(tmp_path / "overwrite", *CLASSIFIER, "overwrite=true") == [file]
     assert file.stat().st_mtime_ns > written
     assert file.read_bytes() == content, "one seed gave two models"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.score import Score, default_score, network
+from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.core.taps import read
 from counterfoil.data.corruption import noise_like, paint_square, shuffle_pixels
 from counterfoil.data.digits import Digits
@@ -45,12 +47,12 @@ def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[
     found = auroc_by_kind(classifier, x, score, name)
     weak = {kind: value for kind, value in found.items() if value < GOOD}
     if weak:
-        from rich import print
-
         told = ", ".join(f"{value:.2f} against {kind.replace('_', ' ')}" for kind, value in weak.items())
-        print(
-            f"[yellow]warning:[/yellow] {type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the manifold: "
-            f"AUROC {told}, expected {GOOD}; choose classifier=duq or dep, or another score"
+        warnings.warn(
+            f"{type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the manifold: "
+            f"AUROC {told}, expected {GOOD}; choose classifier=duq or dep, or another score",
+            CounterfoilWarning,
+            stacklevel=2,
         )
     return found
 

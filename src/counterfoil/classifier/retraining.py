@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, stratified
 from counterfoil.explainer.base import Explainer
 
+log = logging.getLogger("counterfoil")
 LABELS = ("attributes", "kept", "target")
 BATCH = 256
 
@@ -93,11 +95,10 @@ class Retraining(ClassifierTraining):
         self.report("test", {"added": torch.tensor(float(self.added), device=self.device)}, 1)
 
     def _announce(self, asked: int, labels: Tensor, before: Tensor) -> None:
-        from rich import print
-
         changed = int((labels != before).sum())
-        print(
-            f"{self.name}: {self.added} of {asked} counterfactuals are valid and added, {changed} of them under another label"
+        log.info(
+            f"{self.name}: {self.added} of {asked} counterfactuals are valid and added, "
+            f"{changed} of them under another label"
         )
 
 

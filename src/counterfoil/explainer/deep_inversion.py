@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
@@ -61,11 +63,11 @@ class DeepInversion(OptimisedExplainer):
         count: int = 1,
     ) -> None:
         if bn and not batch_norms(classifier):
-            from rich import print
-
-            print(
-                "[yellow]warning:[/yellow] explainer deep_inversion: the classifier has no batch norm with running statistics, so there is "
-                "nothing to invert but its decision; bn has no effect"
+            warnings.warn(
+                "explainer deep_inversion: the classifier has no batch norm with running statistics, so there "
+                "is nothing to invert but its decision; bn has no effect",
+                CounterfoilWarning,
+                stacklevel=2,
             )
         super().__init__(
             classifier,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import nn
 
-from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.core.query import Query
 from counterfoil.search import Space
 
@@ -45,9 +46,10 @@ def check_reconstruction(
             f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate"
         )
     if share < GOOD:
-        from rich import print
-
-        print(
-            f"[yellow]warning:[/yellow] {told}; below {100 * GOOD:.0f} % the counterfactuals tell of the generator as much as of the classifier"
+        warnings.warn(
+            f"{told}; below {100 * GOOD:.0f} % the counterfactuals tell of the generator as much as of the "
+            "classifier",
+            CounterfoilWarning,
+            stacklevel=2,
         )
     return share

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor, nn
 
 from counterfoil.data.base import Images
 from counterfoil.generative.knob import Knob
+
+log = logging.getLogger("counterfoil")
 
 
 def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) -> Tensor:
@@ -29,8 +33,6 @@ def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) ->
 
 def announce(name: str, knob: Knob, mode: str, counts: Tensor) -> None:
     """Tell what the bins lie on, the temperature of each slot, and how full the bins are: `counts` (T, bins) training images."""
-    from rich import print
-
     taus = ", ".join(f"{tau:.2f}" for tau in knob.temperature.tolist())
     kinds = {
         "raw": "the classifier's own posterior",
@@ -38,4 +40,4 @@ def announce(name: str, knob: Knob, mode: str, counts: Tensor) -> None:
         "temperature": "the calibrated posterior",
     }
     filled = f"{int(counts.min())} to {int(counts.max())} training images a bin"
-    print(f"{name}: {knob.describe()}; bins of equal width on {kinds[mode]}, temperature {taus}; {filled}")
+    log.info(f"{name}: {knob.describe()}; bins of equal width on {kinds[mode]}, temperature {taus}; {filled}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from counterfoil.classifier.check import check
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.decision import Threshold
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import read_counterfactuals
 from counterfoil.data.queries import QuerySet, from_csv, from_folder, read_mask, sample
@@ -102,8 +103,6 @@ def _require_models(
 
 
 def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
-    from rich import print
-
     classifier, judge = (
         models.share(node["classifier"]),
         None if node["judge"] is None else models.share(node["judge"]),
@@ -117,7 +116,7 @@ def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
     for warning in check(
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled
     ):
-        print(f"[yellow]warning:[/yellow] {warning}")
+        warnings.warn(warning, CounterfoilWarning, stacklevel=2)
     queries = None if node["counterfactuals"] else query_set(node, models, classifier)
     return Evaluation(node, models, classifier, judge, queries, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import probability_of
 from counterfoil.data.base import ImageData
 from counterfoil.data.queries import QuerySet
@@ -105,14 +106,12 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
-    from rich import print
-
     reasons = dict.fromkeys(what for what, _ in barred.values())
     told = "; ".join(
         f"{', '.join(name for name, (what, _) in barred.items() if what == reason)}: needs {reason}"
         for reason in reasons
     )
-    print(f"[yellow]warning:[/yellow] metrics left out: {told}")
+    warnings.warn(f"metrics left out: {told}", CounterfoilWarning, stacklevel=2)
 
 
 Tables = dict[str, dict[str, Tensor]]

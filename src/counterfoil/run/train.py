@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, versions, write_json
 from counterfoil.util.seed import seed_all
 from counterfoil.util.training import Training
+
+log = logging.getLogger("counterfoil")
 
 
 def train(config: DictConfig, run_dir: Path) -> list[Path]:
@@ -62,8 +65,6 @@ def train_all(
     announce: bool = True,
 ) -> list[Path]:
     """Train each model node that has no weights yet, in order; returns the files of weights of all."""
-    from rich import print
-
     files: list[Path] = []
     for path, node in nodes:
         file = models.store.address(node, models.data)
@@ -72,12 +73,10 @@ def train_all(
         files.append(file)
         if file.is_file() and not overwrite:
             if announce:
-                print(
-                    f"[dim]{path}: already trained, {file} (train.py ... overwrite=true trains it again)[/dim]"
-                )
+                log.info(f"{path}: already trained, {file} (train.py ... overwrite=true trains it again)")
             continue
         manifest = train_one(node, file, models, trainer, logger, overwrite=overwrite, command=command)
-        print(f"[bold]{path}[/bold]: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
+        log.info(f"{path}: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
 
+log = logging.getLogger("counterfoil")
 SHARE = 0.7
 """Of the free memory, what a search may take."""
 COPIES = 7
@@ -37,10 +39,8 @@ def rows_that_fit(
     )
     fitting = max(int(SHARE * free / each), 1)
     if fitting < len(query):
-        from rich import print
-
-        print(
-            f"{who} needs about {each / 2**20:.0f} MB a query and {free / 2**20:.0f} MB are free: "
+        log.info(
+            f"{who} needs about {each / 2**20:.0f} MB per query and {free / 2**20:.0f} MB are free: "
             f"{fitting} of {len(query)} queries fit, so they are explained {fitting} at a time"
         )
     return min(fitting, len(query))

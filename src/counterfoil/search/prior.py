@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
 from counterfoil.search.memory import rows_that_fit
@@ -70,12 +71,13 @@ class Prior(Space):
             query.remember(f"prior/{name}", lambda value=value: value)  # type: ignore[misc]
         poor = int((fitted["psnr"] < self.psnr).count_nonzero())
         if poor:
-            from rich import print
-
             low, middle = float(fitted["psnr"].min()), float(fitted["psnr"].median())
-            print(
-                f"[yellow]warning:[/yellow] the {self.name} prior recovers {poor} of {len(query)} queries with less than {self.psnr:g} dB "
-                f"(median {middle:.1f}, least {low:.1f}); their counterfactuals start elsewhere: give its fit more steps, or a larger network"
+            warnings.warn(
+                f"the {self.name} prior recovers {poor} of {len(query)} queries with less than {self.psnr:g} dB "
+                f"(median {middle:.1f}, least {low:.1f}); their counterfactuals start elsewhere: "
+                "give its fit more steps, or a larger network",
+                CounterfoilWarning,
+                stacklevel=2,
             )
 
     def start(self, query: Query) -> Variables:

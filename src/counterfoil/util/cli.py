@@ -1,20 +1,22 @@
-"""What both scripts do around Hydra, without importing torch: `explainer=all`, and errors a person can read."""
+"""What both scripts do around Hydra, without importing torch: `explainer=all`, errors and warnings a person can read."""
 
 from __future__ import annotations
 
 import difflib
 import errno
 import functools
+import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.util.memory import keep_memory
 
 NOT_ALL = ("composed", "all")
@@ -46,6 +48,7 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
     def wrapped(config: DictConfig) -> None:
         from hydra.core.hydra_config import HydraConfig
 
+        talk()
         try:
             task(config)
         except Exception as error:
@@ -55,6 +58,40 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
             _end(error)
 
     return wrapped
+
+
+def talk() -> None:
+    """Show our warnings as one yellow line each, every time, and what the logger "counterfoil" announces as it is."""
+    warnings.simplefilter("always", CounterfoilWarning)
+    if not isinstance(warnings.showwarning, _OneLine):
+        warnings.showwarning = _OneLine(warnings.showwarning)
+    log = logging.getLogger("counterfoil")
+    log.handlers, log.propagate = [_Plain()], False
+    log.setLevel(logging.INFO)
+
+
+class _OneLine:
+    """Prints warnings of ours on standard error, the word in yellow on a terminal; leaves others to `otherwise`."""
+
+    def __init__(self, otherwise: Callable[..., None]) -> None:
+        self.otherwise = otherwise
+
+    def __call__(self, message: Warning | str, category: type[Warning], *where: Any, **rest: Any) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        if not issubclass(category, CounterfoilWarning):
+            self.otherwise(message, category, *where, **rest)
+            return
+        line = " ".join(str(message).split())
+        Console(stderr=True).print(Text.assemble(("warning:", "yellow"), f" {line}"), soft_wrap=True)
+
+
+class _Plain(logging.Handler):
+    """Prints messages on standard output, wherever that leads at the time: a progress bar may have taken it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record))
 
 
 def _end(error: Exception) -> NoReturn:

@@ -1,0 +1,51 @@
+"""What the command line shows of warnings and announcements."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from counterfoil.core.errors import CounterfoilWarning
+from counterfoil.util import cli
+
+
+@pytest.fixture
+def talking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    log = logging.getLogger("counterfoil")
+    for kept in ("handlers", "propagate", "level"):
+        monkeypatch.setattr(log, kept, getattr(log, kept))
+    with warnings.catch_warnings():
+        cli.talk()
+        cli.talk()
+        yield
+
+
+@pytest.mark.usefixtures("talking")
+def test_our_warnings_are_one_line_each_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        warnings.warn("first\nsecond [bold] " + 60 * "word ", CounterfoilWarning, stacklevel=1)
+    out, error = capsys.readouterr()
+    assert out == ""
+    lines = error.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("warning: first second [bold] word") for line in lines)
+    assert all(line.count("word") == 60 for line in lines)
+
+
+def test_other_warnings_are_left_to_whoever_showed_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    with warnings.catch_warnings():
+        monkeypatch.setattr(warnings, "showwarning", lambda *given, **_named: shown.append(given[1]))
+        cli.talk()
+        warnings.simplefilter("always")
+        warnings.warn("theirs", RuntimeWarning, stacklevel=1)
+    assert shown == [RuntimeWarning]
+
+
+@pytest.mark.usefixtures("talking")
+def test_announcements_stand_on_standard_output_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("counterfoil").info("12 of [40] queries")
+    assert capsys.readouterr().out == "12 of [40] queries\n"
