@@ -20,8 +20,9 @@ demo: $(READY)   ## train six methods' models on real digits, explain 200 test d
 test: $(READY)   ## the whole test suite
 	WANDB_MODE=offline $(BIN)/python -m pytest
 
-lint: $(READY)   ## style and types
+lint: $(READY)   ## style, layers and types
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.generator import Conditional, Decodes, Encodes, require
+from counterfoil.core.generator import Conditional, Decodes, Encodes, attribute_names, require
 from counterfoil.generative.cvae import CVAE
 from counterfoil.generative.vae import VAE
 
@@ -21,3 +21,14 @@ def test_our_models_can_what_they_say() -> None:
 def test_the_error_names_method_ability_model_and_cure(model: nn.Module | None, found: str) -> None:
     with pytest.raises(UserError, match=rf"revise.*Encodes.*{found}.*generative=vae"):
         require(model, Encodes, Decodes, method="revise")
+
+
+def test_names_are_those_of_attributes_else_of_classes_else_none() -> None:
+    named = nn.Identity()
+    named.class_names = ("cat", "dog", "owl")  # type: ignore[assignment]
+    edits = nn.Identity()
+    edits.attribute_names, edits.attributes = ("Hat",), lambda x: x  # type: ignore[assignment]
+    assert attribute_names(edits, named) == ("Hat",)
+    assert attribute_names(CVAE(1, 16, width=4, classes=3), named) == ("cat", "dog", "owl")
+    assert attribute_names(CVAE(1, 16, width=4, classes=2), named) == ("0", "1")
+    assert attribute_names(VAE(1, 16, width=4), named) == attribute_names(None, named) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,39 +13,30 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.score import Score, default_score, network
 from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.core.taps import read
-from counterfoil.data.corruption import noise_like, paint_square, shuffle_pixels
-from counterfoil.data.digits import Digits
-from counterfoil.data.idx import FashionMnist
 from counterfoil.util.rank import ranks
 
 SAMPLE = 1000
 """Images looked at."""
 GOOD = 0.85
 """AUROC below which a warning is shown."""
-SIDE = 0.3
-"""Side of the painted squares, as a share of the image's."""
-PLACES = 4
-"""Places drawn for a square, of which the one that changes the image most is taken: on a ground of its own colour it hides nothing."""
 
 
-def check_score(classifier: Any, data: Any, score: Score | None = None) -> dict[str, float]:
-    """Measure how well a score tells outliers, and print one warning where it does not.
+def check_score(
+    classifier: Any, x: Tensor, outside: Mapping[str, Tensor], score: Score | None = None
+) -> dict[str, float]:
+    """Measure how well a score tells outliers, and warn once where it does not.
 
     Args:
         classifier: a `Classifier`, or any network that takes images in [0, 1].
-        data: an `ImageData`, whose validation images are taken, or images (B, C, H, W) in [0, 1], such as the queries.
+        x: images (B, C, H, W) in [0, 1] of the data, such as validation images or the queries.
+        outside: outliers (M, C, H, W) in [0, 1] by kind, such as `ImageData.outliers` makes.
         score: the score; by default the best that the classifier carries.
 
     Returns:
         AUROC in [0, 1] by kind of outlier; 0.5 is chance.
     """
     score = score or default_score(classifier)
-    x, name = (
-        (data[:SAMPLE], "")
-        if isinstance(data, Tensor)
-        else (data.val[range(min(SAMPLE, len(data.val)))].x, _known(data))
-    )
-    found = auroc_by_kind(classifier, x, score, name)
+    found = auroc_by_kind(classifier, x, outside, score)
     weak = {kind: value for kind, value in found.items() if value < GOOD}
     if weak:
         told = ", ".join(f"{value:.2f} against {kind.replace('_', ' ')}" for kind, value in weak.items())
@@ -64,27 +56,16 @@ def report_auroc(training: Any) -> None:
     ).to(training.device)
     data = training.trainer.datamodule
     x = data.test[range(min(SAMPLE, len(data.test)))].x.to(training.device)
-    found = auroc_by_kind(classifier, x, default_score(classifier), data.name)
+    found = auroc_by_kind(classifier, x, data.outliers(x), default_score(classifier))
     training.report("test", {f"auroc_{kind}": torch.tensor(value) for kind, value in found.items()}, len(x))
 
 
-def auroc_by_kind(classifier: Any, x: Tensor, score: Score, name: str = "") -> dict[str, float]:
-    """AUROC of images (B, C, H, W) against each kind of `outliers`, by the classifier's score."""
+def auroc_by_kind(
+    classifier: Any, x: Tensor, outside: Mapping[str, Tensor], score: Score
+) -> dict[str, float]:
+    """AUROC of images (B, C, H, W) against outliers (M, C, H, W) of each kind, by the classifier's score."""
     inside = measure(classifier, x, score)
-    return {kind: auroc(inside, measure(classifier, y, score)) for kind, y in outliers(x, name).items()}
-
-
-def outliers(x: Tensor, name: str = "", seed: int = 0) -> dict[str, Tensor]:
-    """What images (B, C, H, W) of the data set `name` may be confused with: noise, squares on them, shuffled pixels, another set."""
-    generator = torch.Generator().manual_seed(seed)
-    made = {
-        "noise": noise_like(x, generator),
-        "black_square": _hide(x, 0.0, generator),
-        "white_square": _hide(x, 1.0, generator),
-        "shuffled": shuffle_pixels(x, generator),
-    }
-    other = _other(x, name)
-    return made if other is None else {**made, other[0]: other[1]}
+    return {kind: auroc(inside, measure(classifier, y, score)) for kind, y in outside.items()}
 
 
 def measure(classifier: Any, x: Tensor, score: Score) -> Tensor:
@@ -103,24 +84,3 @@ def auroc(inside: Tensor, outside: Tensor) -> float:
     both = torch.cat((inside, outside)).double()
     number = len(outside)
     return float((ranks(both)[len(inside) :].sum() - number * (number + 1) / 2) / (number * len(inside)))
-
-
-def _known(data: Any) -> str:
-    """The name of a data set, "" where nobody knows what its images show: another set may show the same."""
-    return str(data.name) if getattr(data, "labelled", True) else ""
-
-
-def _hide(x: Tensor, value: float, generator: torch.Generator) -> Tensor:
-    drawn = torch.stack([paint_square(x, SIDE, value, generator) for _ in range(PLACES)])
-    place = (drawn - x).abs().flatten(2).sum(2).argmax(0)
-    return drawn[place, torch.arange(len(x), device=x.device)]
-
-
-def _other(x: Tensor, name: str) -> tuple[str, Tensor] | None:
-    """Images of another set where one is at hand: the shipped digits, or for digits Fashion-MNIST."""
-    data = FashionMnist() if name in ("mnist", "digits") else Digits()
-    if not name or (isinstance(data, FashionMnist) and not data.at_hand()):
-        return None
-    taken = data.load().test.take(slice(0, len(x)))[:].x
-    resized = torch.nn.functional.interpolate(taken, x.shape[-2:], mode="bilinear", antialias=True)
-    return data.name, resized.expand(-1, x.shape[1], -1, -1).to(x)

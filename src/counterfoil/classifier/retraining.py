@@ -12,8 +12,8 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.training import ClassifierTraining
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.core.explains import Explains
 from counterfoil.data.base import ImageData, Images, stratified
-from counterfoil.explainer.base import Explainer
 
 log = logging.getLogger("counterfoil")
 LABELS = ("attributes", "kept", "target")
@@ -31,7 +31,7 @@ class Retraining(ClassifierTraining):
 
     Args:
         net: as in `ClassifierTraining`.
-        explainer: any method, over the earlier classifier f_0; the class requested is the runner-up.
+        explainer: any method (see `Explains`), over the earlier classifier f_0; the class requested is the runner-up.
         asked: training images it is asked about, classes in proportion.
         label: attributes, kept or target.
         finetune: begin at the earlier classifier's weights.
@@ -50,7 +50,7 @@ class Retraining(ClassifierTraining):
         self,
         net: nn.Module,
         *,
-        explainer: Explainer,
+        explainer: Explains,
         asked: int = 4000,
         label: Literal["attributes", "kept", "target"] = "attributes",
         finetune: bool = False,
@@ -75,7 +75,7 @@ class Retraining(ClassifierTraining):
         explainer.fit(data)
         rows = stratified(data.train.labels, self.asked, data.seed)
         counterfactuals = _counterfactuals(explainer, data.train.take(rows), device)
-        explainer.cpu()
+        explainer.to("cpu")
         valid = counterfactuals.valid & (counterfactuals.source != counterfactuals.target)
         if not bool(valid.any()):
             raise UserError(
@@ -123,7 +123,7 @@ def new_labels(kind: str, counterfactuals: Counterfactuals, asked: Images, data:
     return (truth + change > 0.5).all(1).long()
 
 
-def _counterfactuals(explainer: Explainer, asked: Images, device: str) -> Counterfactuals:
+def _counterfactuals(explainer: Explains, asked: Images, device: str) -> Counterfactuals:
     from rich.progress import track
 
     parts = []

@@ -57,3 +57,12 @@ def require(generator: Any, *abilities: type, method: str) -> None:
                 f"explainer {method} needs a generator that can do {ability.__name__}, found {found}; "
                 f"choose generative={_PROVIDERS[ability.__name__].replace(', ', ' or generative=')}"
             )
+
+
+def attribute_names(generator: Any, classifier: Any) -> tuple[str, ...]:
+    """Names of a generator's attributes, or of its classes where it is conditioned on these alone; () where it has neither."""
+    if isinstance(generator, Edits):
+        return tuple(generator.attribute_names)
+    classes = int(getattr(generator, "classes", 0))
+    known = getattr(classifier, "class_names", None)
+    return tuple(known) if known and len(known) == classes else tuple(str(k) for k in range(classes))

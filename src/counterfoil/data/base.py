@@ -245,6 +245,12 @@ class ImageData(LightningDataModule, ABC):
         """H, which equals W."""
         return self.train.images.shape[-1]
 
+    def outliers(self, x: Tensor) -> dict[str, Tensor]:
+        """What images (B, C, H, W) of these data may be confused with, (B, C, H, W) by kind; see `data.outliers`."""
+        from counterfoil.data.outliers import outliers  # other sets, which are data like these
+
+        return outliers(x, self.name if self.labelled else "")
+
     def with_train(self, train: Images) -> ImageData:
         """The same data with another training split."""
         other = copy.copy(self)

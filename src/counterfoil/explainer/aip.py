@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.generator import Decodes, Encodes, require
-from counterfoil.explainer.gci import attribute_names
+from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import AttributeLatent, CrossEntropy, Moved, Objective, Paced, Search, Stop
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.generator import Decodes, Edits, Encodes, require
+from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
@@ -109,15 +109,6 @@ class GCI(OptimisedExplainer):
             confidence=confidence,
             count=count,
         )
-
-
-def attribute_names(generator: nn.Module | None, classifier: nn.Module) -> tuple[str, ...]:
-    """Names of a generator's attributes, or of its classes where it is conditioned on these alone; () where it has neither."""
-    if isinstance(generator, Edits):
-        return tuple(generator.attribute_names)
-    classes = int(getattr(generator, "classes", 0))
-    known = getattr(classifier, "class_names", None)
-    return tuple(known) if known and len(known) == classes else tuple(str(k) for k in range(classes))
 
 
 def _code(inversion: str, restarts: int) -> Latent:

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
-from counterfoil.core.generator import Decodes, Encodes, require
+from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.core.query import Query, probability_of
 from counterfoil.explainer.base import Explainer
-from counterfoil.explainer.gci import attribute_names
 from counterfoil.search import Attributes, Variables
 
 

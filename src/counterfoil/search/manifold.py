@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfoil.classifier.outlier import check_score
+from counterfoil.classifier.outlier import SAMPLE, check_score
 from counterfoil.classifier.score import (
     Disagreement,
     DropoutEntropy,
@@ -79,7 +79,8 @@ class ManifoldConsistency(Term):
 
     def fit(self, classifier: nn.Module, data: Any) -> None:
         """Warn where the score does not tell images of these data from noise, squares or another set."""
-        check_score(classifier, data, self.of(classifier))
+        x = data.val[range(min(SAMPLE, len(data.val)))].x
+        check_score(classifier, x, data.outliers(x), self.of(classifier))
 
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
         """How far off the manifold of the target (B,), >= 0."""
