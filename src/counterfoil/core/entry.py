@@ -61,5 +61,5 @@ class Entry:
 def _inside(number: float | None, minimum: float | None, maximum: float | None) -> float | None:
     if number is None or not math.isfinite(number):
         return None
-    least, most = (end if end is not None else number for end in (minimum, maximum))
+    least, most = -math.inf if minimum is None else minimum, math.inf if maximum is None else maximum
     return float(min(max(number, least), most))
