@@ -48,7 +48,7 @@ PROGRESSIVE = [
     "average: 0.999, flip: true, empty: borrow}",
 ]
 """As in experiment=pe_bias."""
-PUBLISHED = {"planted": ROOT / "weights" / "avatars-generative-exaggerator-c286ea7922.safetensors"}
+PUBLISHED = {"planted": ROOT / "weights" / "avatars-generative-exaggerator-ee53ca8705.safetensors"}
 """What experiment=pe_bias trained against the classifier of this case, whose weights it was given as a file."""
 UNPLANTED = ("generative", "judge", "explainer.revise.generator")
 """Models that are trained on faces without a plant, whatever the classifier saw."""

@@ -51,7 +51,6 @@ COVERED = {
     **{f"search/{name}.py": "search/test_prior.py" for name in ("inr", "dip", "memory")},
     "report/strip_picture.py": "report/test_strips.py",
     "util/record.py": "run/test_evaluate.py",
-    "run/store.py": "run/test_train.py",
     "util/loggers.py": "util/test_small.py",
     "util/pictures.py": "util/test_small.py",
     "util/seed.py": "util/test_small.py",

@@ -74,7 +74,7 @@ def test_valid_counterfactuals_alone_join_the_training_images(
     pair: Pair, retraining: Callable[..., Retraining], label: str, expected: int
 ) -> None:
     """Half of the 40 images are bright; their negatives have pixel 255 - 220 = 35."""
-    data = retraining(label=label, asked=40).prepare(pair)
+    data = retraining(label=label, queries=40).prepare(pair)
     assert len(data.train) == 60
     added = data.train[40:]
     assert set((added.x * 255).round().unique().tolist()) == {35.0}
@@ -86,7 +86,7 @@ def test_valid_counterfactuals_alone_join_the_training_images(
 def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(
     pair: Pair, retraining: Callable[..., Retraining]
 ) -> None:
-    module = retraining(label="kept", asked=10)
+    module = retraining(label="kept", queries=10)
     assert len(module.prepare(pair).train) == 45
     assert module.added == 5
 
@@ -125,8 +125,8 @@ def test_labels_say_what_the_edited_attributes_spell(
     """Truth: not Dark, not Dark, Dark, Dark; Tall in the third."""
     attributes = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0]], dtype=torch.uint8)
     data: Any = type("Data", (), {"attribute": attribute, "attribute_names": NAMES, "name": "pair"})()
-    asked = Images(torch.zeros(4, 1, 4, 4, dtype=torch.uint8), torch.zeros(4), attributes)
-    assert new_labels("attributes", _counterfactuals(change), asked, data).tolist() == expected
+    queries = Images(torch.zeros(4, 1, 4, 4, dtype=torch.uint8), torch.zeros(4), attributes)
+    assert new_labels("attributes", _counterfactuals(change), queries, data).tolist() == expected
 
 
 def test_labels_by_attributes_follow_the_bound_attribute(
@@ -135,7 +135,7 @@ def test_labels_by_attributes_follow_the_bound_attribute(
     """An inverted white image is declared dark: not the class it was."""
     bound = Pair(batch_size=8, attribute="Dark")
     bound.__dict__["_splits"] = bind(pair._splits, "Dark", "pair")
-    data = retraining(label="attributes", asked=40).prepare(bound)
+    data = retraining(label="attributes", queries=40).prepare(bound)
     assert data.train.labels[40:].tolist() == [1] * 20
 
 

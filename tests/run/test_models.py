@@ -117,7 +117,8 @@ def test_devices_by_name() -> None:
     ("noted", "message"),
     [
         ({"images": [1, 32, 32]}, r"trained on images of shape \(1, 32, 32\).*data=digits has \(1, 28, 28\)"),
-        ({"node": {"net": {"beta": 0.5}}}, r"trained with net\.beta=0\.5, the config has 1\.0"),
+        ({"recipe": {"net": {"beta": 0.5}}}, r"trained with net\.beta=0\.5, the config has 1;"),
+        ({"recipe": None, "node": {"net": {"beta": 0.5}}}, r"trained with net\.beta=0\.5, the config has 1;"),
         ({}, None),
     ],
 )

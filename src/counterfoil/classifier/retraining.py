@@ -32,7 +32,7 @@ class Retraining(ClassifierTraining):
     Args:
         net: as in `ClassifierTraining`.
         explainer: any method (see `Explains`), over the earlier classifier f_0; the class requested is the runner-up.
-        asked: training images it is asked about, classes in proportion.
+        queries: training images that it explains, classes in proportion.
         label: attributes, kept or target.
         finetune: begin at the earlier classifier's weights.
         others: see `ClassifierTraining`.
@@ -51,7 +51,7 @@ class Retraining(ClassifierTraining):
         net: nn.Module,
         *,
         explainer: Explains,
-        asked: int = 4000,
+        queries: int = 4000,
         label: Literal["attributes", "kept", "target"] = "attributes",
         finetune: bool = False,
         **options: Any,
@@ -59,10 +59,10 @@ class Retraining(ClassifierTraining):
         super().__init__(net, **options)
         if label not in LABELS:
             raise UserError(f"training.label={label} is not known; choose one of: {', '.join(LABELS)}")
-        if asked < 1:
-            raise UserError(f"training.asked={asked}: expected at least one training image")
+        if queries < 1:
+            raise UserError(f"training.queries={queries}: expected at least one training image")
         self.explainers = (explainer,)  # not a submodule: it is no part of what is trained and kept
-        self.asked, self.label = asked, label
+        self.queries, self.label = queries, label
         self.added = 0
         if finetune:
             _copy_weights(explainer.classifier, net)
@@ -73,7 +73,7 @@ class Retraining(ClassifierTraining):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         explainer = self.explainers[0].to(device)
         explainer.fit(data)
-        rows = stratified(data.train.labels, self.asked, data.seed)
+        rows = stratified(data.train.labels, self.queries, data.seed)
         counterfactuals = _counterfactuals(explainer, data.train.take(rows), device)
         explainer.to("cpu")
         valid = counterfactuals.valid & (counterfactuals.source != counterfactuals.target)
@@ -94,22 +94,22 @@ class Retraining(ClassifierTraining):
         super().on_test_epoch_end()
         self.report("test", {"added": torch.tensor(float(self.added), device=self.device)}, 1)
 
-    def _announce(self, asked: int, labels: Tensor, before: Tensor) -> None:
+    def _announce(self, queries: int, labels: Tensor, before: Tensor) -> None:
         changed = int((labels != before).sum())
         log.info(
-            f"{self.name}: {self.added} of {asked} counterfactuals are valid and added, "
+            f"{self.name}: {self.added} of {queries} counterfactuals are valid and added, "
             f"{changed} of them under another label"
         )
 
 
-def new_labels(kind: str, counterfactuals: Counterfactuals, asked: Images, data: ImageData) -> Tensor:
+def new_labels(kind: str, counterfactuals: Counterfactuals, queries: Images, data: ImageData) -> Tensor:
     """Labels (N,) of the counterfactuals of training images, one counterfactual an image; see `Retraining`."""
     if kind == "target":
         return counterfactuals.target
     if kind == "kept":
-        return asked.labels
+        return queries.labels
     names = [data.attribute] if data.attribute in data.attribute_names else (data.attribute or "").split("+")
-    if asked.attributes is None or not all(name in data.attribute_names for name in names):
+    if queries.attributes is None or not all(name in data.attribute_names for name in names):
         raise UserError(
             f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have none; choose kept or target"
         )
@@ -117,18 +117,18 @@ def new_labels(kind: str, counterfactuals: Counterfactuals, asked: Images, data:
         raise UserError(
             "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label"
         )
-    truth = asked.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
+    truth = queries.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
     zero = torch.zeros(len(truth))
     change = torch.stack([counterfactuals.changes.get(name, zero) for name in names], dim=1)
     return (truth + change > 0.5).all(1).long()
 
 
-def _counterfactuals(explainer: Explains, asked: Images, device: str) -> Counterfactuals:
+def _counterfactuals(explainer: Explains, queries: Images, device: str) -> Counterfactuals:
     from rich.progress import track
 
     parts = []
-    for start in track(range(0, len(asked), BATCH), description="counterfactuals of training images"):
-        counterfactual = explainer(asked[slice(start, start + BATCH)].x.to(device)).to("cpu")
+    for start in track(range(0, len(queries), BATCH), description="counterfactuals of training images"):
+        counterfactual = explainer(queries[slice(start, start + BATCH)].x.to(device)).to("cpu")
         parts.append(counterfactual[torch.arange(0, len(counterfactual), explainer.count)])
     return Counterfactuals.cat(parts)
 

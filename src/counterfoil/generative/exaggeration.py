@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,8 @@ class ExaggerationTraining(Training):
 
     net: Exaggerator
     classifier: nn.Module
+    options_of: ClassVar[Mapping[str, type]] = {"discriminator": Discriminator}
+    """Classes that options are handed on to; their defaults are no part of a model's address."""
 
     def __init__(
         self,

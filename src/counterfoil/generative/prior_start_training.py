@@ -49,9 +49,10 @@ class PriorStartTraining(Training):
         watched: int = 32,
         seed: int = 0,
         lr: float = 1.0,
+        channels_last: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(net, lr=lr, **{"channels_last": False, **options})
+        super().__init__(net, lr=lr, channels_last=channels_last, **options)
         self.inner, self.steps, self.psnr, self.watched, self.seed = inner, steps, psnr, watched, seed
 
     def prepare(self, data: ImageData) -> LightningDataModule:

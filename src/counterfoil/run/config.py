@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, open_dict
 
 from counterfoil.core.errors import UserError
-from counterfoil.run.store import digest, file_digest
+from counterfoil.util.digest import digest, file_digest
 
 LEAST = {"n": 1, "count": 1, "batch_size": 1, "threads": 1}
 """Options that are whole numbers, and the smallest value of each."""

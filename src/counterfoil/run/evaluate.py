@@ -35,10 +35,11 @@ from counterfoil.run.models import (
     train_command,
 )
 from counterfoil.run.results import Evaluation, about_queries, log, measurable, report, score
-from counterfoil.run.store import Store, digest
+from counterfoil.run.store import Store
 from counterfoil.run.train import train_all
 from counterfoil.util.build import build, locate, plain
 from counterfoil.util.cli import config_dirs
+from counterfoil.util.digest import digest
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, versions, write_json, write_text
 

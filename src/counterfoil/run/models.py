@@ -16,9 +16,10 @@ from counterfoil.core.decision import Attribute, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
-from counterfoil.run.store import Store, check_manifest, digest, file_digest
+from counterfoil.run.store import Store, check_manifest
 from counterfoil.util.build import Node, accepted, build, model_nodes
 from counterfoil.util.checkpoint import load_program, load_weights
+from counterfoil.util.digest import digest, file_digest
 
 GROUPS = {
     "classifier": "classifier",

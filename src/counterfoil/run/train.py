@@ -18,8 +18,9 @@ from torch import nn
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import check_options
 from counterfoil.run.models import Models, needed_for_training
-from counterfoil.run.store import Store, file_digest
+from counterfoil.run.store import Store, made_by
 from counterfoil.util.build import Node, build, locate, plain
+from counterfoil.util.digest import file_digest
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, versions, write_json
 from counterfoil.util.seed import seed_all
@@ -106,13 +107,8 @@ def train_one(
         else {}
     )
     _refuse_nan(module.net, node)
-    data_noted = {
-        "data": models.data.identity,
-        "images": [models.data.channels, models.data.size, models.data.size],
-    }
-    return _keep(
-        module.net, node, file, work, {"test": measured, "seconds": seconds, "command": command, **data_noted}
-    )
+    noted = {"test": measured, "seconds": seconds, "command": command}
+    return _keep(module.net, file, work, {**made_by(node, models.data), **noted})
 
 
 def _module(node: Node, models: Models) -> Any:
@@ -206,11 +202,11 @@ def _refuse_nan(net: nn.Module, node: Node) -> None:
         )
 
 
-def _keep(net: nn.Module, node: Node, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
+def _keep(net: nn.Module, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
     """Write weights and manifest into the work folder, then move them out: the weights come last and whole."""
     weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     save_file(weights, str(work / file.name))
-    manifest = {"node": node, **noted, "sha256": file_digest(work / file.name), "versions": versions()}
+    manifest = {**noted, "sha256": file_digest(work / file.name), "versions": versions()}
     write_json(file.with_suffix(".json"), manifest)
     (work / file.name).replace(file)
     shutil.rmtree(work, ignore_errors=True)

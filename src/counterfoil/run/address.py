@@ -1,0 +1,214 @@
+"""What a trained model is: its data and its effective recipe, whose hash is its address.
+
+A class is known by its declared identity, not by its import path. An option at its constructor's default is left out of the
+hash, so a moved file, another spelling, a new option and a default spelt out leave an address as it was. The manifest holds the
+recipe with all defaults filled in; `differences` compares it with today's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counterfoil.data.base import ImageData
+from counterfoil.util.build import MODEL_ROLES, Node, locate
+from counterfoil.util.digest import digest, file_digest
+
+FROM_DATA = ("channels", "size", "classes", "class_names", "attributes")
+"""Arguments of a network that the data fill in where they are null."""
+FROM_NODE = ("net", "data", "name", "mean", "std")
+"""Arguments of a training that the run fills in."""
+NODE = ("role", "name", "seed", "mean", "std")
+"""Options beside `net` and `training` that change the weights, or what they read."""
+INHERITED = inspect.Parameter.VAR_KEYWORD
+STORED = re.compile(r".+-[0-9a-f]{10}")
+"""The name of a file in a store: it says what the weights are."""
+WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".pt2", ".ts", ".torchscript", ".jit")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The data that a model sees: their name, their identity as a manifest notes it, and their class for its defaults."""
+
+    name: str
+    identity: Mapping[str, Any]
+    kind: type = ImageData
+
+    @classmethod
+    def of(cls, data: ImageData) -> Seen:
+        """The data of a run."""
+        return cls(data.name, data.identity, type(data))
+
+    def facts(self, labels: bool) -> dict[str, Any]:
+        """All that makes these data what they are; without labels, whatever is asked about them."""
+        return {key: plain(value) for key, value in self.identity.items() if labels or key != "attribute"}
+
+    def address(self, labels: bool) -> dict[str, Any]:
+        """The facts that are not at their default, nor null."""
+        known = defaults(self.kind)
+        return {
+            key: value
+            for key, value in self.facts(labels).items()
+            if value is not None and (key == "name" or not same(value, plain(known.get(key))))
+        }
+
+
+def stem(node: Node, seen: Seen) -> str:
+    """The file name of the model that a node trains: <data>-<role>-<name>-<ten hex digits>."""
+    labels = node.get("labels", True)
+    key = digest({"node": recipe(node, seen), "data": seen.address(labels)})
+    return f"{seen.name}-{node['role']}-{node['name']}-{key}"
+
+
+def recipe(node: Node, seen: Seen, *, whole: bool = False) -> dict[str, Any]:
+    """The canonical form of a model node.
+
+    Args:
+        node: role, name, net, training and what a yaml of classifier/ or generative/ has beside them.
+        seen: the data.
+        whole: with every default filled in, as a manifest keeps it; else without what is at its default.
+    """
+    form = _Form(seen, whole)
+    role = node["role"]
+    made = {key: plain(node[key]) for key in NODE if node.get(key) is not None}
+    made["net"] = form.part(node["net"], FROM_DATA, f"{role}.net")
+    made["training"] = form.part(node.get("training") or {}, FROM_NODE, f"{role}.training")
+    return made
+
+
+def differences(then: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Options (path, value then, value now) that two recipes both have, with different values."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for key in then.keys() & now.keys():
+            yield from differences(then[key], now[key], f"{path}.{key}" if path else key)
+    elif not same(plain(then), plain(now)):
+        yield path, then, now
+
+
+def identity(target: Any) -> str:
+    """What a class is called, wherever it lies: its own `identity`, else its name, outside this package with its module."""
+    own = vars(target).get("identity") if inspect.isclass(target) else None
+    if isinstance(own, str):
+        return own
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    if not module or not name:
+        return type(target).__qualname__
+    return str(name) if module.partition(".")[0] == "counterfoil" else f"{module}.{name}"
+
+
+def defaults(target: Any) -> dict[str, Any]:
+    """Arguments of a callable with a default; what a class hands on as keywords is what its bases take."""
+    found: dict[str, Any] = {}
+    for maker in makers(target):
+        parameters = inspect.signature(maker).parameters.values()
+        found = {p.name: p.default for p in parameters if p.kind is not INHERITED} | found
+        if not any(p.kind is INHERITED for p in parameters):
+            break
+    return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}
+
+
+def makers(target: Any) -> list[Any]:
+    """The constructors of a class, its own first; a function itself."""
+    if not inspect.isclass(target):
+        return [target] if _signed(target) else []
+    own = [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls) and cls is not object]
+    return [maker for maker in own if _signed(maker)]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two plain values are one, a list in its order."""
+    return json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: whole floats as integers, tuples as lists; a file of weights by what it holds, objects by their class."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(child) for child in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Path) or (isinstance(value, str) and value.endswith(WEIGHTS)):
+        return weights_named(Path(value))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return identity(value if inspect.isclass(value) or inspect.isroutine(value) else type(value))
+
+
+def weights_named(path: Path) -> str:
+    """What a file of weights holds: the name that its store gave it, else its content."""
+    path = path.expanduser()
+    if path.suffix not in WEIGHTS or STORED.fullmatch(path.stem):
+        return path.stem if path.suffix in WEIGHTS else str(path)
+    return file_digest(path) if path.is_file() else str(path)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Brings the parts of a recipe to their canonical form."""
+
+    seen: Seen
+    whole: bool
+
+    def part(
+        self, node: Mapping[str, Any], filled: Sequence[str] = (), where: str = "config"
+    ) -> dict[str, Any]:
+        """A `_target_` node: the identity of its class and its arguments; `filled` are those that others fill in where null."""
+        target = locate(node["_target_"], where) if node.get("_target_") else None
+        nested = getattr(target, "options_of", {})
+        known = defaults(target) | dict.fromkeys(filled) | {name: {} for name in nested}
+        given = {key: self.value(value, f"{where}.{key}") for key, value in node.items() if key != "_target_"}
+        for name, kind in nested.items():
+            given[name] = self.options(kind, node.get(name) or {}, f"{where}.{name}")
+        if self.whole:
+            spelt = {key: plain(value) for key, value in known.items() if key not in filled and key != "self"}
+            arguments = spelt | {
+                key: value for key, value in given.items() if value is not None or key in spelt
+            }
+        else:
+            arguments = {k: v for k, v in given.items() if k not in known or not same(v, plain(known[k]))}
+        return {"_target_": None if target is None else identity(target), **arguments}
+
+    def options(self, kind: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Options that a class hands on to another one, which knows their defaults."""
+        known = {key: plain(value) for key, value in defaults(kind).items()}
+        own = {key: self.value(value, f"{where}.{key}") for key, value in given.items()}
+        if self.whole:
+            return {key: value for key, value in known.items() if key not in FROM_DATA} | own
+        return {key: value for key, value in own.items() if key not in known or not same(value, known[key])}
+
+    def value(self, value: Any, where: str) -> Any:
+        """Any value of a recipe; a model in it is known by its weights."""
+        if isinstance(value, Mapping):
+            if value.get("role") in MODEL_ROLES and "net" in value:
+                return self.model(dict(value), where)
+            if value.get("role") == "data":
+                return "data"
+            if "_target_" in value:
+                return self.part(value, (), where)
+            return {str(key): self.value(child, f"{where}.{key}") for key, child in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(child, f"{where}[{i}]") for i, child in enumerate(value)]
+        return plain(value)
+
+    def model(self, node: Node, where: str) -> dict[str, Any]:
+        """A trained model that a recipe reads: its weights, and what is made of them."""
+        file = Path(node["checkpoint"]) if node.get("checkpoint") else None
+        read = {key: plain(node[key]) for key in ("mean", "std") if node.get(key) is not None}
+        if node.get("decision"):
+            read["decision"] = self.part(node["decision"], (), f"{where}.decision")
+        net = self.part(node["net"], FROM_DATA, f"{where}.net")
+        return {"weights": weights_named(file) if file else stem(node, self.seen), "net": net, **read}
+
+
+def _signed(maker: Any) -> bool:
+    try:
+        inspect.signature(maker)
+    except (TypeError, ValueError):
+        return False
+    return True
