@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.options import shows_options
 from counterfoil.util.checkpoint import load_weights
 
 Features = Mapping[str, Tensor]
@@ -27,6 +28,7 @@ class Score(Protocol):
         """The score (B,), given inputs (B, C, H, W), their logits (B, K) and the activations that `layers` names."""
 
 
+@shows_options
 class Energy:
     """-log sum_k exp(s_k): small where some class is strongly supported. Any classifier has it.
 
@@ -42,6 +44,7 @@ class Energy:
         return -logits.logsumexp(1)
 
 
+@shows_options
 class KernelDistance:
     """min_c d_c(x) = -log max_c K_c(x): squared distance to the nearest class centroid, in units of the kernel's width; >= 0.
 
@@ -61,6 +64,7 @@ class KernelDistance:
         return -logits.amax(1)
 
 
+@shows_options
 class PredictedError:
     """The loss that the network predicts for itself; unbounded.
 
@@ -82,6 +86,7 @@ class PredictedError:
         return predicted
 
 
+@shows_options
 class DropoutEntropy:
     """H(1/S sum_s p_s): entropy of the mean posterior over S networks thinned by the classifier's own dropout, in [0, log K].
 
@@ -139,6 +144,7 @@ class DropoutEntropy:
         return mask.repeat_interleave(len(output) // self.samples, 0)
 
 
+@shows_options
 class Disagreement:
     """H(mean_i p_i) - mean_i H(p_i) over an ensemble: the explained classifier and further ones, in [0, log K].
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.options import shows_options
 
 
+@shows_options
 class Decision(ABC):
     """A rule that reads K >= 2 class logits off a network's raw outputs."""
 

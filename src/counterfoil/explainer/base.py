@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals, Found
 from counterfoil.core.errors import UserError
+from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.target import Target, resolve_targets
 
 
+@shows_options
 class Explainer(nn.Module, ABC):
     """A counterfactual method over a frozen classifier; subclasses write `explain` and nothing else of this.
 

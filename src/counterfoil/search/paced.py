@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.options import shows_options
 
+
+@shows_options
 class Paced:
     """Makes an optimiser whose i-th tensor moves at rates[i] * decay^n in its n-th move.
 
@@ -46,6 +49,7 @@ class Paced:
         return optimizer
 
 
+@shows_options
 class Unfrozen:
     """Progressive schedule P2: Adam on some tensors first, on more of them every few steps.
 

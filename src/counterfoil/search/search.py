@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Found
+from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.taps import read
 from counterfoil.search.candidate import Candidate, Variables
@@ -18,9 +19,12 @@ from counterfoil.search.stop import Stop
 from counterfoil.search.term import Objective
 from counterfoil.search.tradeoff import Tradeoff
 
+FIRST, ONCE = Stop(), Tradeoff()
+"""The first counterfactual ends a query; the flip weighs 1, in one round."""
 MakeOptimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
 
 
+@shows_options
 class Search:
     """Gradient descent on B independent problems at once; finished queries leave the batch.
 
@@ -40,14 +44,14 @@ class Search:
         steps: int,
         optimizer: MakeOptimizer,
         *,
-        stop: Stop | None = None,
-        tradeoff: Tradeoff | None = None,
+        stop: Stop = FIRST,
+        tradeoff: Tradeoff = ONCE,
         crowd: float = 0.1,
     ) -> None:
         self.steps = steps
         self.optimizer = optimizer
-        self.stop = stop or Stop()
-        self.tradeoff = tradeoff or Tradeoff()
+        self.stop = stop
+        self.tradeoff = tradeoff
         self.crowd = crowd
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:

@@ -8,10 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
 
 
+@shows_options
 class Space(ABC):
     """A stateless recipe: hyperparameters only; the query brings data and networks.
 

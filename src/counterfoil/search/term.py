@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
 
@@ -17,6 +18,7 @@ Schedule = Callable[[float], float]
 """A weight as a function of the search's progress in [0, 1]."""
 
 
+@shows_options
 class Term(ABC):
     """A stateless quantity to make small.
 
@@ -98,6 +100,7 @@ class L2(Term):
         return (candidate.decoded - query.factual).square().flatten(1).mean(1)
 
 
+@shows_options
 class Objective:
     """tradeoff_b * flip + sum_i weight_i * term_i, one value a query.
 
