@@ -68,29 +68,6 @@ def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
     assert perturbation.nearest(counterfactuals, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
 
 
-def test_removed_counts_only_where_the_clea_counterfactual_changes_nothing(script):
-    removed = script("corruptions").removed
-    clean, clean_counterfactual = torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
-    clean_counterfactual[:, :, 0] = 1.0
-    corrupted = torch.full((3, 1, 2, 2), 0.4)
-    counterfactual = torch.stack([torch.zeros(1, 2, 2), corrupted[0], torch.full((1, 2, 2), 0.2)])
-    counterfactual[:, :, 0] = 1.0
-    assert removed(counterfactual, corrupted, clean, clean_counterfactual).tolist() == pytest.approx(
-        [1.0, 0.0, 0.5]
-    )
-    assert removed(counterfactual, clean, clean, clean_counterfactual).isnan().all()
-
-
-def test_the_square_lies_in_the_middle_and_errors_count_inside_alone(script):
-    masked_square = script("masked_square")
-    inside = masked_square.middle(torch.zeros(2, 3, 6, 6), 2)
-    assert inside.nonzero()[:, 2:].tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
-    image = torch.zeros(2, 3, 6, 6)
-    image[0, :, 2, 2] = 1.0
-    image[:, :, 0] = 1.0
-    assert masked_square._error(image, torch.zeros_like(image), inside).tolist() == [0.25, 0.0]
-
-
 def test_regression_learns_a_line(script):
     x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
     side = (x[:, 0] - x[:, 1] > 0.2).long()

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from counterfoil.data.corruption import blur, noise_like, paint_square, shuffle_pixels
+from counterfoil.core.errors import UserError
+from counterfoil.data.corruption import (
+    Blur,
+    Contrast,
+    Missing,
+    Noise,
+    Square,
+    blur,
+    noise_like,
+    paint_square,
+    shuffle_pixels,
+)
 
 
 def test_a_square_has_its_size_value_and_place(seeded: torch.Generator) -> None:
@@ -52,3 +64,45 @@ def test_noise_is_uniform_and_repeats_under_one_seed() -> None:
     assert torch.equal(first, second)
     assert abs(float(first.mean()) - 0.5) < 0.02
     assert abs(float(first.std()) - 12**-0.5) < 0.02
+
+
+def test_noise_has_its_deviation_and_stays_in_range(seeded: torch.Generator) -> None:
+    x = torch.full((4, 1, 64, 64), 0.5)
+    noisy = Noise(0.1)(x, seeded)
+    assert abs(float(noisy.std()) - 0.1) < 0.002
+    assert 0 <= float(noisy.min()) <= float(noisy.max()) <= 1
+
+
+def test_missing_pixels_are_black_in_all_channels(seeded: torch.Generator) -> None:
+    holes = Missing(0.3)(torch.ones(4, 3, 64, 64), seeded)
+    assert torch.equal(holes[:, 0], holes[:, 2])
+    assert abs(float(holes.mean()) - 0.7) < 0.01
+
+
+def test_what_is_not_drawn(seeded: torch.Generator) -> None:
+    x = torch.rand(2, 1, 8, 8, generator=seeded)
+    torch.testing.assert_close(Contrast(0.5)(x, seeded), (x + 0.5) / 2)
+    assert torch.equal(Blur(1.0)(x, seeded), blur(x, 1.0))
+
+
+def test_a_square_in_the_middle() -> None:
+    square = Square(2, 1.0, "middle")
+    x = torch.zeros(2, 3, 6, 6)
+    assert square.inside(x).nonzero()[:, 2:].tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
+    assert torch.equal(square(x, torch.Generator()), square.inside(x).expand_as(x).float())
+
+
+def test_a_side_is_a_share_or_pixels(seeded: torch.Generator) -> None:
+    x = torch.zeros(3, 1, 8, 8)
+    for side in (0.25, 2):
+        assert Square(side, 1.0)(x, seeded).flatten(1).sum(1).tolist() == [4.0] * 3
+        assert int(Square(side, 1.0, "middle").inside(x).sum()) == 4
+
+
+def test_squares_that_are_refused() -> None:
+    with pytest.raises(UserError, match="place=left is not supported; choose one of: random, middle"):
+        Square(place="left")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="at most 6 pixels"):
+        Square(7, place="middle").inside(torch.zeros(1, 1, 6, 6))
+    with pytest.raises(UserError, match="side=0"):
+        Square(0)

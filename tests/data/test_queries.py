@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.data.corruption import Noise
 from counterfoil.data.queries import from_csv, from_folder, sample, stratified_order
 
 NAMES = ("left", "middle", "right")
@@ -139,3 +140,19 @@ def test_a_folder_of_pictures(toy: Any, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "small.png")
     with pytest.raises(UserError, match=r"small\.png has 8 x 8"):
         from_folder(tmp_path, toy, Knows(), "left")
+
+
+def test_own_class_is_what_the_clean_image_is(toy: Any) -> None:
+    queries = sample(toy, Knows(), 6, 0, "own")
+    assert torch.equal(queries.target, Knows()(queries.clean).argmax(1))
+
+
+def test_corrupted_queries_keep_their_targets_and_are_the_same_for_the_same_seed(toy: Any) -> None:
+    clean = sample(toy, Knows(), 7, 0, "runner_up")
+    noisy = clean.corrupt(Noise(0.2), 5)
+    assert torch.equal(noisy.target, clean.target)
+    assert torch.equal(noisy.clean, clean.clean)
+    shown = torch.cat([x for x, _target, _query in noisy.batches(3)])
+    drawn = Noise(0.2)(clean.clean, torch.Generator().manual_seed(5))
+    assert torch.equal(shown, drawn)
+    assert torch.equal(torch.cat([x for x, _target, _query in clean.batches(3)]), clean.clean)

@@ -201,3 +201,13 @@ def test_a_score_that_tells_no_outliers_is_warned_of(
         DISC(tiny_classifier.float(), prior=SMALL).fit(toy)
     DISC(tiny_classifier, prior=SMALL, lambda_2=0.0).fit(toy)
     assert not list(recwarn)
+
+
+def test_the_last_image_is_asked_of_all(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+    own = tiny_classifier(x).argmax(1)
+    cf = DISC(tiny_classifier, steps=5, returned="last", lambda_2=0.0)(x, own)
+    assert cf.steps.tolist() == [5] * len(x)
+    assert not torch.equal(cf.counterfactual, x)
+    assert DISC(tiny_classifier, steps=5)(x, own).steps.tolist() == [0] * len(x)
+    with pytest.raises(UserError, match="returned=best is not supported; choose one of: nearest, last"):
+        DISC(tiny_classifier, returned="best")  # type: ignore[arg-type]

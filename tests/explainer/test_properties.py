@@ -19,6 +19,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.explainer.unchanged import Unchanged
 
 SMALL = {"channels": 1, "size": 16, "classes": 3, "latent": 4, "width": 4}
 """Arguments that make any generative model tiny, where its constructor takes them."""
@@ -41,7 +42,11 @@ def classes_in(package: Any, base: type) -> list[type]:
     return [found[name] for name in sorted(found)]
 
 
-METHODS = [cls for cls in classes_in(counterfoil.explainer, Explainer) if cls is not OptimisedExplainer]
+METHODS = [
+    cls
+    for cls in classes_in(counterfoil.explainer, Explainer)
+    if cls not in (OptimisedExplainer, Unchanged)  # neither is a method that looks for anything
+]
 
 
 def fitting(target: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
@@ -281,3 +282,37 @@ def test_refused_file_leaves_no_run_behind(bench: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the data are"):
         bench.evaluate(tmp_path / "run", f"counterfactuals={path}", "metric=[validity]")
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
+
+
+def test_corrupted_queries_ask_what_the_clean_ones_call_for(bench: Any, tmp_path: Path) -> None:
+    """Targets and clean images are those of the same run without a corruption, and so is what reference=true keeps."""
+    chosen = (
+        *bench.quick,
+        "explainer=[unchanged,wachter]",
+        "metric=[l1_to_clean,l1_to_reference]",
+        "count=2",
+    )
+    asked = {"clean": (), "noisy": ("corruption=noise", "corruption.sigma=0.3", "reference=true")}
+    for name, more in asked.items():
+        bench.evaluate(tmp_path / name, *chosen, *more)
+    clean, noisy = (read_counterfactuals_of(tmp_path / name, "wachter") for name in asked)
+    assert torch.equal(noisy.target, clean.target)
+    assert torch.equal(noisy.clean, clean.factual)
+    assert not torch.equal(noisy.factual, clean.factual)
+    assert torch.equal(noisy.reference, clean.counterfactual)
+    assert clean.clean is None
+    same = read_counterfactuals_of(tmp_path / "noisy", "unchanged")
+    assert torch.equal(same.counterfactual, noisy.factual)
+    drawn = json.loads((tmp_path / "noisy" / "metrics.json").read_text())["methods"]["unchanged"][
+        "l1_to_clean"
+    ]
+    assert drawn["value"] == pytest.approx(float((same.factual - same.clean).abs().mean()), rel=1e-5)
+
+
+def read_counterfactuals_of(run: Path, method: str) -> Counterfactuals:
+    return Counterfactuals.cat(
+        [
+            Counterfactuals.load(file)
+            for file in sorted((run / "counterfactuals" / method).glob("*.safetensors"))
+        ]
+    )

@@ -154,3 +154,19 @@ def test_no_steps_is_a_question_only(query: Query) -> None:
     found = search(query, steps=0)
     assert found.steps.tolist() == [0] * 10
     assert found.classifier_calls.tolist() == [1] * 10
+
+
+def test_the_last_point_is_kept_whatever_it_reaches(query: Query) -> None:
+    """By hand: the same steps of the same optimiser, with nothing stopped and nothing picked."""
+    x = query.factual.clone().requires_grad_()
+    optimizer = Adam([x], lr=0.02)
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(query.classifier(x), query.target, reduction="sum")
+        (loss + 20 * (x - query.factual).abs().flatten(1).mean(1).sum()).backward()
+        optimizer.step()
+        with torch.no_grad():
+            x.clamp_(0, 1)
+    found = search(query, steps=12, last=True, stop=Stop(0), tradeoff=Tradeoff(rounds=3))
+    torch.testing.assert_close(found.counterfactual, x.detach())
+    assert found.steps.tolist() == [12] * 10

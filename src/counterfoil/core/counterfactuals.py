@@ -20,7 +20,7 @@ FORMAT = "counterfoil.counterfactuals/2"
 _COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
-_OPTIONAL = ("path", *_TABLES)
+_OPTIONAL = ("clean", "reference", "path", *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Counterfactuals:
         query: (B,) int64, index of the query that the row belongs to.
         steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds are the
             wall time of the batch shared equally among its rows, memory is the peak of the process meanwhile.
+        clean: (B, C, H, W) in [0, 1], the query before it was corrupted, or None where it was not.
+        reference: (B, C, H, W) in [0, 1], the same method's counterfactual of the clean query, or None.
         path: (B, S, C, H, W) progressive strips, or None.
         changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0 for rows
             returned as they were. {} where the method declares none.
@@ -71,6 +73,8 @@ class Counterfactuals:
     seconds: Tensor
     classifier_calls: Tensor
     peak_memory_mb: Tensor
+    clean: Tensor | None = None
+    reference: Tensor | None = None
     path: Tensor | None = None
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Which class is requested: one a query, one for all, the runner-up, or every other."""
+"""Which class is requested: one per query, one for all, the runner-up, the query's own, or every other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 
 Target = Tensor | int | str | None
+FORMS = ("runner_up", "own", "all")
+"""Targets that are no class's name: the second most probable class, the most probable one, every class but that one."""
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -20,6 +22,8 @@ def resolve_targets(
     each = torch.arange(len(logits), device=logits.device)
     if target is None or (isinstance(target, str) and target == "runner_up"):
         return logits.topk(2, dim=1).indices[:, 1], each
+    if isinstance(target, str) and target == "own":
+        return logits.argmax(1), each
     if isinstance(target, Tensor):
         if target.shape != each.shape or target.dtype not in INTEGERS:
             found = f"shape {tuple(target.shape)} of {target.dtype}"
@@ -41,7 +45,7 @@ def class_index(target: int | str | Any, class_names: tuple[str, ...] | None, cl
     if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes:
         return target
     raise UserError(
-        f"target={target} is not a class of this classifier; choose runner_up, all, or one of: {', '.join(names)}"
+        f"target={target} is not a class of this classifier; choose runner_up, own, all, or one of: {', '.join(names)}"
     )
 
 

@@ -1,10 +1,116 @@
-"""Pictures made worse: noise, squares, blur, shuffled pixels. Each row's draw comes from the generator given, else from the global one."""
+"""Pictures made worse: noise, squares, blur, shuffled pixels; and the corruptions that `corruption=` applies to queries.
+
+Each row's draw comes from the generator given, else from the global one.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from counterfoil.core.errors import UserError
+
+
+class Corruption(Protocol):
+    """What is done to clean images before they are explained."""
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Corrupted images (B, C, H, W) in [0, 1] of clean ones; random draws come from the generator."""
+        ...
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise of standard deviation `sigma`, cut off at 0 and 1; pixels and channels independent."""
+
+    sigma: float = 0.1
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Noisy images, like `x` in shape."""
+        return (x + self.sigma * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A Gaussian of standard deviation `sigma` in pixels."""
+
+    sigma: float = 1.0
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Blurred images; nothing is drawn."""
+        return blur(x, self.sigma)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A share of the pixels, drawn for each image, is black in all channels."""
+
+    share: float = 0.3
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Images with holes."""
+        gone = torch.rand(len(x), 1, *x.shape[-2:], generator=generator) < self.share
+        return x.masked_fill(gone, 0)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """0.5 + (x - 0.5) * factor: a factor of 0.5 halves the contrast around mid-grey."""
+
+    factor: float = 0.5
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Flatter images; nothing is drawn."""
+        return 0.5 + (x - 0.5) * self.factor
+
+
+@dataclass(frozen=True)
+class Square:
+    """A painted square.
+
+    Attributes:
+        side: below 1 a share of the image's side, else pixels.
+        value: its brightness in [0, 1].
+        place: "random", drawn for each image, or "middle".
+    """
+
+    side: float = 0.25
+    value: float = 0.5
+    place: Literal["random", "middle"] = "random"
+
+    def __post_init__(self) -> None:
+        if self.place not in ("random", "middle"):
+            raise UserError(f"corruption.place={self.place} is not supported; choose one of: random, middle")
+        if self.side <= 0:
+            raise UserError(f"corruption.side={self.side}: expected a share below 1, or pixels")
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Painted images."""
+        if self.place == "middle":
+            return x.masked_fill(self.inside(x), self.value)
+        side = self.side if self.side < 1 else self.side / min(x.shape[-2:])
+        return paint_square(x, side, self.value, generator)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Where the square of images (..., H, W) lies: bool (1, 1, H, W).
+
+        Raises:
+            UserError: a square at a random place, or one that is larger than the images.
+        """
+        height, width = x.shape[-2:]
+        side = round(self.side * min(height, width)) if self.side < 1 else round(self.side)
+        if self.place != "middle":
+            raise UserError("corruption.place=random: the place of the square is not known; set it to middle")
+        if not 0 < side <= min(height, width):
+            raise UserError(f"corruption.side={self.side:g}: expected at most {min(height, width)} pixels")
+        inside = torch.zeros(1, 1, height, width, dtype=torch.bool, device=x.device)
+        top, left = (height - side) // 2, (width - side) // 2
+        inside[..., top : top + side, left : left + side] = True
+        return inside
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -154,6 +154,8 @@ def _graded(
             "counterfactual",
             "target",
             "query",
+            "clean",
+            "reference",
             "path",
             "changes",
             "extra",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.target import class_index, resolve_targets
+from counterfoil.core.target import FORMS, class_index, resolve_targets
 from counterfoil.data.base import ImageData, Images
+from counterfoil.data.corruption import Corruption
 from counterfoil.data.folder import read_images
 
 
@@ -27,20 +28,34 @@ class QuerySet:
         names: of the images: their index in the test split, or their file name.
         query: (rows,) int64, which image a row asks of.
         target: (rows,) int64.
+        corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are explained as they are.
     """
 
     images: Tensor
     names: tuple[int | str, ...]
     query: Tensor
     target: Tensor
+    corrupted: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def clean(self) -> Tensor:
+        """The images (n, C, H, W) in [0, 1] as the data have them."""
+        return self.images.float() / 255
+
+    def corrupt(self, corruption: Corruption, seed: int) -> QuerySet:
+        """The same queries, targets included, of corrupted images; one draw for all of them."""
+        drawn = corruption(self.clean, torch.Generator().manual_seed(seed))
+        return replace(self, corrupted=drawn)
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Inputs (B, C, H, W) in [0, 1], targets (B,) and query indices (B,), in order."""
         for rows in torch.arange(len(self)).split(size):
-            yield self.images[self.query[rows]].float() / 255, self.target[rows], self.query[rows]
+            place = self.query[rows]
+            shown = self.images[place].float() / 255 if self.corrupted is None else self.corrupted[place]
+            yield shown, self.target[rows], place
 
     def save(self, path: Path) -> None:
         """Write image,target rows under a temporary name, then rename."""
@@ -59,7 +74,7 @@ class QuerySet:
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
-    """Draw n test images, classes in turn, and give each its target: runner_up, all others, one class by name, or a pair "A:B".
+    """Draw n test images, classes in turn, and give each its target: runner_up, own, all others, one class by name, or a pair "A:B".
 
     A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already
     puts in a class requested by name are left out.
@@ -83,7 +98,7 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
             order,
             [class_index(_number(part), names, len(names)) for part in target.split(":", 1)],
         )
-    wanted = None if target in ("runner_up", "all") else class_index(_number(target), names, len(names))
+    wanted = None if target in FORMS else class_index(_number(target), names, len(names))
     index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]
     if not index:
         raise UserError(
@@ -126,11 +141,7 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
     images, names = read_images(folder, data.size, data.channels)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
-    wanted = (
-        target
-        if target in ("runner_up", "all")
-        else class_index(_number(target), class_names, len(class_names))
-    )
+    wanted = target if target in FORMS else class_index(_number(target), class_names, len(class_names))
     targets, query = resolve_targets(logits, wanted, class_names)
     return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
 

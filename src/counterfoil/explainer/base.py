@@ -32,6 +32,8 @@ class Explainer(nn.Module, ABC):
 
     needs_gradients = True
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
+    asks_all = False
+    """Whether queries that reach their target already are explained too, instead of being returned as they are."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class Explainer(nn.Module, ABC):
 
         Returns:
             rows ordered by query, then target, then counterfactual. A query whose factual already reaches the target is returned as it
-            is, in 0 steps. Each row's `classifier_calls` hold the two of asking and grading beside the method's own.
+            is, in 0 steps, unless the method asks of all (`asks_all`). Each row's `classifier_calls` hold the two of asking and grading beside the method's own.
 
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
@@ -87,7 +89,8 @@ class Explainer(nn.Module, ABC):
         with torch.inference_mode(False), torch.enable_grad():
             started = _Meter(x.device)
             query, index = self._ask(x.detach().clone(), target, mask)
-            todo = ~query.reached(query.logits)
+            reached = query.reached(query.logits)
+            todo = torch.ones_like(reached) if self.asks_all else ~reached
             found = self._explain(query, todo)
             counterfactual = query.keep(found.counterfactual.detach().clamp(0, 1))
             with torch.no_grad():

@@ -57,6 +57,8 @@ class DISC(OptimisedExplainer):
         steps, lr: of Adam, each round.
         rounds: a query without a counterfactual tries again from its pre-image with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        returned: "nearest" as above, or "last": the image after all steps of one round, whatever the classifier says to it; then
+            queries that reach their target already are explained too.
         confidence, count: see `Explainer`.
 
     Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is fitted in pixels alone; the
@@ -83,11 +85,16 @@ class DISC(OptimisedExplainer):
         lr: float = 2e-3,
         rounds: int = 2,
         patience: int | None = 0,
+        returned: Literal["nearest", "last"] = "nearest",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
         space = prior_of(prior, "disc") if start is None else prior_in(start)
         check_schedule(schedule, T_s)
+        if returned not in ("nearest", "last"):
+            raise UserError(
+                f"explainer disc: returned={returned} is not supported; choose one of: nearest, last"
+            )
         check_taps(classifier, layers or ())
         manifold = ManifoldConsistency(lambda_2, score=score, margin=margin, literal=literal)
         check_taps(classifier, manifold.layers(classifier))
@@ -110,6 +117,7 @@ class DISC(OptimisedExplainer):
                 optimizer_of(space, schedule, T_s, lr),
                 stop=Stop(patience),
                 tradeoff=Tradeoff(factor=10.0, rounds=rounds),
+                last=returned == "last",
             ),
             confidence=confidence,
             count=count,

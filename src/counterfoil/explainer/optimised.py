@@ -43,6 +43,7 @@ class OptimisedExplainer(Explainer):
         self.space = space
         self.objective = objective
         self.search = search
+        self.asks_all = search.last
         self.ask = ask
         self.gate = gate
 

@@ -118,8 +118,15 @@ def _prepare(node: dict[str, Any], models: Models) -> Evaluation:
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(node), labelled=labelled
     ):
         warnings.warn(warning, CounterfoilWarning, stacklevel=2)
-    queries = None if node["counterfactuals"] else query_set(node, models, classifier)
+    queries = None if node["counterfactuals"] else _corrupted(query_set(node, models, classifier), node)
     return Evaluation(node, models, classifier, judge, queries, {})
+
+
+def _corrupted(queries: QuerySet, node: dict[str, Any]) -> QuerySet:
+    """The queries as `corruption=` leaves them; their targets are those of the clean images."""
+    if node["corruption"] is None:
+        return queries
+    return queries.corrupt(build(node["corruption"], where="corruption"), node["seed"])
 
 
 def _check_judge(judge: Any, classifier: Any, labelled: bool) -> None:
@@ -166,7 +173,15 @@ def _explain(evaluation: Evaluation, run_dir: Path) -> None:
         explainer.fit(models.data)
         folder = run_dir / "counterfactuals" / name
         evaluation.counterfactuals[name] = explain_all(
-            explainer, name, queries, folder, node["batch_size"], models.device, models.dtype, mask
+            explainer,
+            name,
+            queries,
+            folder,
+            node["batch_size"],
+            models.device,
+            models.dtype,
+            mask,
+            node["reference"],
         )
 
 
@@ -194,6 +209,7 @@ def explain_all(
     device: torch.device,
     dtype: torch.dtype,
     mask: Tensor | None,
+    reference: bool = False,
 ) -> Counterfactuals:
     """Explain all rows of a query set; batches whose file is already in `folder` are read instead of computed."""
     from rich.progress import (
@@ -220,7 +236,11 @@ def explain_all(
         for i, (x, target, query) in enumerate(queries.batches(batch_size)):
             file = folder / f"batch-{i:05d}.safetensors"
             if not file.is_file():
-                counterfactual(explainer, x.to(device, dtype), target.to(device), query, mask).save(file)
+                found = counterfactual(explainer, x.to(device, dtype), target.to(device), query, mask)
+                if queries.corrupted is not None:
+                    clean = queries.clean[query].to(device, dtype)
+                    found = beside_clean(found, explainer, clean, target.to(device), mask, reference)
+                found.save(file)
             parts.append(Counterfactuals.load(file))
             progress.update(task, advance=len(target))
     return Counterfactuals.cat(parts)
@@ -238,6 +258,23 @@ def counterfactual(
     }
     named["query"] = query.to(found.query.device)[found.query]
     return Counterfactuals(**named, changes=found.changes, extra=found.extra).to("cpu")
+
+
+def beside_clean(
+    found: Counterfactuals,
+    explainer: Explainer,
+    clean: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    reference: bool,
+) -> Counterfactuals:
+    """Counterfactuals of a batch of corrupted queries with the clean ones (B, C, H, W) beside them.
+
+    With `reference` the method explains the clean queries as well, and its counterfactuals are kept too.
+    """
+    rows = torch.arange(len(clean)).repeat_interleave(explainer.count)
+    own = explainer(clean, target, mask=mask).counterfactual.float().cpu() if reference else None
+    return replace(found, clean=clean.float().cpu()[rows], reference=own)
 
 
 def query_set(node: dict[str, Any], models: Models, classifier: Any) -> QuerySet:

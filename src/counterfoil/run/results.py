@@ -48,13 +48,17 @@ class Evaluation:
         return list(range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values())))
 
 
+IMAGES = ("factual", "counterfactual", "clean", "reference")
+"""Fields of `Counterfactuals` that networks may be shown."""
+
+
 def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counterfactuals]:
     """Batches on the networks' device and in their type."""
     parts = []
     for start in range(0, len(cf), rows):
         part = cf[slice(start, start + rows)].to(models.device)
         named = {
-            name: value.to(models.dtype) if name in ("factual", "counterfactual") else value
+            name: value.to(models.dtype) if name in IMAGES and value is not None else value
             for name, value in vars(part).items()
         }
         parts.append(Counterfactuals(**named))

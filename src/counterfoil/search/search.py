@@ -37,6 +37,8 @@ class Search:
         stop: when a query is finished.
         tradeoff: rounds and the weight of the flip in each.
         crowd: finished queries are taken out once they are at least this share of the batch; 0 takes them out at once.
+        last: run every step of one round for every query and keep the last point, whatever it reaches; `stop` and further rounds
+            are without effect.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Search:
         stop: Stop = FIRST,
         tradeoff: Tradeoff = ONCE,
         crowd: float = 0.1,
+        last: bool = False,
     ) -> None:
         self.steps = steps
         self.optimizer = optimizer
-        self.stop = stop
-        self.tradeoff = tradeoff
+        self.stop = Stop(None) if last else stop
+        self.tradeoff = ONCE if last else tradeoff
         self.crowd = crowd
+        self.last = last
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch, in parts where the space says that fewer fit."""
@@ -100,7 +104,7 @@ class Search:
         optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
         for step in range(self.steps + 1):
             candidate, distance = self._evaluate(query, space, objective, variables, layers, step)
-            better = best.update(query, space, candidate, distance.detach(), alive)
+            better = best.update(query, space, candidate, distance.detach(), alive, self.last)
             idle = torch.where(better, 0, idle + 1)
             alive = alive & ~self.stop(best.success, idle)
             left = int(alive.count_nonzero())
@@ -196,16 +200,22 @@ class _Best:
                     own.setdefault(key, entry.new_zeros(len(self.found), *entry.shape[1:]))[rows] = entry
 
     def update(
-        self, query: Query, space: Space, candidate: Candidate, distance: Tensor, alive: Tensor
+        self,
+        query: Query,
+        space: Space,
+        candidate: Candidate,
+        distance: Tensor,
+        alive: Tensor,
+        last: bool = False,
     ) -> Tensor:
-        """Keep better points; returns where there was one, (B,) bool."""
+        """Keep better points, or with `last` every point; returns where there was one, (B,) bool."""
         self.calls += alive
         reached, probability = query.grade(candidate.logits.detach())
         reached = reached & alive
         self.found = self.found | reached
         self.success = self.success | reached
         nearer = reached & (distance < self.distance)
-        better = nearer | (alive & ~self.found & (probability > self.probability))
+        better = alive if last else nearer | (alive & ~self.found & (probability > self.probability))
         if bool(better.any()):
             self.distance = torch.where(nearer, distance, self.distance)
             self.probability = torch.where(better, probability, self.probability)

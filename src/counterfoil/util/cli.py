@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.util.memory import keep_memory
 
-NOT_ALL = ("composed", "all")
+NOT_ALL = ("composed", "unchanged", "all")
 """Explainer configs that `explainer=all` leaves out."""
 
 OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=True)
