@@ -15,7 +15,7 @@ import hydra
 import torch
 from torch import Tensor
 
-from counterfoil.generative.attgan_training import single_edits
+from counterfoil.generative.attgan.training import single_edits
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.store import Store
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)

@@ -23,7 +23,7 @@ from counterfoil.data.face import ATTRIBUTES
 from counterfoil.explainer.aip import AIP
 from counterfoil.explainer.gci import GCI
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.generative.attgan import AttGAN
+from counterfoil.generative.attgan.network import AttGAN
 from counterfoil.util.build import build
 
 AIM = 1.25

@@ -8,10 +8,9 @@ written out without any record of the best point. All sides run in turn in one p
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import math
 import sys
+import warnings
 from functools import partial
 from typing import Any
 
@@ -20,9 +19,12 @@ import torch.nn.functional as F
 from common import about, config, interleave, machine, markdown, ratios, record, trained
 from torch import Tensor
 
+from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.core.query import Query
 from counterfoil.explainer.disc import DISC
-from counterfoil.search import DIP, INR, Prior
+from counterfoil.generative.prior.dip import DIP
+from counterfoil.generative.prior.inr import INR
+from counterfoil.search import PriorWeights
 
 PRIORS: dict[str, type[INR | DIP]] = {"inr": INR, "dip": DIP}
 SINGLES = 4
@@ -39,16 +41,17 @@ def method(classifier: Any, kind: str, fit: int, steps: int) -> DISC:
 
 def silently(explainer: DISC, x: Tensor, target: Tensor, at_once: bool) -> None:
     """Explain; the warning about a PSNR that nothing can reach is not shown."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CounterfoilWarning)
         for part in [slice(None)] if at_once else [slice(i, i + 1) for i in range(len(x))]:
             explainer(x[part], target[part])
 
 
-def bare(classifier: Any, prior: Prior, x: Tensor, target: Tensor, fit: int, steps: int) -> Tensor:
+def bare(classifier: Any, space: PriorWeights, x: Tensor, target: Tensor, fit: int, steps: int) -> Tensor:
     """The floor under `disc` at its defaults with energy as its score."""
-    shape = (x.shape[1], x.shape[2], x.shape[3])
+    prior, shape = space.prior, (x.shape[1], x.shape[2], x.shape[3])
     weights = {
-        name: value.requires_grad_() for name, value in prior.draw(Query(x, target, classifier)).items()
+        name: value.requires_grad_() for name, value in space.draw(Query(x, target, classifier)).items()
     }
     optimizer = torch.optim.Adam(list(weights.values()), lr=prior.lr)
     for _ in range(fit):
@@ -85,12 +88,12 @@ def measure(
 ) -> dict[str, Any]:
     """One prior: all queries at once, some of them one at a time, and the floor."""
     explainer = method(classifier, kind, args.fit, args.steps)
-    prior = explainer.space
-    assert isinstance(prior, Prior)
+    space = explainer.space
+    assert isinstance(space, PriorWeights)
     cases = {
         "at once": partial(silently, explainer, x, target, True),
         "one at a time": partial(silently, explainer, x[:SINGLES], target[:SINGLES], False),
-        "floor": partial(bare, classifier, prior, x, target, args.fit, args.steps),
+        "floor": partial(bare, classifier, space, x, target, args.fit, args.steps),
     }
     wait = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
     times = interleave(cases, args.repeats, wait)

@@ -3,7 +3,7 @@ import torch
 
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.aip import AIP
-from counterfoil.generative.attgan import AttGAN
+from counterfoil.generative.attgan.network import AttGAN
 
 
 @pytest.fixture

@@ -16,15 +16,15 @@ from counterfoil.explainer.deep_inversion import DeepInversion
 from counterfoil.explainer.disc import DISC
 from counterfoil.explainer.iso import ISO
 from counterfoil.explainer.lso import LSO
+from counterfoil.generative.prior.dip import DIP
+from counterfoil.generative.prior.inr import INR
 from counterfoil.search import (
-    DIP,
-    INR,
     BatchStatistics,
     Candidate,
     Dropping,
     FeaturePreservation,
     Pixels,
-    Prior,
+    PriorWeights,
     Unfrozen,
 )
 
@@ -45,8 +45,8 @@ def x(toy: Any) -> torch.Tensor:
         (lambda c: DISC(c, score="kernel"), ["classifier=duq"]),
         (lambda c: DISC(c, score="error"), ["classifier=dep"]),
         (lambda c: DISC(c, score="entropy"), ["choose auto or one of"]),
-        (lambda c: DISC(c, prior="vae"), ["explainer disc", "inr, dip"]),
-        (lambda c: LSO(c, prior="vae"), ["explainer lso", "inr, dip"]),
+        (lambda c: DISC(c, prior="vae"), ["prior=vae", "inr, dip"]),
+        (lambda c: LSO(c, prior="vae"), ["prior=vae", "inr, dip"]),
         (lambda c: DISC(c, schedule="fast"), ["preservation, parameters, none"]),
         (lambda c: DISC(c, T_s=0), ["T_s=0"]),
     ],
@@ -66,8 +66,8 @@ def test_images_too_small_for_the_prior(tiny_classifier: nn.Module, x: torch.Ten
 
 @pytest.mark.parametrize("prior", ["inr", "dip"])
 def test_priors_by_name(prior: str, tiny_classifier: nn.Module) -> None:
-    assert isinstance(DISC(tiny_classifier, prior=prior).space, {"inr": INR, "dip": DIP}[prior])
-    assert isinstance(LSO(tiny_classifier, prior=prior).space, Prior)
+    assert isinstance(DISC(tiny_classifier, prior=prior).space.prior, {"inr": INR, "dip": DIP}[prior])
+    assert isinstance(LSO(tiny_classifier, prior=prior).space, PriorWeights)
     assert isinstance(LSO(tiny_classifier).space, Pixels)
 
 

@@ -36,7 +36,7 @@ ALONE = (
     "store=store",
 )
 QUICK = (
-    "explainer.disc.prior={_target_:counterfoil.search.inr.INR,width:16,depth:2}",
+    "explainer.disc.prior={_target_:counterfoil.generative.prior.inr.INR,width:16,depth:2}",
     "explainer.disc.steps=15",
     "confidence=0.5",
 )

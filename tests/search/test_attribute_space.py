@@ -5,7 +5,7 @@ import torch
 
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
-from counterfoil.generative.attgan import AttGAN
+from counterfoil.generative.attgan.network import AttGAN
 from counterfoil.generative.cvae import CVAE
 from counterfoil.search import AttributeLatent, Attributes
 from counterfoil.search.attribute_space import free_attributes

@@ -13,24 +13,21 @@ from counterfoil.classifier.score import Score
 from counterfoil.core.errors import UserError
 from counterfoil.core.taps import check_taps
 from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.generative.prior.base import Prior
 from counterfoil.search import (
-    DIP,
-    INR,
     L1,
     CrossEntropy,
     Dropping,
     FeaturePreservation,
     ManifoldConsistency,
     Objective,
-    Prior,
+    PriorWeights,
     Search,
     Stop,
     Tradeoff,
     Unfrozen,
 )
 
-PRIORS: dict[str, Callable[..., Prior]] = {"inr": INR, "dip": DIP}
-"""By the name that an option gives them."""
 SCHEDULES = ("preservation", "parameters", "none")
 
 
@@ -89,7 +86,7 @@ class DISC(OptimisedExplainer):
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
-        space = prior_of(prior, "disc") if start is None else prior_in(start)
+        space = PriorWeights(prior if start is None else prior_in(start))
         check_schedule(schedule, T_s)
         if returned not in ("nearest", "last"):
             raise UserError(
@@ -124,17 +121,6 @@ class DISC(OptimisedExplainer):
         )
 
 
-def prior_of(prior: str | Prior, method: str) -> Prior:
-    """A prior by its name, or as it is."""
-    if not isinstance(prior, str):
-        return prior
-    if prior not in PRIORS:
-        raise UserError(
-            f"explainer {method}: prior={prior} is not supported; choose one of one of: {', '.join(PRIORS)}"
-        )
-    return PRIORS[prior]()
-
-
 def prior_in(start: nn.Module) -> Prior:
     """The prior whose weights a trained start holds."""
     prior = getattr(start, "prior", None)
@@ -149,14 +135,14 @@ def check_schedule(schedule: str, stage: int) -> None:
     """Refuse schedules that do not exist."""
     if schedule not in SCHEDULES:
         raise UserError(
-            f"explainer disc: schedule={schedule} is not supported; choose one of one of: {', '.join(SCHEDULES)}"
+            f"explainer disc: schedule={schedule} is not supported; choose one of: {', '.join(SCHEDULES)}"
         )
     if stage < 1:
         raise UserError(f"explainer disc: T_s={stage} steps are no stage; choose 1 or more, or schedule=none")
 
 
-def optimizer_of(prior: Prior, schedule: str, stage: int, lr: float) -> Callable[[list[Any]], Any]:
+def optimizer_of(space: PriorWeights, schedule: str, stage: int, lr: float) -> Callable[[list[Any]], Any]:
     """Adam on all weights at once, or on one block after the other."""
     if schedule != "parameters":
         return partial(Adam, lr=lr)
-    return Unfrozen([turn for turn, block in enumerate(prior.blocks) for _name in block], every=stage, lr=lr)
+    return Unfrozen([turn for turn, block in enumerate(space.blocks) for _name in block], every=stage, lr=lr)

@@ -81,9 +81,7 @@ class GCI(OptimisedExplainer):
     ) -> None:
         require(generator, *([Decodes] if inversion == "optimise" else [Encodes, Decodes]), method="gci")
         if mode not in MODES:
-            raise UserError(
-                f"explainer gci: mode={mode} is not supported; choose one of one of: {', '.join(MODES)}"
-            )
+            raise UserError(f"explainer gci: mode={mode} is not supported; choose one of: {', '.join(MODES)}")
         names = attribute_names(generator, classifier)
         if names:
             require(generator, Encodes, method="gci")

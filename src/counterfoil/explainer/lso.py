@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.taps import check_taps
-from counterfoil.explainer.disc import prior_of
 from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.generative.prior.base import Prior
 from counterfoil.search import (
     L1,
     CrossEntropy,
@@ -18,7 +18,7 @@ from counterfoil.search import (
     Norm,
     Objective,
     Pixels,
-    Prior,
+    PriorWeights,
     Search,
     Stop,
     TotalVariation,
@@ -67,7 +67,7 @@ class LSO(OptimisedExplainer):
         count: int = 1,
     ) -> None:
         check_taps(classifier, layers or ())
-        space = Pixels() if prior is None else prior_of(prior, "lso")
+        space = Pixels() if prior is None else PriorWeights(prior)
         rate = lr or (1e-2 if prior is None else 2e-3)
         super().__init__(
             classifier,

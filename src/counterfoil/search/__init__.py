@@ -2,14 +2,12 @@
 
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import Candidate, Variables
-from counterfoil.search.dip import DIP
-from counterfoil.search.inr import INR
 from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
 from counterfoil.search.moved import Moved
 from counterfoil.search.paced import Paced, Unfrozen
 from counterfoil.search.preservation import Dropping, FeaturePreservation
-from counterfoil.search.prior import Prior
+from counterfoil.search.prior import PriorWeights
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
 from counterfoil.search.search import Search
 from counterfoil.search.space import Latent, Pixels, Space
@@ -18,7 +16,7 @@ from counterfoil.search.term import L1, L2, CrossEntropy, Hinge, Objective, Squa
 from counterfoil.search.tradeoff import Tradeoff
 
 __all__ = [
-    "DIP", "INR", "L1", "L2", "AttributeLatent", "Attributes", "BatchStatistics", "Candidate", "CrossEntropy", "Dropping",
+    "L1", "L2", "AttributeLatent", "Attributes", "BatchStatistics", "Candidate", "CrossEntropy", "Dropping",
     "FeaturePreservation", "Hinge", "InvertedLatent", "Latent", "ManifoldConsistency", "Moved", "Norm", "Objective", "Paced", "Pixels",
-    "Prior", "Search", "Space", "SquaredError", "Stop", "Term", "TotalVariation", "Tradeoff", "Unfrozen", "Variables",
+    "PriorWeights", "Search", "Space", "SquaredError", "Stop", "Term", "TotalVariation", "Tradeoff", "Unfrozen", "Variables",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
 from counterfoil.search.term import Objective
 from counterfoil.search.tradeoff import Tradeoff
+from counterfoil.util.rows import take_rows
 
 FIRST, ONCE = Stop(), Tradeoff()
 """The first counterfactual ends a query; the flip weighs 1, in one round."""
@@ -240,22 +241,3 @@ def _join(parts: Sequence[Found]) -> Found:
 
 def _choose(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)
-
-
-def take_rows(optimizer: torch.optim.Optimizer, variables: Variables, rows: Tensor) -> Variables:
-    """Keep only `rows` of every variable and of the optimiser's elementwise state; returns the new leaves."""
-    kept: Variables = {}
-    replaced: dict[Tensor, Tensor] = {}
-    for name, value in variables.items():
-        kept[name] = value.detach()[rows].requires_grad_(value.requires_grad)
-        replaced[value] = kept[name]
-    for group in optimizer.param_groups:
-        group["params"] = [replaced[old] for old in group["params"]]
-    for old, new in replaced.items():
-        state = optimizer.state.pop(old, None)
-        if state is not None:
-            optimizer.state[new] = {
-                key: entry[rows] if isinstance(entry, Tensor) and entry.shape == old.shape else entry
-                for key, entry in state.items()
-            }
-    return kept

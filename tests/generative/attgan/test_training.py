@@ -3,8 +3,8 @@ import pytorch_lightning as pl
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.attgan import AttGAN
-from counterfoil.generative.attgan_training import AttGANTraining, single_edits
+from counterfoil.generative.attgan.network import AttGAN
+from counterfoil.generative.attgan.training import AttGANTraining, single_edits
 
 NAMES = ("left", "middle", "right")
 
@@ -41,7 +41,7 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "Hinge"}, "loss=Hinge is not supported; choose one of one of: hinge, wgan_gp"),
+        ({"loss": "Hinge"}, "loss=Hinge is not supported; choose one of: hinge, wgan_gp"),
         (
             {"loss": "wgan_gp"},
             "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance",

@@ -12,7 +12,7 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import AttributeReader
 from counterfoil.data.base import Batch, ImageData
-from counterfoil.generative.attgan import AttGAN
+from counterfoil.generative.attgan.network import AttGAN
 from counterfoil.util.pictures import log_grid
 from counterfoil.util.training import Training
 
@@ -66,7 +66,7 @@ class AttGANTraining(Training):
         super().__init__(net, **options)
         if loss not in NORMS:
             raise UserError(
-                f"generative.training.loss={loss} is not supported; choose one of one of: {', '.join(NORMS)}"
+                f"generative.training.loss={loss} is not supported; choose one of: {', '.join(NORMS)}"
             )
         if adversarial and net.norm != NORMS[loss]:
             raise UserError(

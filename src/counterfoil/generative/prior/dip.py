@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.search.prior import Prior, Shape
+from counterfoil.generative.prior.base import Prior, Shape
 
 SMALLEST = 4
 """Pixels that the coarsest level must have at least, each way."""

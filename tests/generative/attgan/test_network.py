@@ -3,7 +3,7 @@ import torch
 
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
-from counterfoil.generative.attgan import AttGAN
+from counterfoil.generative.attgan.network import AttGAN
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from counterfoil.data.base import Batch, EpochSampler, ImageData, Images
-from counterfoil.generative.prior_start import PriorStart
-from counterfoil.search.prior import fit
+from counterfoil.generative.prior.start import PriorStart
 from counterfoil.util.training import Training
 
 
@@ -61,15 +60,8 @@ class PriorStartTraining(Training):
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """A loss whose gradient leads from theta to the mean of the fitted weights."""
-        prior = self.net.prior
-        fitted = fit(
-            lambda weights: prior.render(weights, self.net.shape),
-            batch.x,
-            self.net.stacked(len(batch.x)),
-            self.inner,
-            prior.lr,
-            torch.inf,
-        )
+        start = self.net.stacked(len(batch.x))
+        fitted = self.net.prior.fit(batch.x, start, steps=self.inner, psnr=torch.inf)
         self.report("train", {"psnr": fitted["psnr"].mean()}, len(batch.x))
         moves = [(value - fitted[name].mean(0)).square().sum() for name, value in self.net.theta.items()]
         return 0.5 * torch.stack(moves).sum()
@@ -97,16 +89,7 @@ class PriorStartTraining(Training):
             return {"steps": self._steps(self.net, images), "untrained_steps": self._steps(untrained, images)}
 
     def _steps(self, net: PriorStart, images: Tensor) -> Tensor:
-        prior = net.prior
-        fitted = fit(
-            lambda weights: prior.render(weights, net.shape),
-            images,
-            net.stacked(len(images)),
-            prior.steps,
-            prior.lr,
-            self.psnr,
-        )
-        return fitted["fit_steps"].mean()
+        return net.prior.fit(images, net.stacked(len(images)), psnr=self.psnr)["fit_steps"].mean()
 
 
 class _Shortened(EpochSampler):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.search.prior import Prior, Shape
+from counterfoil.generative.prior.base import Prior, Shape
 
 FIRST_OMEGA = 30.0
 """Frequency of a SIREN's sines."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from counterfoil.search.inr import INR
-from counterfoil.search.prior import Prior
+from counterfoil.generative.prior.base import Prior
+from counterfoil.generative.prior.inr import INR
 
 
 class PriorStart(nn.Module):
