@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, unknown_costs
 from counterfoil.core.errors import UserError
+from counterfoil.core.strip import Scale, Strip
 
 ROWS = 4
 
@@ -26,9 +27,16 @@ def cf() -> Counterfactuals:
         factual_logits=torch.tensor([[0.0, 1.0], [2.0, 1.0], [2.0, 1.0], [0.0, 1.0]]),
         counterfactual_logits=torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]),
         query=torch.tensor([7, 7, 8, 9]),
-        path=torch.rand(ROWS, 2, 1, 3, 3, generator=draw),
+        strip=Strip(
+            torch.rand(ROWS, 2, 1, 3, 3, generator=draw),
+            torch.rand(ROWS, 2, generator=draw),
+            torch.rand(ROWS, 2, 2, generator=draw),
+            Scale(
+                torch.tensor([1, 1, 1, 1]), torch.tensor([0, 0, 0, 0]), torch.ones(ROWS), torch.zeros(ROWS, 1)
+            ),
+        ),
         changes={"Smiling": torch.randn(ROWS, generator=draw)},
-        extra={"z": torch.randn(ROWS, 5, generator=draw), "bin": torch.tensor([1, 2, 3, 4])},
+        extra={"z": torch.randn(ROWS, 5, generator=draw)},
         **costs,
     )
 
@@ -54,8 +62,8 @@ def test_rows(cf: Counterfactuals, rows: slice | torch.Tensor) -> None:
     part = cf[rows]
     assert len(part) == 2
     assert part.query.tolist() == [7, 8]
-    assert part.path is not None
-    assert part.path.shape[0] == 2
+    assert part.strip is not None
+    assert all(len(value) == 2 for value in part.strip.tensors().values())
     assert part.extra["z"].shape == (2, 5)
     assert torch.equal(part.changes["Smiling"], cf.changes["Smiling"][1:3])
 
@@ -67,22 +75,26 @@ def test_parts_join_to_the_whole(cf: Counterfactuals) -> None:
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
 def test_a_part_in_which_nothing_was_searched_joins_too(cf: Counterfactuals, order: list[int]) -> None:
     """Whichever comes first: nothing of the others' is lost."""
-    parts = [cf[:2], replace(cf[2:], path=None, changes={}, extra={})]
+    parts = [cf[:2], replace(cf[2:], strip=None, changes={}, extra={})]
     whole = Counterfactuals.cat([parts[i] for i in order])
     bare = slice(2, 4) if order[0] == 0 else slice(0, 2)
     full = slice(0, 2) if order[0] == 0 else slice(2, 4)
-    assert whole.path is not None
-    assert torch.equal(whole.path[full], parts[0].path)
-    assert torch.equal(whole.path[bare], cf.factual[2:, None].expand(-1, 2, -1, -1, -1))
+    assert whole.strip is not None
+    assert torch.equal(whole.strip.images[full], parts[0].strip.images)
+    assert torch.equal(whole.strip.images[bare], cf.factual[2:, None].expand(-1, 2, -1, -1, -1))
+    assert torch.equal(whole.strip.logits[bare], cf.factual_logits[2:, None].expand(-1, 2, -1))
+    assert whole.strip.requested[bare].isnan().all()
+    assert whole.strip.scale.high[bare].tolist() == [-1, -1]
+    assert whole.walked[full].all()
+    assert not whole.walked[bare].any()
     assert torch.equal(whole.changes["Smiling"][full], parts[0].changes["Smiling"])
     assert whole.changes["Smiling"][bare].tolist() == [0, 0]
     assert whole.extra["z"][bare].isnan().all()
     assert torch.equal(whole.extra["z"][full], parts[0].extra["z"])
-    assert whole.extra["bin"][bare].tolist() == [-1, -1]
 
 
 def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> None:
-    for name, counterfactuals in {"full": cf, "bare": replace(cf, path=None, changes={}, extra={})}.items():
+    for name, counterfactuals in {"full": cf, "bare": replace(cf, strip=None, changes={}, extra={})}.items():
         path = tmp_path / "new" / f"{name}.safetensors"
         counterfactuals.save(path)
         assert same(Counterfactuals.load(path), counterfactuals)
@@ -136,7 +148,7 @@ def test_a_file_of_something_else_is_refused(cf: Counterfactuals, tmp_path: Path
 def test_a_file_of_an_older_version_is_refused_in_one_line(cf: Counterfactuals, tmp_path: Path) -> None:
     path = tmp_path / "old.safetensors"
     save_file(
-        {**cf._tensors(), "extra.attribute_change/A": cf.steps.clone()},
+        {**cf._tensors(), "path": cf.steps.clone()},
         str(path),
         {"format": "counterfoil.counterfactuals"},
     )

@@ -79,3 +79,13 @@ def test_keep_puts_masked_pixels_back(query: Query) -> None:
     assert (kept[1] == 0).all()
     free = Query(query.factual, query.target, query.classifier)
     assert (free.keep(torch.zeros_like(query.factual)) == 0).all()
+
+
+def test_one_predicate_says_what_is_reached() -> None:
+    """Of single images and of strips; what is not finite reaches nothing."""
+    logits = torch.tensor([[[0.0, 1.0], [3.0, 0.0]], [[0.0, 5.0], [torch.nan, torch.nan]]])
+    target = torch.tensor([1, 0])
+    assert reaches(logits, target).tolist() == [[True, False], [False, False]]
+    assert reaches(logits[:, 0], target).tolist() == [True, False]
+    assert reaches(logits, torch.tensor([0, 1]), 0.99).tolist() == [[False, False], [True, False]]
+    torch.testing.assert_close(probability_of(logits, target)[0], torch.tensor([1.0, -3.0]).sigmoid())

@@ -103,11 +103,12 @@ def test_latent_shift_strip_goes_from_the_reconstruction_to_the_counterfactual(c
     generator = Affine(orthonormal(3))
     x = queries(generator)
     cf = LatentShift(classifier, generator, reach=1.0, frames=5, confidence=CONFIDENCE)(x, 1)
-    assert cf.path is not None
-    assert cf.path.shape == (4, 5, 1, 4, 4)
-    torch.testing.assert_close(cf.path[:, 0], generator.decode(generator.encode(x)))
-    torch.testing.assert_close(cf.path[:, -1], cf.counterfactual)
-    torch.testing.assert_close(cf.path[:, 2], (cf.path[:, 0] + cf.path[:, 4]) / 2)
+    assert cf.strip is not None
+    images = cf.strip.images
+    assert images.shape == (4, 5, 1, 4, 4)
+    torch.testing.assert_close(images[:, 0], generator.decode(generator.encode(x)))
+    torch.testing.assert_close(images[:, -1], cf.counterfactual)
+    torch.testing.assert_close(images[:, 2], (images[:, 0] + images[:, 4]) / 2)
 
 
 def test_revise_in_one_dimension_stops_at_the_first_step_past_the_crossing(

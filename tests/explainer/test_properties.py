@@ -155,7 +155,9 @@ def test_dtype_device_shape_and_range(method: type, make: Any, x: Tensor) -> Non
     assert cf.counterfactual.min() >= 0
     assert cf.counterfactual.max() <= 1
     assert not any(value.requires_grad for value in fields_of(cf).values())
-    assert cf.path is None or (cf.path.shape[0] == ROWS and cf.path.shape[2:] == x.shape[1:])
+    if cf.strip is not None:
+        assert cf.strip.images.shape == (ROWS, cf.strip.images.shape[1], *x.shape[1:])
+        assert cf.strip.images.dtype == x.dtype
 
 
 @each_method
@@ -170,6 +172,9 @@ def test_the_logits_are_those_of_the_images_returned(method: type, make: Any, x:
     cf = explainer(x)
     torch.testing.assert_close(explainer.classifier(cf.counterfactual), cf.counterfactual_logits)
     torch.testing.assert_close(explainer.classifier(x), cf.factual_logits)
+    if cf.strip is not None:
+        graded = explainer.classifier(cf.strip.images.flatten(0, 1))
+        torch.testing.assert_close(graded.view_as(cf.strip.logits), cf.strip.logits)
 
 
 @each_method
@@ -270,8 +275,9 @@ def test_targets_in_every_form(method: type, make: Any, x: Tensor) -> None:
 def test_every_image_the_classifier_is_shown_is_charged(method: type, make: Any, x: Tensor) -> None:
     """Rule: a row is charged the images that its question costs when it is asked alone.
 
-    In a batch less or more may be computed (a question is asked once for all its counterfactuals; a finished row rides along until enough
-    are finished), but the charge stays what it costs alone: `test_a_batch_is_independent_problems` compares it.
+    In a batch less or more may be computed (a question is asked once for all its counterfactuals; a finished row
+    rides along until enough are finished), but the charge stays what it costs alone:
+    `test_a_batch_is_independent_problems` compares it. Grading a strip explains nothing and is free.
     """
     explainer = make(method, confidence=0.8)
     shown = 0
@@ -283,7 +289,9 @@ def test_every_image_the_classifier_is_shown_is_charged(method: type, make: Any,
     handle = explainer.classifier.register_forward_hook(count)
     for row in x.split(1):
         shown = 0
-        assert float(explainer(row).classifier_calls.sum()) == shown
+        cf = explainer(row)
+        graded = 0 if cf.strip is None else cf.strip.images.shape[1]
+        assert float(cf.classifier_calls.sum()) == shown - graded
     handle.remove()
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from counterfoil.classifier.base import Classifier
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.core.strip import Strip
 from counterfoil.data.base import Images
 from counterfoil.explainer.progressive import Progressive
 from counterfoil.generative.exaggerator import Exaggerator
@@ -59,8 +60,10 @@ def strips(classifier: Classifier, generator: Exaggerator) -> Counterfactuals:
 def flat(cf: Counterfactuals, s: Tensor) -> Counterfactuals:
     """The same counterfactuals with flat images whose log-odds towards the target are s (B, S)."""
     sign = torch.where(cf.target == 1, 1.0, -1.0)[:, None]
-    path = (0.5 + sign * s / 8)[:, :, None, None, None].expand(-1, -1, 1, 8, 8)
-    return replace(cf, path=path)
+    images = (0.5 + sign * s / 8)[:, :, None, None, None].expand(-1, -1, 1, 8, 8).clone()
+    assert cf.strip is not None
+    images[~cf.walked] = cf.strip.images[~cf.walked]
+    return replace(cf, strip=replace(cf.strip, images=images).graded(Classifier(Mean())))
 
 
 def test_a_perfect_strip_scores_perfectly(
@@ -68,12 +71,11 @@ def test_a_perfect_strip_scores_perfectly(
 ) -> None:
     cf = flat(strips, torch.logit(torch.tensor([0.125, 0.375, 0.625, 0.875])).expand(6, -1))
     made = {
-        name: getattr(compatibility, f"Compatibility{name}")(classifier, generator)
-        for name in ("Rho", "MAE", "MSE", "Inside")
+        name: getattr(compatibility, f"Compatibility{name}")() for name in ("Rho", "MAE", "MSE", "Inside")
     }
     summary, table = evaluate_metrics(made, cf)
     assert [round(summary[name]["value"] or 0, 5) for name in made] == [1, 0, 0, 1]
-    waiting = strips.extra["requested"].isnan().all(1)
+    waiting = ~strips.walked
     assert waiting.any()
     assert torch.equal(table["MAE"].isnan(), waiting)
     assert summary["Rho"]["n"] == summary["MAE"]["n"] == int((~waiting).sum())
@@ -84,12 +86,11 @@ def test_figures_by_hand_and_by_scipy(
 ) -> None:
     q = torch.rand(6, 4, generator=torch.Generator().manual_seed(3)) * 0.9 + 0.05
     cf = flat(strips, torch.logit(q))
-    rows = strips.extra["requested"].isfinite().all(1)
-    requested, obtained = strips.extra["requested"][rows].float(), q[rows]
+    rows = strips.walked
+    requested, obtained = strips.strip.requested[rows].float(), q[rows]
     kinds = {"rho": "Rho", "mae": "MAE", "mse": "MSE", "inside": "Inside"}
     made: dict[str, Any] = {
-        key: getattr(compatibility, f"Compatibility{name}")(classifier, generator)
-        for key, name in kinds.items()
+        key: getattr(compatibility, f"Compatibility{name}")() for key, name in kinds.items()
     }
     for metric in made.values():
         metric.update(cf)
@@ -108,10 +109,10 @@ def test_figures_by_hand_and_by_scipy(
 def test_posteriors_are_the_calibrated_ones(
     classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
 ) -> None:
-    generator.knob.temperature.fill_(2.0)
-    cf = flat(strips, torch.full((6, 4), 1.0))
-    read = compatibility.StripReader(classifier, generator, "m")(cf)
-    asked = strips.extra["requested"].isfinite().all(1)
+    scale = strips.strip.scale._replace(temperature=torch.full((6,), 2.0))
+    cf = flat(replace(strips, strip=replace(strips.strip, scale=scale)), torch.full((6, 4), 1.0))
+    read = compatibility.posteriors(cf)
+    asked = strips.walked
     assert asked.any()
     expected = torch.full((int(asked.sum()), 4), float(torch.tensor(0.5).sigmoid()))
     torch.testing.assert_close(read.obtained[asked], expected)
@@ -120,7 +121,7 @@ def test_posteriors_are_the_calibrated_ones(
 def test_repeated_rows_count_twice(
     classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
 ) -> None:
-    metric = compatibility.CompatibilityRho(classifier, generator)
+    metric = compatibility.CompatibilityRho()
     metric.update(strips)
     rows = metric.usable.nonzero()[:, 0]
     part = metric.features[rows[[0, 0, 1]]]
@@ -132,36 +133,34 @@ def test_repeated_rows_count_twice(
 def test_other_methods_have_no_value(
     classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
 ) -> None:
-    plain = replace(strips, path=None, extra={})
+    plain = replace(strips, strip=None)
     made = {
-        "rho": compatibility.CompatibilityRho(classifier, generator),
-        "mae": compatibility.CompatibilityMAE(classifier, generator),
-        "extreme": compatibility.ExtremeValidity(classifier),
+        "rho": compatibility.CompatibilityRho(),
+        "mae": compatibility.CompatibilityMAE(),
+        "extreme": compatibility.ExtremeValidity(),
         "lsc": LatentCloseness(generator),
     }
     summary, _table = evaluate_metrics(made, plain)
     assert all(entry["value"] is None for entry in summary.values())
     with pytest.raises(UserError, match="explainer=progressive"):
-        compatibility.CompatibilityRho(classifier, None)
+        Within(classifier, None, "m")
     with pytest.raises(UserError, match="explainer=progressive"):
-        compatibility.CompatibilityRho(classifier, nn.Identity())
+        Within(classifier, nn.Identity(), "m")
 
 
 def test_extreme_validity_is_that_of_the_last_image(classifier: Classifier, strips: Counterfactuals) -> None:
     s = torch.full((6, 4), -1.0)
     s[:4, -1] = 1.0
-    metric = compatibility.ExtremeValidity(classifier)
+    metric = compatibility.ExtremeValidity()
     metric.update(flat(strips, s))
-    expected = torch.tensor([1.0, 1, 1, 1, 0, 0]).masked_fill(
-        strips.extra["requested"].isnan().all(1), torch.nan
-    )
+    expected = torch.tensor([1.0, 1, 1, 1, 0, 0]).masked_fill(~strips.walked, torch.nan)
     torch.testing.assert_close(metric.values, expected, equal_nan=True)
 
 
 def test_the_curve_groups_by_the_factuals_bin(
     classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
 ) -> None:
-    read = compatibility.StripReader(classifier, generator, "m")(strips)
+    read = compatibility.posteriors(strips)
     x, series = compatibility.curve(read, groups=2)
     assert len(x) == 4
     usable = read.requested.isfinite().all(1)
@@ -200,7 +199,7 @@ def test_closeness_by_hand() -> None:
     nothing, zeros = torch.zeros(2, 2), torch.zeros(2)
     cf = Counterfactuals(
         images[:, 0], images[:, 1], torch.ones(2, dtype=torch.long), nothing, nothing, torch.arange(2), zeros, zeros, zeros, zeros,
-        path=images[:, 1:], extra={"requested": torch.tensor([[0.25, 0.75]] * 2)},
+        strip=Strip(images[:, 1:]),
     )  # fmt: skip
     metric = LatentCloseness(Flatten(), neighbours=3)
     metric.update(cf)

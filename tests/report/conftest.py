@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.strip import Strip
 
 ROWS = 12
 AWKWARD = "<b>own</b> & $co$ {{ x }}"
 
 
-def _counterfactuals(shift: float, valid: Tensor, path: bool = False) -> Counterfactuals:
+def _counterfactuals(shift: float, valid: Tensor, walks: bool = False) -> Counterfactuals:
     generator = torch.Generator().manual_seed(0)
     factual = torch.rand(ROWS, 3, 8, 8, generator=generator) / 2
     counterfactual = (factual + shift * torch.rand(ROWS, 3, 8, 8, generator=generator)).clamp(0, 1)
@@ -23,7 +24,7 @@ def _counterfactuals(shift: float, valid: Tensor, path: bool = False) -> Counter
     before = torch.stack((-sign, sign), 1) * 2
     after = torch.where(valid[:, None], -before, before)
     cost = torch.full((ROWS,), float("nan"))
-    steps = torch.stack((factual, counterfactual), 1) if path else None
+    strip = Strip(torch.stack((factual, counterfactual), 1), logits=torch.stack((before, after), 1))
     return Counterfactuals(
         factual,
         counterfactual,
@@ -35,7 +36,7 @@ def _counterfactuals(shift: float, valid: Tensor, path: bool = False) -> Counter
         cost,
         cost,
         cost,
-        steps,
+        strip=strip if walks else None,
     )
 
 
@@ -49,7 +50,7 @@ def run() -> SimpleNamespace:
     every, none = torch.ones(ROWS, dtype=torch.bool), torch.zeros(ROWS, dtype=torch.bool)
     half = torch.arange(ROWS) < 9
     methods = {
-        "revise": _counterfactuals(0.2, half, path=True),
+        "revise": _counterfactuals(0.2, half, walks=True),
         "wachter": _counterfactuals(0.4, every),
         AWKWARD: _counterfactuals(0.6, none),
     }

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -5,56 +6,64 @@ import pytest
 import torch
 from PIL import Image
 
-from counterfoil.metric.compatibility import Posteriors
+from counterfoil.core.strip import Scale, Strip
 from counterfoil.report.html import write_report
 from counterfoil.report.strip_picture import draw_strips, save_strips
-from counterfoil.report.strips import Reading, read_strips, sheet, strip_view
+from counterfoil.report.strips import read_strips, sheet, strip_view
 
 STEPS = 4
+OWN = [0.01, 0.2, 0.7, 0.99]
+"""The classifier's own posterior of the target along each strip."""
 
 
 @pytest.fixture
 def walked(run):
-    """Counterfactuals whose strip of four images goes straight from the factual to an image beyond the counterfactual, which is the third."""
+    """Strips of four images, straight from the factual to an image beyond the counterfactual, which is the third."""
     counterfactuals = run.methods["revise"]
     share = torch.tensor([0.0, 0.5, 1.0, 1.2])[None, :, None, None, None]
-    path = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)
-    path[:, 2] = counterfactuals.counterfactual
-    path[3] = counterfactuals.factual[3]  # nothing was searched for this one
-    return replace(counterfactuals, path=path)
+    images = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)
+    images[:, 2] = counterfactuals.counterfactual
+    images[3] = counterfactuals.factual[3]  # nothing was searched for this one
+    requested = torch.tensor([0.1, 0.3, 0.6, 0.9]).repeat(len(images), 1)
+    requested[3] = torch.nan
+    sign = 2 * counterfactuals.target.float() - 1
+    logits = (sign[:, None] * torch.logit(torch.tensor(OWN)))[..., None] * torch.tensor([0.0, 1.0])
+    return replace(counterfactuals, strip=Strip(images, requested, logits))
 
 
 @pytest.fixture
-def reading(walked):
-    rows = len(walked)
-    requested = torch.tensor([0.1, 0.3, 0.6, 0.9]).expand(rows, -1).clone()
-    requested[3] = torch.nan
-    probability = torch.tensor([0.01, 0.2, 0.7, 0.99]).expand(rows, -1)
-    posteriors = Posteriors(requested, requested + 0.02, torch.ones(rows, STEPS), torch.arange(rows) % STEPS)
-    return Reading(torch.zeros(rows), probability, probability > 0.5, posteriors)
+def calibrated(walked):
+    """The same, requested on a scale of temperature 2."""
+    scale = Scale.plain(walked.target, walked.strip.requested)
+    scale = scale._replace(temperature=torch.full((len(walked),), 2.0))
+    return replace(walked, strip=replace(walked.strip, scale=scale))
 
 
-def test_what_is_said_under_each_image(walked, reading):
-    (first, second) = read_strips(walked, [0, 3, 1], ("a", "b"), reading)
+def test_what_is_said_under_each_image(calibrated):
+    (first, second) = read_strips(calibrated, [0, 3, 1], ("a", "b"))
     assert (first.row, second.row) == (0, 1), "a query that needed no change has no strip"
-    assert (first.query, first.source, first.target, first.start) == (100, "b", "a", 0)
-    assert [frame.asked for frame in first.frames] == pytest.approx([0.1, 0.3, 0.6, 0.9])
-    assert [frame.said for frame in first.frames] == pytest.approx([0.12, 0.32, 0.62, 0.92])
-    assert [frame.own for frame in first.frames] == pytest.approx([0.01, 0.2, 0.7, 0.99])
+    assert (first.query, first.source, first.target) == (100, "b", "a")
+    assert first.start == pytest.approx(1 / (1 + math.exp(4)))
+    said = [1 / (1 + ((1 - p) / p) ** 0.5) for p in OWN]
+    for strip in (first, second):
+        assert [frame.requested for frame in strip.frames] == pytest.approx([0.1, 0.3, 0.6, 0.9])
+        assert [frame.said for frame in strip.frames] == pytest.approx(said)
+        assert [frame.own for frame in strip.frames] == pytest.approx(OWN)
     assert [frame.decided for frame in first.frames] == [False, False, True, True]
     assert [frame.returned for frame in first.frames] == [False, False, True, False]
 
 
-def test_without_requests_the_classifiers_own_probability_is_said(walked, reading):
-    (strip,) = read_strips(walked, [0], ("a", "b"), reading._replace(posteriors=None))
-    assert [(frame.asked, frame.said) for frame in strip.frames] == [
-        (None, pytest.approx(p)) for p in (0.01, 0.2, 0.7, 0.99)
+def test_without_requests_the_classifiers_own_probability_is_said(walked):
+    plain = replace(walked, strip=replace(walked.strip, requested=None))
+    (strip,) = read_strips(plain, [0], ("a", "b"))
+    assert [(frame.requested, frame.said) for frame in strip.frames] == [
+        (None, pytest.approx(p)) for p in OWN
     ]
-    assert read_strips(replace(walked, path=None), [0], (), reading) == []
+    assert read_strips(replace(walked, strip=None), [0], ()) == []
 
 
-def test_the_sheet_holds_images_over_differences(walked, reading):
-    strips = read_strips(walked, [0, 1], (), reading)
+def test_the_sheet_holds_images_over_differences(walked):
+    strips = read_strips(walked, [0, 1], ())
     made = sheet(walked, strips, scale=1.0)
     assert made.shape == (4 * 8, (STEPS + 1) * 8, 4)
     top, below = made[16:24].reshape(8, STEPS + 1, 8, 4), made[24:].reshape(8, STEPS + 1, 8, 4)
@@ -67,44 +76,38 @@ def test_the_sheet_holds_images_over_differences(walked, reading):
     np.testing.assert_allclose(below[:, 3, :, 3] / 255, largest.numpy(), atol=0.003)
 
 
-def test_the_view_knows_whether_the_scale_is_calibrated(walked, reading):
+def test_the_view_knows_whether_the_scale_is_calibrated(walked, calibrated):
     arguments = ([100, 101, 103], ("a", "b"))
     shown = strip_view(
         "m",
-        walked,
+        calibrated,
         *arguments,
-        reading,
         {"m": {"compatibility_rho": {"value": 0.9, "low": 0.8, "high": 1.0}}},
         1.0,
     )
     assert shown.calibrated
-    assert shown.asked
+    assert shown.requested
     assert shown.columns == STEPS + 1
     assert shown.figures == (("Compatibility rho", "0.900", "[0.800, 1.00]"),)
     assert ">from bin 0<" in shown.plot
-    same = reading._replace(probability=reading.posteriors.obtained)
-    assert not strip_view("m", walked, *arguments, same, {}, 1.0).calibrated
-    bare = strip_view("m", walked, *arguments, None, {}, 1.0)
-    assert (bare.plot, bare.asked, bare.figures) == (None, False, ())
-    assert strip_view("m", replace(walked, path=None), *arguments, None, {}, 1.0) is None
+    assert not strip_view("m", walked, *arguments, {}, 1.0).calibrated
+    plain = replace(walked, strip=replace(walked.strip, requested=None))
+    bare = strip_view("m", plain, *arguments, {}, 1.0)
+    assert (bare.plot, bare.requested, bare.figures) == (None, False, ())
+    assert strip_view("m", replace(walked, strip=None), *arguments, {}, 1.0) is None
 
 
-def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, reading, tmp_path):
-    page = write_report(
-        tmp_path / "a.html",
-        **vars(run) | {"methods": {**run.methods, "revise": walked}},
-        readings={"revise": reading},
-    )
+def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, tmp_path):
+    methods = {**run.methods, "revise": walked}
+    page = write_report(tmp_path / "a.html", **vars(run) | {"methods": methods})
     sections = page.read_text(encoding="utf-8").split('class="method"')[1:]
     assert ["Step by step" in section for section in sections] == [True, False, False]
     assert ["Is the request followed?" in section for section in sections] == [True, False, False]
     assert sections[0].count('class="returned"') == sections[0].count("<ol>") > 0
 
 
-def test_pictures_are_kept_beside_the_page(run, walked, reading, tmp_path):
-    files = save_strips(
-        tmp_path / "strips", {**run.methods, "revise": walked}, ("a", "b"), {"revise": reading}
-    )
+def test_pictures_are_kept_beside_the_page(run, walked, tmp_path):
+    files = save_strips(tmp_path / "strips", {**run.methods, "revise": walked}, ("a", "b"))
     assert [file.name for file in files] == [
         "revise.png",
         "revise-compatibility.svg",
@@ -113,9 +116,9 @@ def test_pictures_are_kept_beside_the_page(run, walked, reading, tmp_path):
     assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == sorted(
         file.name for file in files
     )
-    strips = read_strips(walked, [1], ("a", "b"), reading)
+    strips = read_strips(walked, [1], ("a", "b"))
     picture = draw_strips(walked, strips, 1.0)
     assert picture.shape == (*Image.fromarray(picture).size[::-1], 3)
     assert (picture == (31, 95, 191)).all(-1).sum() > 4 * 88, "the counterfactual is framed"
-    assert save_strips(tmp_path / "none", {"wachter": run.methods["wachter"]}, ("a", "b"), {}) == []
+    assert save_strips(tmp_path / "none", {"wachter": run.methods["wachter"]}, ("a", "b")) == []
     assert not (tmp_path / "none").exists()

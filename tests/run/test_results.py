@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.query import probability_of
+from counterfoil.metric.network import Borrowed
 from counterfoil.run.models import Models
-from counterfoil.run.results import read_along
 from counterfoil.run.store import Store
 from counterfoil.util.build import plain
 
@@ -27,39 +26,37 @@ SMALL = (
 
 
 @pytest.fixture
-def evaluated(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, Any]]:
-    """The folder of a run with an untrained generator, and what was read along its strips."""
+def folder(bench: Any, tmp_path: Path) -> Path:
+    """The folder of a run with an untrained generator."""
     node = plain(bench.compose("evaluate", *bench.models, f"store={bench.store}", *SMALL)[0])
     models = Models(Store(bench.store), node["data"])
     generator = node["explainer"]["progressive"]["generator"]
     torch.manual_seed(0)
     weights = {key: value.contiguous() for key, value in models.network(generator).state_dict().items()}
     save_file(weights, str(models.store.address(generator, models.data)))
-    kept: dict[str, Any] = {}
-
-    def spied(evaluation: Any) -> Any:
-        kept.update(read_along(evaluation))
-        return kept
-
-    monkeypatch.setattr("counterfoil.run.results.read_along", spied)
     bench.evaluate(tmp_path / "run", *SMALL)
-    return tmp_path / "run", kept
+    return tmp_path / "run"
 
 
-def test_every_image_is_read_and_shown(bench: Any, evaluated: tuple[Path, dict[str, Any]]) -> None:
-    folder, readings = evaluated
-    assert set(readings) == {"progressive"}
+def read(folder: Path) -> Counterfactuals:
     files = sorted((folder / "counterfactuals/progressive").glob("*.safetensors"))
-    cf = Counterfactuals.cat([Counterfactuals.load(file) for file in files])
-    reading = readings["progressive"]
-    assert reading.probability.shape == reading.decided.shape == cf.path.shape[:2] == (6, 10)
-    rows = torch.arange(6)
-    chosen = cf.extra["bin"].long()
-    torch.testing.assert_close(reading.probability[rows, chosen], cf.target_probability, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(reading.posteriors.requested, cf.extra["requested"])
-    assert torch.equal(reading.decided[rows, chosen], cf.valid)
+    return Counterfactuals.cat([Counterfactuals.load(file) for file in files])
+
+
+def test_every_image_is_graded_and_shown(folder: Path) -> None:
+    cf = read(folder)
+    assert cf.strip is not None
+    assert cf.strip.logits is not None
+    assert cf.strip.logits.shape[:2] == cf.strip.images.shape[:2] == (6, 10)
+    returned = (cf.strip.images == cf.counterfactual[:, None]).flatten(2).all(2).int().argmax(1)
+    own = cf.strip.logits[torch.arange(6), returned]
+    torch.testing.assert_close(own, cf.counterfactual_logits, rtol=1e-4, atol=1e-5)
     # an untrained knob has temperature 1, and then the calibrated posterior is the classifier's own
-    torch.testing.assert_close(reading.posteriors.obtained, reading.probability, rtol=1e-4, atol=1e-5)
+    found = cf.strip.posteriors(cf.target, cf.factual_logits)
+    assert found is not None
+    torch.testing.assert_close(
+        found.obtained, probability_of(cf.strip.logits, cf.target), rtol=1e-4, atol=1e-5
+    )
     page = (folder / "report.html").read_text()
     assert page.count("Step by step") == 1
     assert "before calibration" not in page
@@ -68,41 +65,45 @@ def test_every_image_is_read_and_shown(bench: Any, evaluated: tuple[Path, dict[s
     }
 
 
-def test_stored_strips_are_read_without_their_generator(
-    bench: Any, evaluated: tuple[Path, dict[str, Any]], tmp_path: Path
+def test_stored_strips_are_read_without_their_generator(bench: Any, folder: Path, tmp_path: Path) -> None:
+    options = ("explainer=[nearest]", "metric=[compatibility_mae,extreme_validity]")
+    again = bench.evaluate(tmp_path / "again", f"counterfactuals={folder}", *options)
+    stored, first = read(tmp_path / "again").strip, read(folder).strip
+    assert stored is not None
+    assert first is not None
+    for name, value in first.tensors().items():
+        torch.testing.assert_close(stored.tensors()[name], value, rtol=1e-4, atol=1e-5)
+    assert {file.name for file in (tmp_path / "again/strips").iterdir()} == {
+        *("progressive.png", "progressive-compatibility.svg", "progressive-compatibility-dark.svg")
+    }
+    assert 0 <= again["methods"]["progressive"]["compatibility_mae"]["value"] <= 1
+    assert again["methods"]["nearest"]["compatibility_mae"]["value"] is None
+
+
+def test_a_method_without_requests_has_its_strip_shown(bench: Any, tmp_path: Path) -> None:
+    node = ("explainer=[latent_shift]", "explainer.latent_shift.frames=4", "n=4")
+    found = bench.evaluate(tmp_path / "run", *node, "metric=[compatibility_mae,extreme_validity]")
+    entries = found["methods"]["latent_shift"]
+    assert entries["compatibility_mae"]["value"] is None
+    assert 0 <= entries["extreme_validity"]["value"] <= 1
+    assert "Step by step" in (tmp_path / "run/report.html").read_text()
+
+
+def test_the_judge_is_asked_once_about_each_set(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, kept = evaluated
-    first = kept["progressive"].probability
-    kept.clear()
-    bench.evaluate(
-        tmp_path / "again", f"counterfactuals={folder}", "explainer=[nearest]", "metric=[validity]"
+    asked: list[tuple[str, Tensor]] = []
+    ask = Borrowed._ask
+
+    def counted(self: Borrowed, *inputs: Tensor, method: str) -> Tensor:
+        asked.append((f"{id(self.net)} {method}", inputs[0]))
+        return ask(self, *inputs, method=method)
+
+    monkeypatch.setattr(Borrowed, "_ask", counted)
+    options = ("explainer=[nearest]", "metric=[judge_agreement,fid_judge,kid_judge]", "n=6")
+    bench.evaluate(tmp_path / "run", *options)
+    pairs = [(key, id(x)) for key, x in asked]
+    assert len(set(pairs)) == len(pairs)
+    assert sum(x.shape[0] == 6 for _, x in asked) == 2, (
+        "logits for the agreement and the page, features for both"
     )
-    assert kept["progressive"].posteriors is None
-    torch.testing.assert_close(kept["progressive"].probability, first)
-    assert [path.name for path in (tmp_path / "again/strips").iterdir()] == ["progressive.png"]
-
-
-def test_the_classifier_is_asked_about_each_image() -> None:
-    x = torch.full((2, 1, 2, 2), 0.1)
-    path = torch.tensor([[0.1, 0.4, 0.9], [0.2, 0.6, 0.7]])[:, :, None, None, None].expand(-1, -1, 1, 2, 2)
-    one, cost = torch.ones(2, dtype=torch.int64), torch.zeros(2)
-
-    class Bright(nn.Module):
-        """Logits (0, 4 * (mean - 1/2))."""
-
-        def forward(self, x: Tensor) -> Tensor:
-            s = 4 * (x.mean((1, 2, 3)) - 0.5)
-            return torch.stack((torch.zeros_like(s), s), dim=1)
-
-    model = Bright()
-    cf = Counterfactuals(
-        x, path[:, -1], one, model(x), model(path[:, -1]), one, cost, cost, cost, cost, path=path
-    )
-    counterfactuals = {"m": cf, "other": replace(cf, path=None)}
-    read = read_along(
-        SimpleNamespace(counterfactuals=counterfactuals, classifier=model, node={}, models=None)
-    )  # type: ignore[arg-type]
-    assert set(read) == {"m"}
-    torch.testing.assert_close(read["m"].probability, (4 * (path[..., 0, 0, 0] - 0.5)).sigmoid())
-    assert read["m"].decided.tolist() == [[False, False, True], [False, True, True]]
-    torch.testing.assert_close(read["m"].start, torch.tensor(-1.6).sigmoid().expand(2))

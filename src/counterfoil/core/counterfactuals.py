@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.query import probability_of
+from counterfoil.core.extras import check_extras
+from counterfoil.core.query import probability_of, reaches
+from counterfoil.core.strip import Strip
 
-FORMAT = "counterfoil.counterfactuals/2"
+FORMAT = "counterfoil.counterfactuals/4"
 _COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
-_OPTIONAL = ("clean", "reference", "path", *_TABLES)
+_OPTIONAL = ("clean", "reference", "strip", *_TABLES)
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,23 @@ class Found:
         counterfactual: (B, C, H, W), any range; clamped and graded by the base class.
         steps: (B,) search steps each row took.
         classifier_calls: (B,) inputs the classifier was shown for each row.
-        path: (B, S, C, H, W) images along the way, or None.
-        changes: (B,) change of each attribute that the method moves, by the attribute's name; 1 leads from absent to present.
-        extra: further tensors with a leading B, by name.
+        strip: images along the way, not graded yet, or None.
+        changes: (B,) change of each attribute that the method moves, by its name; 1 leads from absent to present.
+        extra: further tensors with a leading B, by a name that `core.extras` declares.
+
+    Raises:
+        UserError: an extra that is not declared, or of another shape.
     """
 
     counterfactual: Tensor
     steps: Tensor
     classifier_calls: Tensor
-    path: Tensor | None = None
+    strip: Strip | None = None
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_extras(self.extra, len(self.counterfactual))
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,10 @@ class Counterfactuals:
             wall time of the batch shared equally among its rows, memory is the peak of the process meanwhile.
         clean: (B, C, H, W) in [0, 1], the query before it was corrupted, or None where it was not.
         reference: (B, C, H, W) in [0, 1], the same method's counterfactual of the clean query, or None.
-        path: (B, S, C, H, W) progressive strips, or None.
+        strip: images on the way to each counterfactual, graded like it, or None.
         changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0 for rows
             returned as they were. {} where the method declares none.
-        extra: further per-row tensors by name.
+        extra: further tensors of a row by name, see `core.extras`.
     """
 
     factual: Tensor
@@ -75,7 +83,7 @@ class Counterfactuals:
     peak_memory_mb: Tensor
     clean: Tensor | None = None
     reference: Tensor | None = None
-    path: Tensor | None = None
+    strip: Strip | None = None
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -84,13 +92,19 @@ class Counterfactuals:
 
     def __getitem__(self, rows: Tensor | slice) -> Counterfactuals:
         """The rows chosen by an index, a mask or a slice."""
-        tensors = {name: value[rows] for name, value in self._tensors().items()}
-        return _assemble(tensors)
+        return self.map(lambda _name, value: value[rows])
 
     @property
     def valid(self) -> Tensor:
         """Whether the classifier's decision on the counterfactual is the target: bool (B,)."""
-        return self.counterfactual_logits.argmax(1) == self.target
+        return reaches(self.counterfactual_logits, self.target)
+
+    @property
+    def walked(self) -> Tensor:
+        """Whether a strip leads away from the factual: bool (B,)."""
+        if self.strip is None:
+            return torch.zeros_like(self.target, dtype=torch.bool)
+        return (self.strip.images != self.factual[:, None]).flatten(1).any(1)
 
     @property
     def source(self) -> Tensor:
@@ -109,13 +123,18 @@ class Counterfactuals:
 
     def to(self, device: torch.device | str) -> Counterfactuals:
         """The same counterfactuals on another device."""
-        return _assemble({name: value.to(device) for name, value in self._tensors().items()})
+        return self.map(lambda _name, value: value.to(device))
+
+    def map(self, change: Callable[[str, Tensor], Tensor]) -> Counterfactuals:
+        """What `change` makes of each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
+        return _assemble({name: change(name, value) for name, value in self._tensors().items()})
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
         """Join batches in order.
 
-        A part in which nothing was searched gets its factuals for `path`, 0 for a change, and NaN (or -1) for an extra.
+        A part in which nothing was searched gets its factuals for a strip, 0 for a change, and NaN (or -1) for what
+        is not known.
         """
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
@@ -162,29 +181,36 @@ class Counterfactuals:
         return _assemble(tensors)
 
     def _tensors(self) -> dict[str, Tensor]:
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _TABLES}
-        for table in _TABLES:
-            named |= {f"{table}.{name}": value for name, value in getattr(self, table).items()}
+        tables = {name: getattr(self, name) for name in _TABLES}
+        tables["strip"] = {} if self.strip is None else self.strip.tensors()
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}
+        named |= {f"{table}.{k}": v for table, part in tables.items() for k, v in part.items()}
         return {name: value for name, value in named.items() if value is not None}
 
 
 def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
     if name in table:
         return table[name]
-    factual = table["factual"]
-    if name == "path":
-        return factual[:, None].expand(-1, *like.shape[1:])
+    still = {"strip.images": table["factual"], "strip.logits": table["factual_logits"]}
+    if name in still:
+        return still[name][:, None].expand(-1, *like.shape[1:])
     if name.startswith("changes."):
-        return like.new_zeros(len(factual))
-    return like.new_full((len(factual), *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
+        return like.new_zeros(len(table["factual"]))
+    return unknown(like, len(table["factual"]))
+
+
+def unknown(like: Tensor, rows: int) -> Tensor:
+    """What stands for rows in which nothing was searched: NaN, or -1 where whole numbers are held."""
+    return like.new_full((rows, *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
 
 
 def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
-    named: dict[str, Any] = {table: {} for table in _TABLES}
+    named: dict[str, Any] = {table: {} for table in ("strip", *_TABLES)}
     for name, value in tensors.items():
         table, dot, key = name.partition(".")
         (named[table] if dot else named).update({key or table: value})
-    return Counterfactuals(**named)
+    strip = named.pop("strip")
+    return Counterfactuals(**named, strip=Strip.of(strip) if strip else None)
 
 
 def unknown_costs(rows: int) -> dict[str, Tensor]:

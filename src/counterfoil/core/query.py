@@ -95,8 +95,7 @@ class Query:
 
     def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """What `reached` says of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
-        probability = probability_of(logits, self.target)
-        return (logits.argmax(1) == self.target) & (probability >= self.confidence), probability
+        return reaches(logits, self.target, self.confidence), probability_of(logits, self.target)
 
     def keep(self, x: Tensor) -> Tensor:
         """Put the factual's values back where the mask forbids a change."""
@@ -129,10 +128,18 @@ class Query:
 
 
 def probability_of(logits: Tensor, target: Tensor) -> Tensor:
-    """The probability (B,) that logits (B, K) give each row's target (B,)."""
-    return logits.softmax(1).gather(1, target[:, None])[:, 0]
+    """The probability (B, ...) that logits (B, ..., K) give each row's target (B,)."""
+    return logits.softmax(-1).gather(-1, _along(target, logits)[..., None])[..., 0]
 
 
-def reaches(logits: Tensor, target: Tensor, confidence: float) -> Tensor:
-    """Whether logits (B, K) decide for the target (B,) with at least `confidence`: bool (B,)."""
-    return (logits.argmax(1) == target) & (probability_of(logits, target) >= confidence)
+def reaches(logits: Tensor, target: Tensor, confidence: float = 0.0) -> Tensor:
+    """Whether logits (B, ..., K) decide for each row's target (B,), at `confidence` or more: bool (B, ...).
+
+    Logits that are not finite decide for nothing.
+    """
+    decided: Tensor = logits.argmax(-1) == _along(target, logits)
+    return decided & (probability_of(logits, target) >= confidence)
+
+
+def _along(target: Tensor, logits: Tensor) -> Tensor:
+    return target.view(-1, *[1] * (logits.ndim - 2)).expand(logits.shape[:-1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -147,23 +149,11 @@ def _graded(
         raise UserError(
             f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}"
         )
-    named: dict[str, Any] = {
-        name: getattr(cf, name)
-        for name in (
-            "factual",
-            "counterfactual",
-            "target",
-            "query",
-            "clean",
-            "reference",
-            "path",
-            "changes",
-            "extra",
-            *unknown_costs(0),
-        )
-    }
-    return Counterfactuals(
-        **named, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits
+    return replace(
+        cf,
+        factual_logits=factual_logits,
+        counterfactual_logits=counterfactual_logits,
+        strip=None if cf.strip is None else cf.strip.graded(partial(_logits, classifier)),
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.counterfactuals import Counterfactuals, Found
+from counterfoil.core.counterfactuals import Counterfactuals, Found, unknown
 from counterfoil.core.errors import UserError
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
+from counterfoil.core.strip import Strip
 from counterfoil.core.target import Target, resolve_targets
 
 
@@ -79,8 +80,10 @@ class Explainer(nn.Module, ABC):
             mask: bool, broadcastable to (B, 1, H, W), True where the input must not change.
 
         Returns:
-            rows ordered by query, then target, then counterfactual. A query whose factual already reaches the target is returned as it
-            is, in 0 steps, unless the method asks of all (`asks_all`). Each row's `classifier_calls` hold the two of asking and grading beside the method's own.
+            rows ordered by query, then target, then counterfactual. A query whose factual already reaches the target
+            is returned as it is, in 0 steps, unless the method asks of all (`asks_all`). Each row's `classifier_calls`
+            hold the two of asking and grading beside the method's own; grading a strip, which only measures and shows
+            it, counts as no cost.
 
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
@@ -108,7 +111,7 @@ class Explainer(nn.Module, ABC):
                 seconds=like * seconds / max(len(query), 1),
                 classifier_calls=found.classifier_calls.to(like) + 2,
                 peak_memory_mb=like * memory,
-                path=None if found.path is None else found.path.detach().clamp(0, 1),
+                strip=None if found.strip is None else found.strip.graded(self.classifier),
                 changes={name: value.detach() for name, value in found.changes.items()},
                 extra={name: value.detach() for name, value in found.extra.items()},
             )
@@ -144,15 +147,13 @@ class Explainer(nn.Module, ABC):
             _spread(part.counterfactual.detach(), todo, query.factual),
             _spread(part.steps, todo, zeros),
             _spread(part.classifier_calls, todo, zeros),
-            None
-            if part.path is None
-            else _spread(part.path.detach(), todo, _still(query.factual, part.path.shape[1])),
+            None if part.strip is None else _spread_strip(part.strip, todo, query),
             {
                 name: _spread(value.detach(), todo, 0 * query.logits[:, 0])
                 for name, value in part.changes.items()
             },
             {
-                name: _spread(value.detach(), todo, _unknown(value, len(query)))
+                name: _spread(value.detach(), todo, unknown(value, len(query)))
                 for name, value in part.extra.items()
             },
         )
@@ -198,13 +199,15 @@ def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
         ) from error
 
 
-def _still(x: Tensor, frames: int) -> Tensor:
-    return x[:, None].expand(-1, frames, *x.shape[1:])
-
-
-def _unknown(value: Tensor, rows: int) -> Tensor:
-    """NaN for a row that was not searched; -1 where whole numbers are held."""
-    return value.new_full((rows, *value.shape[1:]), torch.nan if value.is_floating_point() else -1)
+def _spread_strip(strip: Strip, rows: Tensor, query: Query) -> Strip:
+    """The strips of some rows, beside the factuals of the others."""
+    still = query.factual[:, None].expand(-1, *strip.images.shape[1:])
+    return Strip.of(
+        {
+            name: _spread(value.detach(), rows, still if name == "images" else unknown(value, len(query)))
+            for name, value in strip.tensors().items()
+        }
+    )
 
 
 def _spread(part: Tensor, rows: Tensor, filler: Tensor) -> Tensor:

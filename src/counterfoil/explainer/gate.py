@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
-from counterfoil.core.query import Query
+from counterfoil.core.query import Query, reaches
 from counterfoil.search import Space
 
 GOOD = 0.95
@@ -32,7 +32,7 @@ def check_reconstruction(
     try:
         start = space.start(query)  # may descend, so with gradients
         with torch.no_grad():
-            kept = classifier(space.decode(query, start)).argmax(1) == query.source
+            kept = reaches(classifier(space.decode(query, start)), query.source)
     except RuntimeError as error:
         raise UserError(
             f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query, probability_of
+from counterfoil.core.strip import Strip
 from counterfoil.explainer.base import Explainer
 from counterfoil.search.space import Latent
 
@@ -21,7 +22,7 @@ class LatentShift(Explainer):
         generator: encodes and decodes.
         reach: largest shift, in units of the code.
         steps: points along the line; the crossing is then refined by `bisections` halvings.
-        frames: images of the strip returned in `path`, from no shift to the counterfactual's; 0 returns none.
+        frames: images of the strip returned, from no shift to the counterfactual's; 0 returns none.
         confidence, count: see `Explainer`.
 
     Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the gradient of the target's
@@ -57,8 +58,8 @@ class LatentShift(Explainer):
             steps = line.calls - 1
             shift = self._refine(line, shift, reached)
             image = line.decode(shift)
-            path = self._strip(line, shift) if self.frames else None
-        return Found(image, steps, line.calls, path, extra={"z": line.at(shift)})
+            strip = self._strip(line, shift) if self.frames else None
+        return Found(image, steps, line.calls, strip, extra={"z": line.at(shift)})
 
     def _march(self, line: _Line) -> tuple[Tensor, Tensor]:
         """First shift on the grid that reaches the target, else the likeliest one; and where it was reached."""
@@ -87,10 +88,9 @@ class LatentShift(Explainer):
             high, low = torch.where(hit, middle, high), torch.where(hit, low, middle)
         return shift.index_copy(0, rows, high)
 
-    def _strip(self, line: _Line, shift: Tensor) -> Tensor:
-        return torch.stack(
-            [line.decode(shift * k / max(self.frames - 1, 1)) for k in range(self.frames)], dim=1
-        )
+    def _strip(self, line: _Line, shift: Tensor) -> Strip:
+        last = max(self.frames - 1, 1)
+        return Strip(torch.stack([line.decode(shift * k / last) for k in range(self.frames)], dim=1))
 
 
 class _Line:

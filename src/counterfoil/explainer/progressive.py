@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
+from counterfoil.core.strip import Strip
 from counterfoil.explainer.base import Explainer
 from counterfoil.generative.exaggerator import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
@@ -19,8 +20,8 @@ class Progressive(Explainer):
     """Progressive exaggeration: x_k = G(E(x), k) for bins k of the target's posterior, from least to most.
 
     Counterfactual: the first image of the strip that reaches the target at `confidence`; where none does, the likeliest one.
-    `path` (B, S, C, H, W) holds the whole strip towards the target; `extra["requested"]` (B, S) what each image was requested, as
-    a calibrated posterior of the target (see `Knob`). One encoder pass and one decoder pass a bin for the whole batch.
+    `strip` holds all images towards the target and the calibrated posterior (see `Knob`) requested of each. One encoder
+    pass and one decoder pass per bin for the whole batch.
 
     Args:
         generator: an `Exaggerator` trained against this classifier.
@@ -72,14 +73,9 @@ class Progressive(Explainer):
         slot, up = self.exaggerator.knob.serve(query.target)
         if self.strip:
             return self._whole(query, slot, up)
-        bin = self._bin(query, slot, up)
+        image = self._draw(query, self._code(query, slot), slot, up, self._bin(query, slot, up))
         one = torch.ones_like(query.target)
-        return Found(
-            self._draw(query, self._code(query, slot), slot, up, bin),
-            one,
-            torch.zeros_like(one),
-            extra={"bin": bin.to(query.factual)},
-        )
+        return Found(image, one, torch.zeros_like(one))
 
     @torch.no_grad()
     def frames(self, query: Query) -> Tensor:
@@ -105,17 +101,15 @@ class Progressive(Explainer):
         requested = torch.where(up[:, None], requested, 1 - requested)
         calls = torch.full_like(query.target, knob.bins)
         rows = torch.arange(len(query), device=slot.device)
-        extra = {"bin": chosen.to(frames), "requested": requested.to(frames)}
-        return Found(frames[rows, chosen], calls, calls, frames, extra)
+        strip = Strip(frames, requested.to(frames), scale=knob.scale(slot))
+        return Found(frames[rows, chosen], calls, calls, strip)
 
     def _choose(self, query: Query, logits: Tensor) -> Tensor:
         """The frame (B,) to return, of strips' logits (B, S, K)."""
         length = logits.shape[1]
         if self.returned == "last":
             return torch.full_like(query.target, length - 1)
-        flat, targets = logits.flatten(0, 1), query.target.repeat_interleave(length)
-        probability = flat.softmax(1).gather(1, targets[:, None]).view(-1, length)
-        reached = (logits.argmax(2) == query.target[:, None]) & (probability >= query.confidence)
+        reached, probability = query.grade(logits)
         rank = torch.ones_like(query.target) if query.repeat is None else query.repeat + 1
         nth = (reached.cumsum(1) == rank[:, None]) & reached
         fallback = torch.where(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.strip import Scale
 from counterfoil.core.target import class_index
 
 OUTER = 0.95
@@ -67,22 +68,22 @@ class Knob(nn.Module):
 
     def log_odds(self, logits: Tensor, slot: Tensor) -> Tensor:
         """s (B,) of logits (B, K) for each row's slot (B,)."""
-        if self.pair:
-            return logits[:, self.pair[1]] - logits[:, self.pair[0]]
-        target = torch.tensor(self.slots, device=logits.device)[slot]
-        own = logits.gather(1, target[:, None])
-        rest = logits.masked_fill(
-            torch.arange(logits.shape[1], device=logits.device) == target[:, None], -torch.inf
-        )
-        return own[:, 0] - rest.logsumexp(1)
+        return self.scale(slot).log_odds(logits)
+
+    def scale(self, slot: Tensor) -> Scale:
+        """The scale of each row's slot (B,)."""
+        high = torch.tensor(self.slots, device=slot.device)[slot]
+        low = torch.full_like(high, self.pair[0] if self.pair else -1)
+        return Scale(high, low, self.temperature[slot], self.edges[slot])
 
     def posterior(self, logits: Tensor, slot: Tensor) -> Tensor:
         """q (B,) in [0, 1] of logits (B, K), for each row's slot."""
-        return (self.log_odds(logits, slot) / self.temperature[slot]).sigmoid()
+        scale = self.scale(slot)
+        return scale.posterior(scale.log_odds(logits))
 
     def bin_of(self, log_odds: Tensor, slot: Tensor) -> Tensor:
         """The bin (B,) int64 in which log-odds (B,) lie; an edge belongs to the bin above it."""
-        return (log_odds[:, None] >= self.edges[slot]).sum(1)
+        return self.scale(slot).bin(log_odds)
 
     def request(self, slot: Tensor, bin: Tensor) -> Tensor:
         """The calibrated posterior (B,) that a bin asks for: its centre's."""

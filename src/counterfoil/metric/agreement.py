@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.query import reaches
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
 
@@ -32,4 +34,28 @@ class JudgeAgreement(SampleMetric):
         self._judge = Borrowed(judge, self.name, "judge")
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return (self._judge(cf.counterfactual).argmax(1) == cf.target).float()
+        return reaches(self._judge(cf.counterfactual), cf.target).float()
+
+
+class ExtremeJudgeAgreement(SampleMetric):
+    """Share of strips whose last image the judge puts in the target class.
+
+    mean 1[argmax o(x_S) = t], in [0, 1]; the judge's agreement at the end of the strip.
+
+    Args:
+        judge: see `JudgeAgreement`.
+    """
+
+    name = "extreme_judge_agreement"
+    higher_is_better = True
+    boolean = True
+
+    def __init__(self, judge: nn.Module | None) -> None:
+        super().__init__()
+        self._judge = Borrowed(judge, self.name, "judge")
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        if cf.strip is None:
+            return torch.full_like(cf.seconds, torch.nan)
+        agrees = reaches(self._judge(cf.strip.images[:, -1]), cf.target).float()
+        return agrees.masked_fill(~cf.walked, torch.nan)

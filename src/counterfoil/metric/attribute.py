@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.query import reaches
 from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
@@ -176,7 +177,7 @@ class ReconstructionGate(SampleMetric):
         if image is None:
             return _undefined(cf)
         asked = image.isfinite().flatten(1).all(1)
-        kept = (self._classifier(image.nan_to_num()).argmax(1) == cf.source).float()
+        kept = reaches(self._classifier(image.nan_to_num()), cf.source).float()
         return torch.where(asked, kept, torch.nan)
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
@@ -130,12 +131,11 @@ class SetMetric(Metric):
 
     @property
     def features(self) -> Tensor:
-        """Features of the rows so far, in order: float64 (N, D) on the CPU."""
-        return (
-            dim_zero_cat(self._features).cpu().double()
-            if len(self._features)
-            else torch.zeros(0, 1, dtype=torch.float64)
-        )
+        """Features of the rows so far, in order: float64 (N, D) on the CPU; a narrower batch is filled up with NaN."""
+        held = [self._features] if isinstance(self._features, Tensor) else self._features
+        parts = [part.cpu().double() for part in held] or [torch.zeros(0, 1, dtype=torch.float64)]
+        width = max(part.shape[1] for part in parts)
+        return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in parts])
 
     @property
     def usable(self) -> Tensor:

@@ -48,14 +48,12 @@ class LatentCloseness(SetMetric):
     def update(self, cf: Counterfactuals) -> None:
         """Keep the codes of factual and strip, one row each; the rows without a strip, or beyond the pool, as NaN."""
         self._share = None
-        requested = cf.extra.get("requested")
         held = sum(int(part.isfinite().all(1).sum()) for part in self._features)
-        if cf.path is None or requested is None:
+        if cf.strip is None:
             self._features.append(torch.full((len(cf), 1), torch.nan))
             return
-        use = requested.isfinite().all(1)
-        use &= use.cumsum(0) <= self.pool - held
-        images = torch.cat((cf.factual[:, None], cf.path.to(cf.factual)), dim=1)
+        use = cf.walked & (cf.walked.cumsum(0) <= self.pool - held)
+        images = torch.cat((cf.factual[:, None], cf.strip.images.to(cf.factual)), dim=1)
         codes = torch.full((len(cf), images.shape[1], self.embed(cf.factual[:1]).shape[1]), torch.nan)
         if bool(use.any()):
             codes[use] = (

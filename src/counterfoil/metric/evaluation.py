@@ -18,6 +18,7 @@ from counterfoil.metric.bootstrap import (
     resampled_means,
     share_interval,
 )
+from counterfoil.metric.network import asked_once
 
 BATCH = 256
 
@@ -62,7 +63,8 @@ def evaluate_metrics(
             rows whose value is defined. Safe for JSON.
         table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
     """
-    query, valid = _feed(metrics, counterfactuals)
+    with asked_once():
+        query, valid = _feed(metrics, counterfactuals)
     columns = _columns(metrics, valid)
     summary: dict[str, Entry] = {}
     means = resampled_means(_stack(columns, len(query)), query, resamples, seed)

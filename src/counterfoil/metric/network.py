@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from counterfoil.core.errors import UserError
 
 CHUNK = 256
 """The most inputs that a network is shown at once."""
+_said: ContextVar[Any] = ContextVar("said", default=None)
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Within, every `Borrowed` network is asked once about the same tensor, whoever asks.
+
+    An answer is kept as long as its input lives, and at most until the outermost of these blocks ends. Neither
+    networks nor inputs may change meanwhile.
+    """
+    token = _said.set(WeakTensorKeyDictionary() if _said.get() is None else _said.get())
+    try:
+        yield
+    finally:
+        _said.reset(token)
 
 
 class Borrowed:
@@ -35,7 +54,20 @@ class Borrowed:
         return self
 
     def __call__(self, *inputs: Tensor, method: str = "__call__") -> Tensor:
-        """Call `method` on inputs (B, ...), at most CHUNK rows at a time, without gradient; the result is where the inputs are."""
+        """Call `method` on inputs (B, ...), without gradient; see `asked_once`.
+
+        At most CHUNK rows are shown at a time; the result is where the inputs are, and not to be written to.
+        """
+        held = _said.get()
+        if held is None or len(inputs) > 1:
+            return self._ask(*inputs, method=method)
+        known: dict[Any, tuple[Any, Tensor]] = held.setdefault(inputs[0], {})
+        key = id(self.net), method
+        if key not in known:
+            known[key] = self.net, self._ask(*inputs, method=method)
+        return known[key][1]
+
+    def _ask(self, *inputs: Tensor, method: str) -> Tensor:
         call = getattr(self.net, method)
         home = inputs[0].device
         with torch.no_grad():

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
-from counterfoil.metric.compatibility import StripReader
-from counterfoil.metric.network import CHUNK
+from counterfoil.metric.network import CHUNK, Borrowed
 from counterfoil.metric.realism import JudgeFID
 
 
@@ -32,7 +32,12 @@ class Within:
         above: float = -torch.inf,
         below: float = torch.inf,
     ) -> None:
-        self._strips = StripReader(classifier, generator, metric)
+        self.classifier = Borrowed(classifier, metric, "classifier")
+        self.generator = Borrowed(generator, metric, "explainer=progressive and its generator")
+        if not hasattr(generator, "knob"):
+            raise UserError(
+                f"metric={metric} needs the generator of explainer=progressive, found {type(generator).__name__}"
+            )
         self.above, self.below = above, below
 
     def rows(self, cf: Counterfactuals) -> Tensor:
@@ -41,18 +46,15 @@ class Within:
 
     def real(self, images: Images, order: Tensor) -> Tensor:
         """The images of this order (N,) that belong, by their index."""
-        pair = self._strips.generator.net.knob.pair
+        pair = self.generator.net.knob.pair
         if pair:
             order = order[torch.isin(images.labels[order], torch.tensor(pair))]
         return torch.cat(
-            [
-                rows[self._member(self._strips.classifier(images[rows].x)).cpu()]
-                for rows in torch.split(order, CHUNK)
-            ]
+            [rows[self._member(self.classifier(images[rows].x)).cpu()] for rows in torch.split(order, CHUNK)]
         )
 
     def _member(self, logits: Tensor) -> Tensor:
-        knob = self._strips.generator.net.knob
+        knob = self.generator.net.knob
         slot = torch.zeros(len(logits), dtype=torch.int64, device=knob.temperature.device)
         posterior = knob.log_odds(logits.to(knob.temperature), slot).sigmoid().to(logits.device)
         member: Tensor = (posterior > self.above) & (posterior < self.below)

@@ -14,7 +14,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
-from counterfoil.report.strips import Reading, strip_view
+from counterfoil.report.strips import strip_view
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
 _PLOTS = (
@@ -34,7 +34,6 @@ def write_report(
     command: str,
     judge_probabilities: Mapping[str, Tensor] | None = None,
     facts: Mapping[str, Any] | None = None,
-    readings: Mapping[str, Reading] | None = None,
 ) -> Path:
     """Write the page under a temporary name, then rename.
 
@@ -49,7 +48,6 @@ def write_report(
         command: what reproduces the run.
         judge_probabilities: method -> the judge's probability (N,) of the target on the counterfactual.
         facts: what stands in the head instead of what is found in `summary`, in this order.
-        readings: method -> what the classifier says along its strips, for methods with a `path`.
 
     Returns:
         The path written. Raises UserError where there is no counterfactual to show.
@@ -59,7 +57,7 @@ def write_report(
         raise UserError(
             "the report needs at least one method with counterfactuals, found none; run evaluate.py with an explainer first"
         )
-    judged, along = judge_probabilities or {}, readings or {}
+    judged = judge_probabilities or {}
     queries = common_queries(explained)
     views = [
         Gallery(name, counterfactuals, tables.get(name, {}), class_names, judged.get(name)).view(
@@ -83,7 +81,6 @@ def write_report(
                 explained[v.name],
                 queries,
                 class_names,
-                along.get(v.name),
                 summary["methods"],
                 v.scale,
                 f"strips{place}",

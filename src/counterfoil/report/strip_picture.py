@@ -12,7 +12,7 @@ import torch
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.format import probability
-from counterfoil.report.gallery import common_queries, shrink
+from counterfoil.report.gallery import common_queries
 from counterfoil.report.grid import (
     Pixels,
     enlarge,
@@ -23,7 +23,7 @@ from counterfoil.report.grid import (
     symmetric_scale,
 )
 from counterfoil.report.plot import save_svg
-from counterfoil.report.strips import Reading, Strip, compatibility_figure, first_rows, read_strips
+from counterfoil.report.strips import Walk, compatibility_figure, first_rows, images_of, read_strips
 
 SIDE = 84
 """Pixels that a tile is at least wide."""
@@ -35,7 +35,6 @@ def save_strips(
     folder: Path,
     methods: Mapping[str, Counterfactuals],
     class_names: Sequence[str],
-    readings: Mapping[str, Reading],
 ) -> list[Path]:
     """Write <method>.png and, where posteriors were requested, <method>-compatibility.svg (and -dark.svg) of each method with strips.
 
@@ -48,8 +47,7 @@ def save_strips(
     queries = common_queries(explained) if explained else []
     files: list[Path] = []
     for name, counterfactuals in explained.items():
-        reading = readings.get(name)
-        strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names, reading)
+        strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names)
         if strips:
             files.append(
                 save_png(
@@ -57,22 +55,18 @@ def save_strips(
                     draw_strips(counterfactuals, strips, symmetric_scale(counterfactuals.delta)),
                 )
             )
-        figure = (
-            None
-            if reading is None or reading.posteriors is None
-            else compatibility_figure(reading.posteriors)
-        )
+        figure = compatibility_figure(counterfactuals)
         if figure is not None:
             for end, dark in (("", False), ("-dark", True)):
                 files.append(save_svg(figure, folder / f"{name}-compatibility{end}.svg", dark))
     return files
 
 
-def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
+def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale: float) -> Pixels:
     """A row of images and a row of difference maps a strip; above them what was requested, between them what the classifier says.
 
     Args:
-        counterfactuals: with a `path`.
+        counterfactuals: with strips.
         strips: those to draw, at least one.
         scale: the change drawn in full colour.
 
@@ -94,37 +88,30 @@ def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Strip], scale
     return np.asarray(canvas)
 
 
-def _rows(counterfactuals: Counterfactuals, strip: Strip, scale: float) -> tuple[Pixels, Pixels]:
+def _rows(counterfactuals: Counterfactuals, strip: Walk, scale: float) -> tuple[Pixels, Pixels]:
     """Factual and images, and the images' differences, each in a row."""
-    assert counterfactuals.path is not None
-    factual, path = shrink(counterfactuals.factual[strip.row][None]), shrink(counterfactuals.path[strip.row])
+    factual, along = images_of(counterfactuals, strip.row)
     factor = -(-SIDE // factual.shape[-1])
-    made = pixels(torch.cat((factual, path))), signed_difference(path - factual, scale)
+    made = pixels(torch.cat((factual, along))), signed_difference(along - factual, scale)
     images, changes = (
         grid(np.stack([enlarge(tile, factor) for tile in part]), columns=len(part), pad=_GAP) for part in made
     )
     return images, changes
 
 
-def _write(draw: Any, strip: Strip, top: int, side: int, high: int) -> None:
+def _write(draw: Any, strip: Walk, top: int, side: int, high: int) -> None:
     """The words of one strip, and a frame around its counterfactual."""
     width, under = side - _GAP, top + _LINE + high
     plain, bold = _font("DejaVu Sans"), _font("DejaVu Sans:bold")
     centred = partial(draw.text, anchor="mm")
     centred((_MARGIN + width / 2, top + _LINE / 2), f"{strip.source} → {strip.target}", fill=_INK, font=bold)
-    if strip.start is not None:
-        centred((_MARGIN + width / 2, under + _LINE / 2), probability(strip.start), fill=_MUTED, font=plain)
+    centred((_MARGIN + width / 2, under + _LINE / 2), probability(strip.start), fill=_MUTED, font=plain)
     for column, frame in enumerate(strip.frames, start=1):
         left = _MARGIN + column * side
-        if frame.asked is not None:
-            centred((left + width / 2, top + _LINE / 2), f"asked {frame.asked:.2f}", fill=_MUTED, font=plain)
-        if frame.said is not None:
-            centred(
-                (left + width / 2, under + _LINE / 2),
-                probability(frame.said),
-                fill=_GOOD if frame.decided else _INK,
-                font=bold,
-            )
+        middle, ink = left + width / 2, _GOOD if frame.decided else _INK
+        if frame.requested is not None:
+            centred((middle, top + _LINE / 2), f"requested {frame.requested:.2f}", fill=_MUTED, font=plain)
+        centred((middle, under + _LINE / 2), probability(frame.said), fill=ink, font=bold)
         if frame.returned:
             draw.rectangle((left - 3, top + _LINE - 3, left + width + 2, under + 2), outline=_ACCENT, width=2)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.compatibility import Posteriors, curve
+from counterfoil.core.query import probability_of, reaches
+from counterfoil.core.strip import Posteriors, Strip
+from counterfoil.metric.compatibility import curve, posteriors
 from counterfoil.report.format import Entry, Methods, finite, interval, label, number
 from counterfoil.report.gallery import shrink
 from counterfoil.report.grid import Pixels, data_uri, difference_layer, grid, pixels
@@ -34,47 +36,41 @@ _SAME = 0.01
 _WIDTH, _SMOOTH = 96, 48
 
 
-class Reading(NamedTuple):
-    """What the classifier says to the images of `path`.
-
-    Attributes:
-        start: (N,) its probability of the target on the factual.
-        probability: (N, S) its probability of the target on each image.
-        decided: bool (N, S), whether it decides for the target.
-        posteriors: requested and obtained calibrated posteriors, for a method that asks for them; else None.
-    """
-
-    start: Tensor
-    probability: Tensor
-    decided: Tensor
-    posteriors: Posteriors | None = None
-
-
 @dataclass(frozen=True)
 class Frame:
-    """One image of a strip; what is not known is None. `counterfactual` marks the image that was handed back."""
+    """One image of a strip.
 
-    asked: float | None
+    Attributes:
+        requested, obtained: posteriors of the target, on the scale of the requests; None where nothing was requested.
+        own: the classifier's own posterior of the target.
+        decided: whether the classifier decides for the target.
+        returned: whether this is the counterfactual.
+    """
+
+    requested: float | None
     obtained: float | None
-    own: float | None
+    own: float
     decided: bool
     returned: bool
 
     @property
-    def said(self) -> float | None:
+    def said(self) -> float:
         """The posterior written under the image: the one on the scale of the request, where there is a request."""
         return self.own if self.obtained is None else self.obtained
 
 
 @dataclass(frozen=True)
-class Strip:
-    """A factual and the images on the way from it, by their row in the counterfactuals."""
+class Walk:
+    """A factual and the images on the way from it, by their row in the counterfactuals.
+
+    `start` is the classifier's posterior of the target on the factual.
+    """
 
     row: int
     query: int
     source: str
     target: str
-    start: float | None
+    start: float
     frames: tuple[Frame, ...]
 
 
@@ -85,73 +81,66 @@ def first_rows(counterfactuals: Counterfactuals, queries: Sequence[int]) -> list
 
 
 def read_strips(
-    counterfactuals: Counterfactuals, rows: Sequence[int], class_names: Sequence[str], reading: Reading | None
-) -> list[Strip]:
-    """The strips of the first `SHOWN` of these rows that were searched; [] for a method without `path`."""
-    if counterfactuals.path is None:
+    counterfactuals: Counterfactuals, rows: Sequence[int], class_names: Sequence[str]
+) -> list[Walk]:
+    """The strips of the first `SHOWN` of these rows that were searched; [] for a method without strips."""
+    walked = [row for row in rows if bool(counterfactuals.walked[row])][:SHOWN]
+    if not walked:
         return []
-    moving = [row for row in rows if bool((counterfactuals.path[row] != counterfactuals.factual[row]).any())]
-    return [_strip(counterfactuals, row, class_names, reading) for row in moving[:SHOWN]]
+    shown = counterfactuals[torch.tensor(walked)]
+    assert shown.strip is not None
+    read = posteriors(shown)
+    start = probability_of(shown.factual_logits, shown.target).tolist()
+    names = [[_name(class_names, i) for i in part.tolist()] for part in (shown.source, shown.target)]
+    return [
+        Walk(
+            row, int(shown.query[i]), names[0][i], names[1][i], start[i], _frames(shown, shown.strip, read, i)
+        )
+        for i, row in enumerate(walked)
+    ]
 
 
-def _strip(
-    counterfactuals: Counterfactuals, row: int, class_names: Sequence[str], reading: Reading | None
-) -> Strip:
-    assert counterfactuals.path is not None
-    handed_back = (counterfactuals.path[row] == counterfactuals.counterfactual[row]).flatten(1).all(1)
+def _frames(cf: Counterfactuals, strip: Strip, read: Posteriors | None, row: int) -> tuple[Frame, ...]:
+    assert strip.logits is not None
+    handed_back = (strip.images[row] == cf.counterfactual[row]).flatten(1).all(1)
     first = int(handed_back.int().argmax()) if bool(handed_back.any()) else -1
-    frames = tuple(_frame(reading, row, step, step == first) for step in range(counterfactuals.path.shape[1]))
-    source, target = (
-        _name(class_names, int(part[row])) for part in (counterfactuals.source, counterfactuals.target)
-    )
-    return Strip(
-        row,
-        int(counterfactuals.query[row]),
-        source,
-        target,
-        None if reading is None else float(reading.start[row]),
-        frames,
-    )
+    target = cf.target[row].expand(len(strip.logits[row]))
+    own, decided = probability_of(strip.logits[row], target), reaches(strip.logits[row], target)
+    known = [_known(part, row, len(own)) for part in (read or (None, None))[:2]]
+    returned = [step == first for step in range(len(own))]
+    return tuple(map(Frame, *known, own.tolist(), decided.tolist(), returned))
 
 
-def _frame(reading: Reading | None, row: int, step: int, returned: bool) -> Frame:
-    if reading is None:
-        return Frame(None, None, None, False, returned)
-    asked, obtained = (_known(part, row, step) for part in (reading.posteriors or (None, None))[:2])
-    return Frame(
-        asked, obtained, float(reading.probability[row, step]), bool(reading.decided[row, step]), returned
-    )
-
-
-def _known(values: Tensor | None, row: int, step: int) -> float | None:
-    value = None if values is None else float(values[row, step])
-    return value if finite(value) else None
+def _known(values: Tensor | None, row: int, steps: int) -> list[float | None]:
+    """What was requested or obtained along a strip, None where nothing was requested."""
+    found = [] if values is None else values[row].tolist()
+    return [value if finite(value) else None for value in found] or [None] * steps
 
 
 def _name(class_names: Sequence[str], index: int) -> str:
     return str(class_names[index]) if index < len(class_names) else str(index)
 
 
-def sheet(counterfactuals: Counterfactuals, strips: Sequence[Strip], scale: float) -> Pixels:
+def sheet(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale: float) -> Pixels:
     """All strips below one another as see-through tiles, two rows a strip, S + 1 columns.
 
     First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque from `scale` on.
     """
-    assert counterfactuals.path is not None
-    rows = [
-        _tiles(
-            shrink(counterfactuals.factual[strip.row][None]), shrink(counterfactuals.path[strip.row]), scale
-        )
-        for strip in strips
-    ]
-    return grid(torch.cat(rows).numpy(), columns=counterfactuals.path.shape[1] + 1, pad=0)
+    rows = [_tiles(*images_of(counterfactuals, strip.row), scale) for strip in strips]
+    return grid(torch.cat(rows).numpy(), columns=len(strips[0].frames) + 1, pad=0)
 
 
-def _tiles(factual: Tensor, path: Tensor, scale: float) -> Tensor:
-    images = torch.from_numpy(pixels(torch.cat((factual, path))))
+def images_of(counterfactuals: Counterfactuals, row: int) -> tuple[Tensor, Tensor]:
+    """A row's factual (1, C, H, W) and the images of its strip (S, C, H, W), small enough to show."""
+    assert counterfactuals.strip is not None
+    return shrink(counterfactuals.factual[row][None]), shrink(counterfactuals.strip.images[row])
+
+
+def _tiles(factual: Tensor, along: Tensor, scale: float) -> Tensor:
+    images = torch.from_numpy(pixels(torch.cat((factual, along))))
     opaque = torch.cat((images, torch.full_like(images[..., :1], 255)), -1)
     return torch.cat(
-        (opaque, torch.zeros_like(opaque[:1]), torch.from_numpy(difference_layer(path - factual, scale)))
+        (opaque, torch.zeros_like(opaque[:1]), torch.from_numpy(difference_layer(along - factual, scale)))
     )
 
 
@@ -163,7 +152,7 @@ class StripView:
     compatibility plot as SVG, or None; `figures` the metrics beside it as (name, value, interval).
     """
 
-    strips: tuple[Strip, ...]
+    strips: tuple[Walk, ...]
     sheet: str
     columns: int
     width: int
@@ -174,16 +163,12 @@ class StripView:
     @property
     def calibrated(self) -> bool:
         """Whether the posterior requested lies on another scale than the classifier's own."""
-        pairs = ((frame.obtained, frame.own) for strip in self.strips for frame in strip.frames)
-        return any(
-            obtained is not None and own is not None and abs(obtained - own) > _SAME
-            for obtained, own in pairs
-        )
+        return any(abs(frame.said - frame.own) > _SAME for strip in self.strips for frame in strip.frames)
 
     @property
-    def asked(self) -> bool:
-        """Whether the images were requested a posterior."""
-        return any(frame.asked is not None for strip in self.strips for frame in strip.frames)
+    def requested(self) -> bool:
+        """Whether a posterior was requested of the images."""
+        return any(frame.requested is not None for strip in self.strips for frame in strip.frames)
 
 
 def strip_view(
@@ -191,7 +176,6 @@ def strip_view(
     counterfactuals: Counterfactuals,
     queries: Sequence[int],
     class_names: Sequence[str],
-    reading: Reading | None,
     methods: Methods,
     scale: float,
     prefix: str = "strips",
@@ -203,22 +187,19 @@ def strip_view(
         counterfactuals: its counterfactuals.
         queries: those to show, in order; the first counterfactual to each.
         class_names: names of the K classes.
-        reading: what the classifier says to the images, or None.
         methods: the "methods" part of metrics.json.
         scale: the change drawn in full colour.
         prefix: of the plot's ids, which no other figure of the page may have.
     """
     from markupsafe import Markup
 
-    strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names, reading)
+    strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names)
     if not strips:
         return None
     made = sheet(counterfactuals, strips, scale)
     side = made.shape[1] // (len(strips[0].frames) + 1)
     whole = side < _SMOOTH
-    figure = (
-        None if reading is None or reading.posteriors is None else compatibility_figure(reading.posteriors)
-    )
+    figure = compatibility_figure(counterfactuals)
     return StripView(
         tuple(strips),
         data_uri(made, side if whole else 2 * _SMOOTH),
@@ -230,9 +211,10 @@ def strip_view(
     )
 
 
-def compatibility_figure(posteriors: Posteriors) -> Figure | None:
-    """Obtained against requested posterior, a curve a group of the factual's bins; None where nothing was requested."""
-    x, series = curve(posteriors)
+def compatibility_figure(counterfactuals: Counterfactuals) -> Figure | None:
+    """Obtained against requested posterior, a curve per group of the factual's bins; None where nothing was requested."""
+    read = posteriors(counterfactuals)
+    x, series = ([], {}) if read is None else curve(read)
     return against(x, series, "posterior requested", "posterior obtained") if series else None
 
 

@@ -22,6 +22,7 @@ from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import read_counterfactuals
 from counterfoil.data.queries import QuerySet, from_csv, from_folder, read_mask, sample
 from counterfoil.explainer.base import Explainer
+from counterfoil.metric.network import asked_once
 from counterfoil.run.config import check_options, chosen, run_identity, settle_judge
 from counterfoil.run.folder import claim, same_weights, write_queries
 from counterfoil.run.models import (
@@ -80,7 +81,8 @@ def evaluate(
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             evaluation = _prepare(node, models)
             _explain(evaluation, run_dir)
-            return _score(evaluation, run_dir, logger, time.perf_counter() - started)
+            with asked_once():
+                return _score(evaluation, run_dir, logger, time.perf_counter() - started)
         finally:
             close(logger)
 
@@ -250,14 +252,13 @@ def counterfactual(
     explainer: Explainer, x: Tensor, target: Tensor, query: Tensor, mask: Tensor | None
 ) -> Counterfactuals:
     """One batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
-    found = explainer(x, target, mask=mask)
-    named = {
-        name: value.float() if value.is_floating_point() and name not in ("steps", "seconds") else value
-        for name, value in vars(found).items()
-        if isinstance(value, Tensor)
-    }
-    named["query"] = query.to(found.query.device)[found.query]
-    return Counterfactuals(**named, changes=found.changes, extra=found.extra).to("cpu")
+    found: Counterfactuals = explainer(x, target, mask=mask)
+
+    def single(name: str, value: Tensor) -> Tensor:
+        whole = name in ("steps", "seconds") or not value.is_floating_point()
+        return value.cpu() if whole else value.cpu().float()
+
+    return replace(found.map(single), query=query[found.query.cpu()])
 
 
 def beside_clean(

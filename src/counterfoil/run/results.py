@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,8 @@ from counterfoil.data.base import ImageData
 from counterfoil.data.queries import QuerySet
 from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.base import describe
-from counterfoil.metric.compatibility import Posteriors, StripReader
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.network import Borrowed
-from counterfoil.report.strips import Reading
 from counterfoil.run.models import Models
 from counterfoil.util.build import build
 from counterfoil.util.pictures import log_picture
@@ -40,6 +39,11 @@ class Evaluation:
     queries: QuerySet | None
     counterfactuals: dict[str, Counterfactuals]
 
+    @cached_property
+    def batches(self) -> dict[str, list[Counterfactuals]]:
+        """Each method's counterfactuals as networks read them; the same tensors each time, see `asked_once`."""
+        return {name: placed(cf, self.models) for name, cf in self.counterfactuals.items()}
+
     @property
     def names(self) -> list[int | str]:
         """What each query is called in tables: its place in the test split, or its file's name."""
@@ -54,15 +58,11 @@ IMAGES = ("factual", "counterfactual", "clean", "reference")
 
 def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counterfactuals]:
     """Batches on the networks' device and in their type."""
-    parts = []
-    for start in range(0, len(cf), rows):
-        part = cf[slice(start, start + rows)].to(models.device)
-        named = {
-            name: value.to(models.dtype) if name in IMAGES and value is not None else value
-            for name, value in vars(part).items()
-        }
-        parts.append(Counterfactuals(**named))
-    return parts
+
+    def place(name: str, value: Tensor) -> Tensor:
+        return value.to(models.device, models.dtype if name in IMAGES else value.dtype)
+
+    return [cf[slice(start, start + rows)].map(place) for start in range(0, len(cf), rows)]
 
 
 def measurable(config: DictConfig, data: ImageData, overrides: Sequence[str]) -> list[str]:
@@ -130,8 +130,8 @@ def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str
         name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
     }
     scored = {
-        name: evaluate_metrics({**metrics, **told[name]}, placed(cf, models), seed=node["seed"])
-        for name, cf in evaluation.counterfactuals.items()
+        name: evaluate_metrics({**metrics, **told[name]}, batches, seed=node["seed"])
+        for name, batches in evaluation.batches.items()
     }
     described = {
         name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
@@ -197,7 +197,6 @@ def report(
     from counterfoil.report.strip_picture import save_strips
 
     about, names = summary["queries"], evaluation.classifier.class_names
-    along = read_along(evaluation)
     page = write_report(
         run_dir / "report.html",
         summary,
@@ -209,9 +208,8 @@ def report(
         command=about["command"],
         judge_probabilities=_judged(evaluation),
         facts=_facts(about),
-        readings=along,
     )
-    save_strips(run_dir / "strips", evaluation.counterfactuals, names, along)
+    save_strips(run_dir / "strips", evaluation.counterfactuals, names)
     console = Console()
     console.print(leaderboard(summary))
     console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
@@ -221,14 +219,10 @@ def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
     """The judge's probability (N,) of the target, by method; nothing without a judge."""
     if evaluation.judge is None:
         return {}
+    judge = Borrowed(evaluation.judge, "report", "judge")
     return {
-        name: torch.cat(
-            [
-                probability_of(evaluation.judge(p.counterfactual), p.target)
-                for p in placed(cf, evaluation.models)
-            ]
-        ).cpu()
-        for name, cf in evaluation.counterfactuals.items()
+        name: torch.cat([probability_of(judge(p.counterfactual), p.target) for p in batches]).cpu()
+        for name, batches in evaluation.batches.items()
     }
 
 
@@ -283,40 +277,3 @@ def log(
             logger.log_table(
                 f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows]
             )
-
-
-def read_along(evaluation: Evaluation) -> dict[str, Reading]:
-    """What the classifier says along the strips of each method that has a `path`."""
-    read = {}
-    for name, cf in evaluation.counterfactuals.items():
-        if cf.path is not None:
-            read[name] = _read(cf, evaluation.classifier, _scale(evaluation, name))
-    return read
-
-
-def _read(cf: Counterfactuals, classifier: Any, generator: Any) -> Reading:
-    assert cf.path is not None
-    steps = cf.path.shape[1]
-    logits = Borrowed(classifier, "report", "classifier")(cf.path.flatten(0, 1))
-    target = cf.target.repeat_interleave(steps)
-    return Reading(
-        probability_of(cf.factual_logits, cf.target),
-        probability_of(logits, target).view(-1, steps),
-        (logits.argmax(1) == target).view(-1, steps),
-        None if generator is None else _posteriors(StripReader(classifier, generator, "report")(cf)),
-    )
-
-
-def _posteriors(read: Posteriors) -> Posteriors | None:
-    """None where nothing was requested."""
-    return read if bool(read.requested.isfinite().any()) else None
-
-
-def _scale(evaluation: Evaluation, name: str) -> Any:
-    """The generator whose scale a method's requests are on, None where it has none, or where stored counterfactuals came without it."""
-    node = ((evaluation.node.get("explainer") or {}).get(name) or {}).get("generator")
-    models = evaluation.models
-    if not isinstance(node, dict) or not models.store.has(node, models.data):
-        return None
-    generator = models.share(node)
-    return generator if hasattr(generator, "knob") else None

@@ -1,0 +1,45 @@
+"""What methods may hand back beside a counterfactual, by name: the one place that says what each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from counterfoil.core.errors import UserError
+
+
+class Extra(NamedTuple):
+    """A tensor beside each counterfactual: its dimensions in words, `...` for any number of them, and its meaning."""
+
+    shape: tuple[str, ...]
+    meaning: str
+
+
+EXTRAS: dict[str, Extra] = {
+    "z": Extra(("B", "..."), "the counterfactual's code, which the generator decodes"),
+    "reconstruction": Extra(("B", "C", "H", "W"), "the factual as the generator redraws it, in [0, 1]"),
+    "latent_perturbation": Extra(("B",), "||z - z_0|| / ||z_0||, how far the code moved; 0 or more"),
+    "psnr": Extra(("B",), "dB at which a prior recovers the factual before the search"),
+    "fit_steps": Extra(("B",), "steps that the prior took to recover it"),
+}
+"""A method of your own declares what it adds: EXTRAS["uncertainty"] = Extra(("B",), "...")."""
+
+
+def check_extras(extra: Mapping[str, Tensor], rows: int) -> None:
+    """Refuse what is not declared, or of another shape.
+
+    Raises:
+        UserError: naming the key, what was found and what is declared.
+    """
+    for name, value in extra.items():
+        if name not in EXTRAS:
+            raise UserError(
+                f"extra[{name!r}] is not declared; choose one of {', '.join(EXTRAS)}, or declare it in "
+                "counterfoil.core.extras.EXTRAS"
+            )
+        wanted = EXTRAS[name].shape
+        if len(value) != rows or (wanted[-1] != "..." and value.ndim != len(wanted)):
+            found = tuple(value.shape)
+            raise UserError(f"extra[{name!r}]: expected ({', '.join(wanted)}) of B = {rows}, found {found}")
