@@ -23,10 +23,11 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.run.models import Models
+from counterfoil.run.config import DataRecipe, ModelRecipe, RunConfig
+from counterfoil.run.models import Models, needed_for_training
 from counterfoil.run.store import Store
-from counterfoil.run.train import _module
-from counterfoil.util.build import build, locate, model_nodes, plain
+from counterfoil.run.train import training_module
+from counterfoil.util.build import build, locate, plain
 
 ROOT = Path(__file__).parents[1]
 SOURCE, CONF, TESTS = ROOT / "src" / "counterfoil", ROOT / "conf", ROOT / "tests"
@@ -221,17 +222,17 @@ def test_files_and_groups_mirror_each_other() -> None:
 class Untrained(Models):
     """Networks as they are before training, on small drawn pictures with two attributes."""
 
-    def load(self, node: dict[str, Any]) -> nn.Module:
+    def load(self, recipe: ModelRecipe) -> nn.Module:
         torch.manual_seed(0)
-        net = self.network(node)
-        return (
-            self._classifier(net, node) if node["role"] == "classifier" else net.eval().requires_grad_(False)
-        )
+        net = self.network(recipe)
+        if recipe.role == "classifier":
+            return self.classifier(net, recipe)
+        return net.eval().requires_grad_(False)
 
 
 @pytest.fixture
 def models(toy: Any, tmp_path: Path) -> Untrained:
-    made = Untrained(Store(tmp_path), {"_target_": "counterfoil.data.digits.Digits"})
+    made = Untrained(Store(tmp_path), DataRecipe({"_target_": "counterfoil.data.digits.Digits"}))
     splits = toy._splits
     for name in ("train", "val", "test"):
         part = getattr(splits, name)
@@ -259,13 +260,11 @@ Compose = Callable[..., tuple[Any, Mapping[str, str]]]
 
 @pytest.mark.parametrize("name", names_in("explainer"))
 def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) -> None:
-    node = plain(
+    config = RunConfig.of(
         compose("evaluate", f"explainer=[{name}]", "attribute=Smiling", "confidence=0.7", "count=2")[0]
     )
-    assert list(node["explainer"]) == [name]
-    explainer = build(
-        node["explainer"][name], models.share, name, classifier=models.share(node["classifier"])
-    )
+    assert list(config.explainer) == [name]
+    explainer = build(config.explainer[name], models.share, name, classifier=models.share(config.explained))
     assert isinstance(explainer, Explainer)
     assert (explainer.confidence, explainer.count) == (0.7, 2)
 
@@ -282,8 +281,8 @@ def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> 
     ]
 
     def built(*overrides: str) -> Any:
-        node = plain(compose("evaluate", f"metric=[{name}]", *given, *overrides)[0])
-        return build(node["metric"][name], models.share, f"metric.{name}")
+        config = RunConfig.of(compose("evaluate", f"metric=[{name}]", *given, *overrides)[0])
+        return build(config.metric[name].options, models.share, f"metric.{name}")
 
     try:
         metric = built()
@@ -302,16 +301,16 @@ def test_every_classifier_builds(
 ) -> None:
     key = group.split("@")[-1]
     own = [f"{key}.net._target_=counterfoil.classifier.cnn.CNN"] if name == "custom" else []
-    node = plain(compose(script, f"{group}={name}", *own)[0][key])
-    assert node["role"] == "classifier"
-    assert node["name"] == name
-    classifier = models.share(node)
+    recipe = getattr(RunConfig.of(compose(script, f"{group}={name}", *own)[0]), key)
+    assert recipe.role == "classifier"
+    assert recipe.name == name
+    classifier = models.share(recipe)
     assert classifier(models.data.test[range(2)].x).shape == (2, 3)
-    training = _module(node, models)
-    assert training.epochs == node["training"]["epochs"]
+    training = training_module(recipe, models)
+    assert training.epochs == recipe.training["epochs"]
     for key in ("mean", "std"):
         seen = getattr(training, key).flatten().tolist()
-        assert seen == getattr(classifier, key).flatten().tolist() == [node[key]], (
+        assert seen == getattr(classifier, key).flatten().tolist() == [getattr(recipe, key)], (
             f"{name} is trained on another {key} than it is used with"
         )
 
@@ -319,11 +318,11 @@ def test_every_classifier_builds(
 @pytest.mark.parametrize("script", ["train", "evaluate"])
 @pytest.mark.parametrize("name", names_in("generative"))
 def test_every_generative_model_builds(compose: Compose, models: Untrained, script: str, name: str) -> None:
-    config = compose(script, f"generative={name}", "classifier=cnn")[0]
-    node = plain(config)["generative"]
-    assert node["role"] in ("generative", "autoencoder")
-    assert isinstance(models.share(node), nn.Module)
-    assert _module(node, models).epochs == node["training"]["epochs"]
+    recipe = RunConfig.of(compose(script, f"generative={name}", "classifier=cnn")[0]).generative
+    assert recipe is not None
+    assert recipe.role in ("generative", "autoencoder")
+    assert isinstance(models.share(recipe), nn.Module)
+    assert training_module(recipe, models).epochs == recipe.training["epochs"]
 
 
 @pytest.mark.parametrize("name", names_in("data"))
@@ -376,8 +375,7 @@ def test_every_experiment_composes_for_both_scripts(compose: Compose, script: st
         script, f"experiment={name}", *(f"{key}.{option}=given" for key, option in open_values)
     )
     node = plain(config)
-    models = list(model_nodes(node))
-    assert models
+    assert needed_for_training(RunConfig.of(config))
     for path, part in targets(node):
         found = locate(part["_target_"], path)
         if part.get("_partial_"):

@@ -1,28 +1,31 @@
-"""Options that are wrong, and what makes two runs the same run."""
+"""A composed config becomes typed objects: what is wrong is told, and what makes two runs the same run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from counterfoil.core.errors import UserError
-from counterfoil.run.config import check_options, chosen, content, run_identity
+from counterfoil.run.config import DataRecipe, ModelRecipe, RunConfig, content_digest, recipes_in, typed
+from counterfoil.run.models import needed_for_counterfactuals, needed_for_evaluation, needed_for_training
 
-GOOD: dict[str, Any] = {
-    "n": 200,
-    "count": 1,
-    "batch_size": 128,
-    "threads": None,
-    "seed": 0,
-    "confidence": 0.95,
-}
+Compose = Callable[..., tuple[DictConfig, Mapping[str, str]]]
+MODEL = {"role": "classifier", "name": "cnn", "seed": 0, "net": {}, "training": {}}
+
+
+@pytest.fixture(scope="module")
+def good(compose: Compose) -> RunConfig:
+    return RunConfig.of(compose("evaluate", "run_dir=x", "threads=1")[0])
 
 
 @pytest.mark.parametrize("change", [{}, {"threads": 2}, {"n": 1}, {"confidence": 1}, {"seed": -1}])
-def test_good_options_pass(change: dict[str, Any]) -> None:
-    check_options({**GOOD, **change})
+def test_good_options_pass(good: RunConfig, change: dict[str, Any]) -> None:
+    replace(good, **change)
 
 
 @pytest.mark.parametrize(
@@ -36,45 +39,110 @@ def test_good_options_pass(change: dict[str, Any]) -> None:
         *(("confidence", value) for value in (0, 0.0, 1.01, 95, "high", None, float("nan"))),
     ],
 )
-def test_bad_options_are_named_with_their_value(name: str, value: Any) -> None:
+def test_bad_options_are_named_with_their_value(good: RunConfig, name: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"{name}={value}") as error:
-        check_options({**GOOD, name: value})
+        replace(good, **{name: value})
     assert "\n" not in str(error.value)
 
 
-def test_options_of_a_method_not_chosen_are_no_method() -> None:
-    aip = {"_target_": "a.b", "mu": 1.0}
-    assert chosen({"aip": aip, "gci": {"generator": {"role": "generative"}}}) == {"aip": aip}
+def test_options_of_a_method_not_chosen_are_no_method(compose: Compose, good: RunConfig) -> None:
+    given = ("run_dir=x", "threads=1", "+explainer.gci={steps: 3}")
+    config = RunConfig.of(compose("evaluate", *given)[0])
+    assert list(config.explainer) == list(config.as_dict()["explainer"]) == ["revise"]
+    assert config.identity == good.identity
 
 
-def test_files_count_by_their_content(tmp_path: Path) -> None:
+def test_nodes_become_recipes_and_one_object_everywhere(good: RunConfig) -> None:
+    assert good.data.options["_target_"] == "counterfoil.data.digits.Digits"
+    assert good.explained.net["width"] == 16
+    assert good.explainer["revise"]["generator"] == good.generative
+    assert good.metric["im1"].options["autoencoders"] == good.autoencoder
+    assert good.metric["fid_judge"].refers == {"judge", "data"}
+    assert good.metric["fid_judge"].options["reference"] == good.data
+    assert good.as_dict()["classifier"] == good.composed["classifier"]
+
+
+def test_a_training_has_no_queries_and_perhaps_no_model(compose: Compose) -> None:
+    config = RunConfig.of(compose("train", "generative=exaggerator", "classifier=cnn")[0])
+    assert (config.queries, config.judge, config.explainer, config.metric) == (None, None, {}, {})
+    assert list(needed_for_training(config)) == ["classifier", "generative"]
+    with pytest.raises(UserError, match="classifier: none chosen"):
+        _ = replace(config, classifier=None).explained
+
+
+def test_models_that_a_run_needs_are_called_by_their_group(good: RunConfig) -> None:
+    assert list(needed_for_counterfactuals(good)) == ["classifier", "generative"]
+    assert list(needed_for_evaluation(good)) == ["classifier", "generative", "judge", "autoencoder"]
+    stored = replace(good, counterfactuals=Path("x"))
+    assert list(needed_for_counterfactuals(stored)) == ["classifier"]
+    assert list(needed_for_evaluation(stored.measuring(["l1", "cout"]))) == ["classifier", "judge"]
+
+
+def test_what_a_model_depends_on_comes_before_it() -> None:
+    inner = {**MODEL, "name": "inner"}
+    outer = {**MODEL, "role": "generative", "name": "outer", "net": {"teacher": inner}}
+    tree = typed({"a": {"role": "data", "name": "digits"}, "b": [outer], "c": {"role": "classifier"}})
+    assert [(path, recipe.name) for path, recipe in recipes_in(tree)] == [
+        ("b.0.net.teacher", "inner"),
+        ("b.0", "outer"),
+    ]
+    assert tree["a"] == DataRecipe({"name": "digits"})
+    assert tree["c"] == {"role": "classifier"}
+
+
+def test_a_recipe_is_read_back_from_its_plain_form() -> None:
+    inner = {**MODEL, "layers": ["pool"], "decision": {"_target_": "x"}, "mean": [0.1, 0.2], "std": 0.5}
+    outer = {**MODEL, "role": "generative", "labels": False, "training": {"against": [inner]}, "seed": 3}
+    recipe = ModelRecipe.of(outer)
+    assert recipe.as_dict() == outer
+    assert ModelRecipe.of(recipe.as_dict()) == recipe
+    assert ModelRecipe.of({**MODEL, "labels": True, "checkpoint": None}).as_dict() == MODEL
+
+
+def test_options_that_no_model_has_or_every_model_needs_are_told() -> None:
+    with pytest.raises(
+        UserError, match=r"^judge\.widht is no option of a model; its options: role, name, se"
+    ):
+        typed({"judge": {**MODEL, "widht": 3}})
+    with pytest.raises(UserError, match=r"^judge\.seed is not set; every model needs one$"):
+        typed({"judge": {key: value for key, value in MODEL.items() if key != "seed"}})
+
+
+@pytest.mark.parametrize("said", ["judge=null", "~classifier@judge"])
+def test_no_judge_is_null_however_it_is_said(compose: Compose, said: str) -> None:
+    config = RunConfig.of(compose("evaluate", said)[0])
+    assert (
+        config.judge is config.as_dict()["judge"] is config.metric["judge_agreement"].options["judge"] is None
+    )
+
+
+def test_files_count_by_their_content(good: RunConfig, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("index,target\n0,1\n")
-    node = {"n": 3, "queries": str(tmp_path / "a.csv"), "mask": None}
-    first = run_identity(node)
-    assert run_identity({**node, "queries": str(tmp_path / "b.csv")}) == first
+    asked, other = (replace(good, queries=tmp_path / name) for name in ("a.csv", "b.csv"))
+    first = asked.identity
+    assert other.identity == first != good.identity
     (tmp_path / "a.csv").write_text("index,target\n0,2\n")
-    assert run_identity(node) != first
-    assert run_identity({**node, "queries": None}) != first
+    assert asked.identity != first
 
 
 def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"1")
-    before = content(tmp_path)
+    before = content_digest(tmp_path)
     (tmp_path / "a.png").write_bytes(b"2")
-    changed = content(tmp_path)
+    changed = content_digest(tmp_path)
     (tmp_path / "a.png").rename(tmp_path / "b.png")
-    assert len({before, changed, content(tmp_path)}) == 3
-    assert content(tmp_path / "absent") == str(tmp_path / "absent")
+    assert len({before, changed, content_digest(tmp_path)}) == 3
+    assert content_digest(tmp_path / "absent") == str(tmp_path / "absent")
 
 
-def test_how_a_run_is_made_does_not_count() -> None:
-    node = {"n": 3, "queries": None, "mask": None}
-    assert run_identity({**node, "threads": 4, "run_dir": "x", "metric": {}}) == run_identity(node)
-    assert run_identity({**node, "confidence": 0.5}) != run_identity(node)
+def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> None:
+    incidental = ("run_dir=y", "threads=4", "metric=[]", "overwrite=true", "trainer=fast", "logger=csv")
+    assert RunConfig.of(compose("evaluate", *incidental)[0]).identity == good.identity
+    assert RunConfig.of(compose("evaluate", "confidence=0.5")[0]).identity != good.identity
 
 
-def test_other_questions_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:
+def test_other_queries_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:
     asked = tmp_path / "asked.csv"
     asked.write_text("index,target\n0,1\n")
     given = (f"queries={asked}", "explainer=[nearest]", "metric=[validity]")

@@ -14,50 +14,49 @@ from torch import nn
 
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
+from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models, resolve_device
-from counterfoil.run.store import Store
-from counterfoil.util.build import plain
 
 
-def of(bench: Any, *overrides: str) -> tuple[Models, dict[str, Any]]:
-    """The models and the plain config of an evaluation on small models."""
-    node = plain(bench.compose("evaluate", *bench.models, f"store={bench.store}", *overrides)[0])
-    return Models(Store(Path(node["store"])), node["data"]), node
+def of(bench: Any, *overrides: str) -> tuple[Models, RunConfig]:
+    """The models and the config of an evaluation on small models, on the CPU."""
+    given = (*bench.models, f"store={bench.store}", "device=cpu", *overrides)
+    config = RunConfig.of(bench.compose("evaluate", *given)[0])
+    return Models.of(config), config
 
 
 def test_networks_take_sizes_from_the_data(bench: Any) -> None:
-    models, node = of(bench)
-    net = models.network(node["classifier"])
+    models, config = of(bench)
+    net = models.network(config.classifier)
     assert net(torch.rand(2, 1, 28, 28)).shape == (2, 10)
-    assert sum(1 for _ in models.network(node["autoencoder"]).children()) == 1
-    assert len(models.network(node["autoencoder"]).experts) == 11
+    assert sum(1 for _ in models.network(config.autoencoder).children()) == 1
+    assert len(models.network(config.autoencoder).experts) == 11
 
 
 def test_vae_has_no_condition_and_cvae_one_a_class(bench: Any) -> None:
     """The data offer `classes` to every network; an unconditional model must not take them."""
-    models, node = of(bench)
-    assert models.network(node["generative"]).classes == 0
-    models, node = of(bench, "generative=cvae")
-    assert models.network(node["generative"]).classes == 10
+    models, config = of(bench)
+    assert models.network(config.generative).classes == 0
+    models, config = of(bench, "generative=cvae")
+    assert models.network(config.generative).classes == 10
     x, condition = torch.rand(2, 1, 28, 28), torch.eye(10)[:2]
-    cvae = models.network(node["generative"]).eval()
+    cvae = models.network(config.generative).eval()
     assert cvae.decode(cvae.encode(x, condition), condition).shape == x.shape
     with pytest.raises(ValueError, match="condition"):
         cvae.encode(x)
 
 
 def test_one_object_an_address(bench: Any) -> None:
-    models, node = of(bench)
-    assert models.share(node["classifier"]) is models.share(dict(node["classifier"]))
-    assert models.share(node["judge"]) is not models.share(node["classifier"])
-    assert models.share(node["data"]) is models.data
+    models, config = of(bench)
+    assert models.share(config.classifier) is models.share(replace(config.explained))
+    assert models.share(config.judge) is not models.share(config.classifier)
+    assert models.share(config.data) is models.data
 
 
 def test_loaded_networks_are_frozen_and_placed(bench: Any) -> None:
-    node = of(bench)[1]
-    models = Models(Store(bench.store), node["data"], dtype=torch.float64)
+    models, config = of(bench, "dtype=float64")
     for key in ("classifier", "generative", "autoencoder"):
-        net = models.share(node[key])
+        net = models.share(getattr(config, key))
         assert not any(p.requires_grad for p in net.parameters())
         assert not any(module.training for module in net.modules())
         assert {p.dtype for p in net.parameters()} == {torch.float64}
@@ -126,13 +125,13 @@ def test_weights_given_by_hand_are_held_against_their_manifest(
     bench: Any, tmp_path: Path, noted: dict[str, Any], message: str
 ) -> None:
     """Neither changes the shape of a single weight of a network that pads its images."""
-    models, node = of(bench)
-    trained = models.store.weights(node["generative"], models.data)
+    models, config = of(bench)
+    trained = models.store.weights(config.generative, models.data)
     given = tmp_path / "given.safetensors"
     given.write_bytes(trained.read_bytes())
     given.with_suffix(".json").write_text(
         json.dumps(json.loads(trained.with_suffix(".json").read_text()) | noted)
     )
-    models, node = of(bench, f"generative.checkpoint={given}")
+    models, config = of(bench, f"generative.checkpoint={given}")
     with pytest.raises(UserError, match=message) if message else nullcontext():
-        models.share(node["generative"])
+        models.share(config.generative)

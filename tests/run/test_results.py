@@ -13,9 +13,8 @@ from torch import Tensor
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.query import probability_of
 from counterfoil.metric.network import Borrowed
+from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models
-from counterfoil.run.store import Store
-from counterfoil.util.build import plain
 
 SMALL = (
     "explainer=[nearest,progressive]",
@@ -28,9 +27,9 @@ SMALL = (
 @pytest.fixture
 def folder(bench: Any, tmp_path: Path) -> Path:
     """The folder of a run with an untrained generator."""
-    node = plain(bench.compose("evaluate", *bench.models, f"store={bench.store}", *SMALL)[0])
-    models = Models(Store(bench.store), node["data"])
-    generator = node["explainer"]["progressive"]["generator"]
+    config = RunConfig.of(bench.compose("evaluate", *bench.models, f"store={bench.store}", *SMALL)[0])
+    models = Models.of(config)
+    generator = config.explainer["progressive"]["generator"]
     torch.manual_seed(0)
     weights = {key: value.contiguous() for key, value in models.network(generator).state_dict().items()}
     save_file(weights, str(models.store.address(generator, models.data)))

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from counterfoil.core.errors import UserError
+from counterfoil.run.config import RunConfig
+from counterfoil.run.models import Models, needed_for_evaluation, needed_for_training
 
 CLASSIFIER = ("classifier=cnn", "classifier.training.epochs=3", "classifier.training.flip=true")
 VAE = ("generative=vae", "generative.training.epochs=3")
@@ -52,16 +54,9 @@ def test_trained_model_is_not_trained_again(
 
 def test_address_follows_what_makes_a_model_and_nothing_else(bench: Any) -> None:
     def address(*overrides: str) -> str:
-        from counterfoil.run.models import Models
-        from counterfoil.run.store import Store
-        from counterfoil.util.build import plain
-
-        node = plain(bench.compose("evaluate", "store=models", *overrides)[0])
-        return (
-            Models(Store(Path("models")), node["data"])
-            .store.address(node["classifier"], Models(Store(Path()), node["data"]).data)
-            .name
-        )
+        config = RunConfig.of(bench.compose("evaluate", "store=models", *overrides)[0])
+        models = Models.of(config)
+        return models.store.address(config.explained, models.data).name
 
     same = (
         "run_dir=x",
@@ -139,10 +134,6 @@ OPTIONS = (
 
 
 def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_path: Path) -> None:
-    from counterfoil.run.models import Models, needed_for_evaluation, needed_for_training
-    from counterfoil.run.store import Store
-    from counterfoil.util.build import plain
-
     store = tmp_path / "a store"
     here = elsewhere(bench, store)
     with pytest.raises(UserError) as error:
@@ -153,17 +144,20 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
     for command in commands:
         words = shlex.split(command)
         assert words[:2] == ["python", "train.py"]
-        trained = plain(here.compose("train", *words[2:])[0])
-        assert trained["store"] == str(store)
-        models = Models(Store(store), trained["data"])
-        made |= {models.store.address(node, models.data) for _, node in needed_for_training(trained)}
-    node = plain(
+        trained = RunConfig.of(here.compose("train", *words[2:])[0])
+        assert trained.store == store
+        models = Models.of(trained)
+        made |= {
+            models.store.address(wanted, models.data) for wanted in needed_for_training(trained).values()
+        }
+    config = RunConfig.of(
         here.compose(
             "evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'"
         )[0]
     )
-    models = Models(Store(store), node["data"])
-    assert made == {models.store.address(wanted, models.data) for _, wanted in needed_for_evaluation(node)}
+    models = Models.of(config)
+    needed = needed_for_evaluation(config).values()
+    assert made == {models.store.address(wanted, models.data) for wanted in needed}
     assert not store.exists() or not list(store.glob("*.safetensors"))
 
 

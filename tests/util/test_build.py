@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from counterfoil.core.errors import UserError
-from counterfoil.util.build import accepted, build, locate, model_nodes, plain
+from counterfoil.util.build import accepted, build, locate, plain
 
 
 class Part:
@@ -60,15 +61,15 @@ def test_what_the_config_says_wins_over_what_is_offered() -> None:
     assert build({"_target_": PART}, width=9).width == 9
 
 
-def test_a_node_with_a_role_is_what_share_makes_of_it_wherever_it_stands() -> None:
+def test_a_recipe_is_what_share_makes_of_it_wherever_it_stands() -> None:
     seen = []
 
-    def share(node: dict[str, Any]) -> object:
-        seen.append(node["name"])
+    def share(recipe: Any) -> object:
+        seen.append(recipe.name)
         return seen
 
-    role = {"role": "generative", "name": "vae", "net": {"_target_": "does.not.Exist"}}
-    made = build({"_target_": PART, "inner": {"a": role, "b": [role]}}, share)
+    vae = SimpleNamespace(role="generative", name="vae", net={"_target_": "does.not.Exist"})
+    made = build({"_target_": PART, "inner": {"a": vae, "b": [vae]}}, share)
     assert made.inner["a"] is made.inner["b"][0] is seen
     assert seen == ["vae", "vae"]
 
@@ -97,21 +98,6 @@ def test_an_argument_that_is_not_taken_names_place_and_those_that_are() -> None:
 def test_accepted_keeps_what_the_signature_names() -> None:
     assert accepted(PART, {"width": 1, "depth": 2}, "x") == {"width": 1}
     assert accepted(OPEN, {"width": 1}, "x") == {}
-
-
-def test_models_of_a_config_dependencies_first() -> None:
-    inner = {"role": "classifier", "name": "inner", "net": {}}
-    outer = {"role": "generative", "name": "outer", "net": {"teacher": inner}}
-    found = list(
-        model_nodes(
-            {
-                "a": {"role": "data", "name": "digits"},
-                "b": [outer],
-                "c": {"role": "classifier", "name": "no net"},
-            }
-        )
-    )
-    assert [(path, node["name"]) for path, node in found] == [("b.0.net.teacher", "inner"), ("b.0", "outer")]
 
 
 def test_plain_resolves_and_names_what_is_missing() -> None:

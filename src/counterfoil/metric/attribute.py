@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.query import reaches
 from counterfoil.core.errors import UserError
+from counterfoil.core.query import reaches
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.data.base import ImageData
-from counterfoil.util.build import MODEL_ROLES, Node, locate
+from counterfoil.run.config import ROLES
+from counterfoil.util.build import locate
 from counterfoil.util.digest import digest, file_digest
 
 FROM_DATA = ("channels", "size", "classes", "class_names", "attributes")
@@ -58,14 +59,14 @@ class Seen:
         }
 
 
-def stem(node: Node, seen: Seen) -> str:
+def stem(node: Mapping[str, Any], seen: Seen) -> str:
     """The file name of the model that a node trains: <data>-<role>-<name>-<ten hex digits>."""
     labels = node.get("labels", True)
     key = digest({"node": recipe(node, seen), "data": seen.address(labels)})
     return f"{seen.name}-{node['role']}-{node['name']}-{key}"
 
 
-def recipe(node: Node, seen: Seen, *, whole: bool = False) -> dict[str, Any]:
+def recipe(node: Mapping[str, Any], seen: Seen, *, whole: bool = False) -> dict[str, Any]:
     """The canonical form of a model node.
 
     Args:
@@ -185,7 +186,7 @@ class _Form:
     def value(self, value: Any, where: str) -> Any:
         """Any value of a recipe; a model in it is known by its weights."""
         if isinstance(value, Mapping):
-            if value.get("role") in MODEL_ROLES and "net" in value:
+            if value.get("role") in ROLES and "net" in value:
                 return self.model(dict(value), where)
             if value.get("role") == "data":
                 return "data"
@@ -196,7 +197,7 @@ class _Form:
             return [self.value(child, f"{where}[{i}]") for i, child in enumerate(value)]
         return plain(value)
 
-    def model(self, node: Node, where: str) -> dict[str, Any]:
+    def model(self, node: Mapping[str, Any], where: str) -> dict[str, Any]:
         """A trained model that a recipe reads: its weights, and what is made of them."""
         file = Path(node["checkpoint"]) if node.get("checkpoint") else None
         read = {key: plain(node[key]) for key in ("mean", "std") if node.get(key) is not None}

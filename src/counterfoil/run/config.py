@@ -1,70 +1,289 @@
-"""What a composed config says: its plain options checked, and what makes two runs the same run."""
+"""A composed config as typed objects: the run's options, a recipe for each model, data set and metric."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from counterfoil.core.errors import UserError
+from counterfoil.util.build import plain
 from counterfoil.util.digest import digest, file_digest
 
-LEAST = {"n": 1, "count": 1, "batch_size": 1, "threads": 1}
-"""Options that are whole numbers, and the smallest value of each."""
-
-
-def check_options(node: Mapping[str, Any]) -> None:
-    """Refuse numbers that are none, or out of range; `threads` may be null."""
-    for name, least in LEAST.items():
-        value = node.get(name)
-        if value is None and name == "threads":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"{name}={value}: expected a whole number of at least {least}")
-    if not isinstance(node["seed"], int):
-        raise UserError(f"seed={node['seed']}: expected a whole number")
-    confidence = node["confidence"]
-    if not isinstance(confidence, int | float) or not 0 < confidence <= 1:
-        raise UserError(
-            f"confidence={confidence} is not a probability to reach; choose a value in (0, 1], such as 0.9"
-        )
-
-
-def chosen(explainers: Mapping[str, Any]) -> dict[str, Any]:
-    """The methods of a config; what an experiment sets for one that `explainer=` did not choose is no method."""
-    return {
-        name: node for name, node in explainers.items() if not isinstance(node, Mapping) or "_target_" in node
-    }
-
-
+MODELS = {
+    "classifier": "classifier",
+    "judge": "classifier@judge",
+    "generative": "generative",
+    "autoencoder": "generative@autoencoder",
+}
+"""Keys of a config that hold a model, and the config group that fills each."""
+ROLES = ("classifier", "generative", "autoencoder")
+"""What a model can be."""
 INCIDENTAL = ("run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric")
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
+PATHS = (*FILES, "counterfactuals", "store")
+"""Options that are paths."""
 
 
-def run_identity(node: Mapping[str, Any]) -> str:
-    """What a run explains, in ten hex digits: its options, with the content of the files that they name."""
-    asked = {key: value for key, value in node.items() if key not in INCIDENTAL}
-    return digest(
-        asked | {key: content(Path(str(asked[key])).expanduser()) for key in FILES if asked.get(key)}
-    )
+@dataclass(frozen=True)
+class DataRecipe:
+    """The data set of a config: its class as `_target_`, and the arguments."""
+
+    options: Mapping[str, Any]
+    role: str = "data"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The node as it was composed."""
+        return {"role": self.role, **self.options}
 
 
-def content(path: Path) -> str:
-    """SHA-256 of a file, or of the files in a folder with their names; the path itself where there is none, for its reader to refuse."""
+@dataclass(frozen=True)
+class ModelRecipe:
+    """How one model is made and read: a node of conf/classifier or conf/generative.
+
+    Attributes:
+        role: classifier, generative or autoencoder.
+        name: of the yaml.
+        seed: of the training.
+        net, training: class (`_target_`) and arguments; models and data in them are recipes too.
+        checkpoint: a file of weights from elsewhere; None: the store's.
+        labels: whether the model sees the labels of the data.
+        mean, std: normalisation of a classifier's inputs, one number or one per channel.
+        layers: names of the activations of a classifier that methods and metrics read.
+        decision: class and arguments of what turns a classifier's outputs into logits.
+    """
+
+    role: str
+    name: str
+    seed: int
+    net: Mapping[str, Any]
+    training: Mapping[str, Any]
+    checkpoint: str | None = None
+    labels: bool = True
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
+    layers: Sequence[str] = ()
+    decision: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any], where: str = "config") -> ModelRecipe:
+        """The recipe of a node of a plain config.
+
+        Raises:
+            UserError: an option that models do not have, or one without a value that each needs.
+        """
+        known = {field.name: field for field in fields(cls)}
+        for name in node.keys() - known.keys():
+            raise UserError(f"{where}.{name} is no option of a model; its options: {', '.join(known)}")
+        for name, field in known.items():
+            if field.default is MISSING and name not in node:
+                raise UserError(f"{where}.{name} is not set; every model needs one")
+        return cls(**{name: typed(value, f"{where}.{name}") for name, value in node.items()})
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.name}"
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether the network has one output per attribute instead of one per class."""
+        return bool(self.training.get("multilabel"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The node as plain values, without what is at its default; `of` turns it back."""
+        given = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: untyped(value) for name, (value, default) in given.items() if value != default}
+
+
+@dataclass(frozen=True)
+class MetricRecipe:
+    """A metric, or several made by one function.
+
+    Attributes:
+        options: class or function (`_target_`) and arguments.
+        refers: keys of the config that it takes something from, such as judge or data.
+    """
+
+    options: Any
+    refers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A composed config of train.py or evaluate.py; what only evaluate.yaml has keeps its default in a training.
+
+    Attributes:
+        composed: the config as plain values, as it was composed.
+        data, classifier, judge, generative, autoencoder: recipes; None where none is chosen.
+        explainer: class and arguments of each method chosen.
+        metric: each metric chosen.
+        trainer, logger: class and arguments.
+        seed: of the queries, and by default of the models.
+        target: runner_up, all, a class or a pair of classes.
+        confidence: probability of the target to reach, in (0, 1].
+        n, count, batch_size: queries, counterfactuals per query, queries explained at once.
+        queries: a CSV or a folder of images in place of a sample.
+        mask: an image file; white pixels stay.
+        counterfactuals: a run folder or a file to score in place of a search.
+        corruption: function of the images of the queries, with its arguments.
+        reference: explain the clean queries as well where they are corrupted.
+
+    Raises:
+        UserError: a number that is none, or out of range.
+    """
+
+    composed: Mapping[str, Any]
+    data: DataRecipe
+    trainer: Mapping[str, Any]
+    logger: Mapping[str, Any]
+    store: Path
+    seed: int
+    target: str | int
+    confidence: float
+    n: int
+    count: int
+    batch_size: int
+    threads: int | None
+    overwrite: bool
+    explainer: Mapping[str, Any]
+    metric: Mapping[str, MetricRecipe]
+    classifier: ModelRecipe | None = None
+    judge: ModelRecipe | None = None
+    generative: ModelRecipe | None = None
+    autoencoder: ModelRecipe | None = None
+    queries: Path | None = None
+    mask: Path | None = None
+    counterfactuals: Path | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    train_missing: bool = False
+    corruption: Mapping[str, Any] | None = None
+    reference: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n", "count", "batch_size", "threads"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+            if not whole and not (name == "threads" and value is None):
+                raise UserError(f"{name}={value}: expected a whole number of at least 1")
+        if not isinstance(self.seed, int):
+            raise UserError(f"seed={self.seed}: expected a whole number")
+        if not isinstance(self.confidence, int | float) or not 0 < self.confidence <= 1:
+            raise UserError(
+                f"confidence={self.confidence} is not a probability to reach; "
+                "choose a value in (0, 1], such as 0.9"
+            )
+
+    @classmethod
+    def of(cls, config: DictConfig) -> RunConfig:
+        """The typed form of what Hydra composed."""
+        config = _settle_judge(config)
+        composed: dict[str, Any] = plain(config)
+        tree = typed(composed)
+        given = {field.name: tree[field.name] for field in fields(cls) if field.name in tree}
+        given |= {name: _model(tree.get(name)) for name in MODELS}
+        paths = {name: given[name] for name in PATHS if given.get(name) is not None}
+        given |= {name: Path(str(value)).expanduser() for name, value in paths.items()}
+        given["explainer"] = _chosen(tree.get("explainer") or {})
+        written: Any = OmegaConf.to_container(config, resolve=False)
+        given["metric"] = {
+            name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
+            for name, options in (tree.get("metric") or {}).items()
+        }
+        return cls(composed=composed, **given)
+
+    @property
+    def explained(self) -> ModelRecipe:
+        """The classifier; raises UserError where none is chosen."""
+        if self.classifier is None:
+            raise UserError("classifier: none chosen; choose one, such as classifier=cnn")
+        return self.classifier
+
+    def measuring(self, metrics: Sequence[str]) -> RunConfig:
+        """The same run with these of its metrics alone."""
+        return replace(self, metric={name: self.metric[name] for name in metrics})
+
+    def models(self, *groups: str) -> dict[str, ModelRecipe]:
+        """The models below these groups by their path, each once and after those it depends on.
+
+        One that a group of the config holds is called by that group.
+        """
+        found: dict[str, ModelRecipe] = {}
+        own = [(name, getattr(self, name)) for name in MODELS]
+        for group in groups:
+            for path, recipe in recipes_in(getattr(self, group), group):
+                if recipe not in found.values():
+                    found[next((name for name, other in own if other == recipe), path)] = recipe
+        return found
+
+    @property
+    def identity(self) -> str:
+        """What a run explains, in ten hex digits: its options, and the content of files that they name."""
+        kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
+        files = {name: getattr(self, name) for name in FILES}
+        return digest(kept | {name: content_digest(path) for name, path in files.items() if path is not None})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The config as plain values, with the methods and metrics that are used."""
+        used = {"explainer": self.explainer, "metric": self.metric}
+        kept = {group: {name: self.composed[group][name] for name in names} for group, names in used.items()}
+        return {**self.composed, **kept}
+
+
+def typed(value: Any, where: str = "") -> Any:
+    """Plain values with a recipe in place of each node that is a model or the data."""
+    if isinstance(value, list):
+        return [typed(child, f"{where}[{i}]") for i, child in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("role") == "data":
+        return DataRecipe({key: child for key, child in value.items() if key != "role"})
+    if value.get("role") in ROLES and "net" in value:
+        return ModelRecipe.of(value, where)
+    return {key: typed(child, f"{where}.{key}" if where else str(key)) for key, child in value.items()}
+
+
+def untyped(value: Any) -> Any:
+    """The reverse of `typed`."""
+    if isinstance(value, DataRecipe | ModelRecipe):
+        return value.as_dict()
+    if isinstance(value, Mapping):
+        return {key: untyped(child) for key, child in value.items()}
+    return [untyped(child) for child in value] if isinstance(value, list) else value
+
+
+def recipes_in(value: Any, path: str = "") -> Iterator[tuple[str, ModelRecipe]]:
+    """Every model below a typed value with its dotted path; what a model depends on comes before it."""
+    if isinstance(value, ModelRecipe):
+        for name in ("net", "training", "decision"):
+            yield from recipes_in(getattr(value, name), f"{path}.{name}")
+        yield path, value
+    elif isinstance(value, MetricRecipe):
+        yield from recipes_in(value.options, path)
+    elif isinstance(value, Mapping | list):
+        for key, child in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from recipes_in(child, f"{path}.{key}" if path else str(key))
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the files in a folder with their names.
+
+    The path itself where there is none, for its reader to refuse.
+    """
     if path.is_file():
         return file_digest(path)
     if path.is_dir():
         return digest(
-            [(file.name, file_digest(file)) for file in sorted(path.iterdir()) if file.is_file()], digits=64
+            [(file.name, file_digest(file)) for file in sorted(path.iterdir()) if file.is_file()], 64
         )
     return str(path)
 
 
-def settle_judge(config: DictConfig) -> DictConfig:
+def _settle_judge(config: DictConfig) -> DictConfig:
     """The config with judge=null where it names no judge, however that was said."""
     if "role" in (config.get("judge") or {}):
         return config
@@ -72,3 +291,26 @@ def settle_judge(config: DictConfig) -> DictConfig:
     with open_dict(settled):
         settled.judge = None
     return settled
+
+
+def _model(value: Any) -> ModelRecipe | None:
+    """A model; None where an experiment only sets options of one that no group chose."""
+    return value if isinstance(value, ModelRecipe) else None
+
+
+def _chosen(explainers: Mapping[str, Any]) -> dict[str, Any]:
+    """The methods of a config, without options that an experiment sets for one that was not chosen."""
+    return {
+        name: options
+        for name, options in explainers.items()
+        if not isinstance(options, Mapping) or "_target_" in options
+    }
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Keys of the config that the interpolations below an unresolved value refer to."""
+    if isinstance(value, Mapping | list):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _references(child)
+    elif isinstance(value, str):
+        yield from (part.split("}")[0].split(".")[0] for part in value.split("${")[1:])

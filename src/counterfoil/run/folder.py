@@ -35,8 +35,9 @@ OURS = (
 def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Path]:
     """Lock a run folder for a run with this identity; raises UserError where it belongs to another.
 
-    A folder whose run of the same identity was cut off is taken up again; a finished one only with `overwrite`, which clears
-    nothing in a folder that no run of ours has made. A `UserError` before the first counterfactual leaves the folder as it was.
+    A folder whose run of the same identity was cut off is taken up again; a finished one only with
+    `overwrite`, which clears nothing in a folder that no run of ours has made. A `UserError` before the first
+    counterfactual leaves the folder as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
@@ -60,7 +61,7 @@ def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def _nothing_half_written(folder: Path) -> Iterator[None]:
-    """A run that ends in a mistake of the user's before its first counterfactual leaves the folder to the mended command."""
+    """A mistake of the user's before the first counterfactual leaves the folder to the mended command."""
     try:
         yield
     except (UserError, OSError):
@@ -70,12 +71,13 @@ def _nothing_half_written(folder: Path) -> Iterator[None]:
 
 
 def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
-    """Note the hashes of the models that explain, by name, or refuse to go on with counterfactuals that other weights gave."""
+    """Note the hashes of the models that explain, or refuse counterfactuals that other weights gave."""
     noted = _noted(folder)
     for name, value in weights.items():
         if noted.get(f"weights of {name}", value) != value:
             raise UserError(
-                f"run_dir={folder} holds counterfactuals about other weights of this {name}; overwrite=true starts again"
+                f"run_dir={folder} holds counterfactuals about other weights of this {name}; "
+                "overwrite=true starts again"
             )
     _note(folder, **{f"weights of {name}": value for name, value in weights.items()})
 
@@ -104,16 +106,19 @@ def _refuse_foreign(folder: Path, identity: str) -> None:
         strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
         if strangers:
             raise UserError(
-                f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); choose another run_dir="
+                f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); "
+                "choose another run_dir="
             )
         return
     if _noted(folder).get("identity") != identity:
         raise UserError(
-            f"run_dir={folder} holds another evaluation; choose another run_dir=, or overwrite=true to replace it"
+            f"run_dir={folder} holds another evaluation; "
+            "choose another run_dir=, or overwrite=true to replace it"
         )
     if (folder / "metrics.json").is_file():
         raise UserError(
-            f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; overwrite=true runs it again"
+            f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; "
+            "overwrite=true runs it again"
         )
 
 

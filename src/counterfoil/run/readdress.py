@@ -26,7 +26,7 @@ import counterfoil
 from counterfoil.core.errors import UserError, first_line
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import FROM_DATA, Seen, defaults, plain, recipe, same, stem
-from counterfoil.util.build import Node, locate
+from counterfoil.util.build import locate
 from counterfoil.util.record import write_json
 
 MOVED: dict[str, str] = {}
@@ -150,7 +150,7 @@ def moved(target: str) -> str:
     return classes().get(target.rpartition(".")[2], target)
 
 
-def spelt_out(node: Node, noted: Mapping[str, Any]) -> Node:
+def spelt_out(node: dict[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
     """The node with the noted value of each default that is another one today."""
     for group, filled in (("net", FROM_DATA), ("training", ())):
         part, then = node.get(group) or {}, noted.get(group) or {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
@@ -22,6 +21,7 @@ from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.base import describe
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.network import Borrowed
+from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.models import Models
 from counterfoil.util.build import build
 from counterfoil.util.pictures import log_picture
@@ -30,9 +30,17 @@ from counterfoil.util.record import command_line
 
 @dataclass
 class Evaluation:
-    """The parts of one evaluation that its steps share; `judge` may be None, and `queries` is where stored counterfactuals are scored again."""
+    """What the steps of one evaluation share.
 
-    node: dict[str, Any]
+    Attributes:
+        config: of the run.
+        models: data and networks.
+        classifier, judge: networks; there may be no judge.
+        queries: None where stored counterfactuals are scored again.
+        counterfactuals: by method.
+    """
+
+    config: RunConfig
     models: Models
     classifier: Any
     judge: Any
@@ -65,48 +73,36 @@ def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counter
     return [cf[slice(start, start + rows)].map(place) for start in range(0, len(cf), rows)]
 
 
-def measurable(config: DictConfig, data: ImageData, overrides: Sequence[str]) -> list[str]:
+def measurable(config: RunConfig, data: ImageData, overrides: Sequence[str]) -> list[str]:
     """Names of the metrics that can be taken; one line is printed about those left out.
 
     Raises:
         UserError: a metric that cannot be taken was requested by name, with metric=.
     """
-    chosen = OmegaConf.to_container(config.metric, resolve=False) if config.get("metric") else {}
-    assert isinstance(chosen, dict)
-    why = {name: _lacks(recipe, config, data) for name, recipe in chosen.items()}
-    barred = {str(name): reason for name, reason in why.items() if reason}
+    why = {name: _lacks(metric, config, data) for name, metric in config.metric.items()}
+    barred = {name: reason for name, reason in why.items() if reason}
     if barred and any(part.split("=")[0].lstrip("+") == "metric" for part in overrides):
         name, (what, fix) = next(iter(barred.items()))
         raise UserError(f"metric={name} needs {what}; {fix}, or leave it out of metric=")
     if barred:
         _tell(barred)
-    return [str(name) for name in chosen if name not in barred]
+    return [name for name in why if name not in barred]
 
 
-def _lacks(recipe: Any, config: DictConfig, data: ImageData) -> tuple[str, str] | None:
+def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[str, str] | None:
     """What a metric needs and does not get, and the fix; None where it has all."""
-    asked = {reference.split(".")[0] for reference in _references(recipe)}
-    if "judge" in asked and config.judge is None:
+    if "judge" in metric.refers and config.judge is None:
         return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"
     if data.labelled:
         return None
-    if "data" in asked:
+    if "data" in metric.refers:
         return f"other images or labels, data={data.name} has the queries alone", "choose data=folder"
-    if "autoencoder" in asked and not (config.get("autoencoder") or {}).get("checkpoint"):
+    if "autoencoder" in metric.refers and not (config.autoencoder and config.autoencoder.checkpoint):
         return (
             f"auto-encoders of the classes, which data={data.name} cannot train",
             "choose data=folder, or set autoencoder.checkpoint=",
         )
     return None
-
-
-def _references(node: Any) -> Iterator[str]:
-    """What the interpolations below an unresolved node refer to."""
-    if isinstance(node, Mapping | list):
-        for child in node.values() if isinstance(node, Mapping) else node:
-            yield from _references(child)
-    elif isinstance(node, str):
-        yield from (part.split("}")[0] for part in node.split("${")[1:])
 
 
 def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
@@ -124,13 +120,13 @@ Tables = dict[str, dict[str, Tensor]]
 
 def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str]]:
     """The "methods" part of metrics.json, the value of each counterfactual, and what each metric is."""
-    node, models = evaluation.node, evaluation.models
-    metrics = _metrics(node, models)
+    config, models = evaluation.config, evaluation.models
+    metrics = _metrics(config, models)
     told = {
         name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
     }
     scored = {
-        name: evaluate_metrics({**metrics, **told[name]}, batches, seed=node["seed"])
+        name: evaluate_metrics({**metrics, **told[name]}, batches, seed=config.seed)
         for name, batches in evaluation.batches.items()
     }
     described = {
@@ -143,11 +139,10 @@ def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str
     )
 
 
-def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
+def _metrics(config: RunConfig, models: Models) -> dict[str, Any]:
     """The metrics chosen; a recipe may stand for several, by name."""
     built = {
-        name: build(recipe, models.share, f"metric.{name}")
-        for name, recipe in (node.get("metric") or {}).items()
+        name: build(metric.options, models.share, f"metric.{name}") for name, metric in config.metric.items()
     }
     return {
         key: metric
@@ -158,28 +153,30 @@ def _metrics(node: dict[str, Any], models: Models) -> dict[str, Any]:
 
 def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
-    node, models = evaluation.node, evaluation.models
+    config, models, explained = evaluation.config, evaluation.models, evaluation.config.explained
     first = next(iter(evaluation.counterfactuals.values()))
-    manifests = {
-        key: models.store.manifest(node[key], models.data).get("test", {}) if node[key] else {}
-        for key in ("classifier", "judge")
-    }
     return {
         "n": int(first.query.unique().numel()),
         "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
-        "target": node["target"],
-        "confidence": node["confidence"],
-        "seed": node["seed"],
+        "target": config.target,
+        "confidence": config.confidence,
+        "seed": config.seed,
         "data": models.data.name,
         "class_names": list(evaluation.classifier.class_names),
-        "classifier": node["classifier"]["name"],
-        "classifier_sha256": models.weights_sha256(node["classifier"]),
-        "classifier_accuracy": manifests["classifier"].get("accuracy"),
-        "judge": node["judge"]["name"] if node["judge"] else None,
-        "judge_accuracy": manifests["judge"].get("accuracy"),
+        "classifier": explained.name,
+        "classifier_sha256": models.weights_sha256(explained),
+        "classifier_accuracy": _accuracy(explained, models),
+        "judge": config.judge.name if config.judge else None,
+        "judge_accuracy": _accuracy(config.judge, models) if config.judge else None,
         "seconds": seconds,
         "command": command_line(),
     }
+
+
+def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
+    """What was measured on the test images after the training; None for weights from elsewhere."""
+    accuracy: float | None = models.store.manifest(recipe, models.data).get("test", {}).get("accuracy")
+    return accuracy
 
 
 def report(

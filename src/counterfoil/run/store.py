@@ -10,7 +10,7 @@ from typing import Any
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import Seen, differences, recipe, stem
-from counterfoil.util.build import Node
+from counterfoil.run.config import ModelRecipe
 
 
 @dataclass(frozen=True)
@@ -19,28 +19,28 @@ class Store:
 
     root: Path
 
-    def address(self, node: Node, data: ImageData) -> Path:
-        """The file of weights that this node trains on these data; see `counterfoil.run.address`."""
-        return self.root / f"{stem(node, Seen.of(data))}.safetensors"
+    def address(self, model: ModelRecipe, data: ImageData) -> Path:
+        """The file of weights that a recipe trains on these data; see `counterfoil.run.address`."""
+        return self.root / f"{stem(model.as_dict(), Seen.of(data))}.safetensors"
 
-    def weights(self, node: Node, data: ImageData) -> Path:
+    def weights(self, model: ModelRecipe, data: ImageData) -> Path:
         """The file of weights: given by `checkpoint`, else at the address."""
-        return Path(node["checkpoint"]).expanduser() if node.get("checkpoint") else self.address(node, data)
+        return Path(model.checkpoint).expanduser() if model.checkpoint else self.address(model, data)
 
-    def has(self, node: Node, data: ImageData) -> bool:
+    def has(self, model: ModelRecipe, data: ImageData) -> bool:
         """Whether the model is there, or its weights are the user's affair."""
-        return bool(node.get("checkpoint")) or self.address(node, data).is_file()
+        return bool(model.checkpoint) or self.address(model, data).is_file()
 
-    def manifest(self, node: Node, data: ImageData) -> dict[str, Any]:
+    def manifest(self, model: ModelRecipe, data: ImageData) -> dict[str, Any]:
         """What was noted at training; empty for weights from elsewhere."""
-        return {} if node.get("checkpoint") else read_manifest(self.address(node, data))
+        return {} if model.checkpoint else read_manifest(self.address(model, data))
 
 
-def made_by(node: Node, data: ImageData) -> dict[str, Any]:
+def made_by(model: ModelRecipe, data: ImageData) -> dict[str, Any]:
     """What a manifest notes of a model's making: its node, the recipe with all defaults, and the data."""
     return {
-        "node": node,
-        "recipe": recipe(node, Seen.of(data), whole=True),
+        "node": model.as_dict(),
+        "recipe": recipe(model.as_dict(), Seen.of(data), whole=True),
         "data": data.identity,
         "images": [data.channels, data.size, data.size],
     }
@@ -55,27 +55,27 @@ def read_manifest(weights: Path) -> dict[str, Any]:
     return noted
 
 
-def check_manifest(path: Path, node: Node, data: ImageData) -> None:
+def check_manifest(path: Path, model: ModelRecipe, data: ImageData) -> None:
     """Hold a file of weights against the manifest beside it, where there is one.
 
-    Neither the shapes of the weights nor their address tell everything: a network pads its images, and a default may have
-    changed since the training. Options that the manifest does not know do not count. Of weights given by `checkpoint`, which may
-    have been trained otherwise, only what the network reads counts.
+    Neither the shapes of the weights nor their address tell everything: a network pads its images, and a
+    default may have changed since the training. Options that the manifest does not know do not count. Of
+    weights given by `checkpoint`, which may have been trained otherwise, only what the network reads counts.
 
     Raises:
         UserError: images of another shape, or another value of an option.
     """
     noted = read_manifest(path)
-    what = f"{node['role']} {node['name']}: {path}"
+    what = f"{model}: {path}"
     shape, trained = [data.channels, data.size, data.size], noted.get("images")
     if trained and trained != shape:
         raise UserError(
             f"{what} was trained on images of shape {tuple(trained)} (channels, height, width), "
             f"data={data.name} has {tuple(shape)}; train one on these data, or choose another checkpoint"
         )
-    given = bool(node.get("checkpoint"))
+    given = bool(model.checkpoint)
     then = noted.get("recipe") or noted.get("node") or {}
-    now = recipe(node, Seen.of(data), whole=True)
+    now = recipe(model.as_dict(), Seen.of(data), whole=True)
     for option, before, today in differences(_read(then) if given else then, _read(now) if given else now):
         raise UserError(
             f"{what} was trained with {option}={before}, the config has {today}; "

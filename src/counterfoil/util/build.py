@@ -1,20 +1,26 @@
-"""Builds the objects of a config; a node that stands for a model or for the data is built once and shared."""
+"""Builds the objects of a config; a recipe, which stands for a model or for the data, is built once and shared."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from counterfoil.core.errors import UserError, first_line
 
-Node = dict[str, Any]
-Share = Callable[[Node], Any]
-MODEL_ROLES = ("classifier", "generative", "autoencoder")
+
+@runtime_checkable
+class Recipe(Protocol):
+    """What stands in a config for an object that is made once and shared: a model, or the data."""
+
+    role: Any
+
+
+Share = Callable[[Any], Any]
 
 
 def plain(config: Any) -> Any:
@@ -25,17 +31,17 @@ def plain(config: Any) -> Any:
 
 
 def build(node: Any, share: Share | None = None, where: str = "config", **extra: Any) -> Any:
-    """Instantiate `_target_` nodes, innermost first; a node with a `role` is what `share` makes of it.
+    """Instantiate `_target_` nodes, innermost first; a recipe is what `share` makes of it.
 
     Args:
-        node: plain dicts, lists and values.
-        share: turns a role node into the one object that stands for it.
+        node: dicts, lists, recipes and values.
+        share: turns a recipe into the one object that it stands for.
         where: the node's place in the config, for messages.
         extra: arguments for the outermost target; those it already has in the config are kept.
     """
+    if isinstance(node, Recipe) and share is not None:
+        return share(node)
     if isinstance(node, Mapping):
-        if "role" in node and share is not None:
-            return share(dict(node))
         values = {key: build(value, share, f"{where}.{key}") for key, value in node.items()}
         return _call(values, where, extra) if "_target_" in values else values
     if isinstance(node, list):
@@ -58,17 +64,6 @@ def locate(target: str, where: str) -> Callable[..., Any]:
             f"{where}._target_={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?"
         ) from error
     return found
-
-
-def model_nodes(node: Any, path: str = "") -> Iterator[tuple[str, Node]]:
-    """Every model node below a plain config with its dotted path; what a model depends on comes before it."""
-    children = (
-        node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    )
-    for key, child in children:
-        yield from model_nodes(child, f"{path}.{key}" if path else str(key))
-    if isinstance(node, Mapping) and node.get("role") in MODEL_ROLES and "net" in node:
-        yield path, dict(node)
 
 
 def _call(values: dict[str, Any], where: str, extra: Mapping[str, Any]) -> Any:
