@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.generative.attgan.training import single_edits
+from counterfoil.run.config import typed
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.store import Store
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
@@ -29,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def compose(*overrides: str) -> dict[str, Any]:
     """The config of evaluate.py with the attributes experiment."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: dict[str, Any] = plain(
-            hydra.compose("evaluate", overrides=["experiment=attributes", "logger=none", *overrides])
+        node: dict[str, Any] = typed(
+            plain(hydra.compose("evaluate", overrides=["experiment=attributes", "logger=none", *overrides]))
         )
     return node
 

@@ -34,9 +34,9 @@ def networks(overrides: list[str], device: str) -> tuple[Classifier, AttGAN]:
     """Classifier and generator of experiment=attributes as they are before training."""
     torch.manual_seed(0)
     node = config("experiment=attributes", *overrides)
-    net = build(node["classifier"]["net"], where="classifier.net", channels=CHANNELS, classes=2)
+    net = build(node["classifier"].net, where="classifier.net", channels=CHANNELS, classes=2)
     generator = build(
-        {key: value for key, value in node["generative"]["net"].items() if value is not None},
+        {key: value for key, value in node["generative"].net.items() if value is not None},
         where="generative.net",
         channels=CHANNELS,
         size=SIZE,

@@ -200,7 +200,7 @@ def main() -> None:
     runs = [measure(setting, pair, args.sizes, seed, args.steps) for seed in args.seeds]
     means = averaged(runs)
     print(
-        f"classes {args.classes}, seeds {', '.join(map(str, args.seeds))}, {setting.node['classifier']['name']}\n\n{table(means)}\n"
+        f"classes {args.classes}, seeds {', '.join(map(str, args.seeds))}, {setting.node['classifier'].name}\n\n{table(means)}\n"
     )
     print(save(args.name, {"options": vars(args), "means": means, "runs": runs}))
 

@@ -15,28 +15,29 @@ from typing import Any
 import hydra
 import torch
 
+from counterfoil.run.config import typed
 from counterfoil.run.models import Models, missing
 from counterfoil.run.store import Store
 from counterfoil.run.train import train_all
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
-from counterfoil.util.build import Node, plain
+from counterfoil.util.build import plain
 from counterfoil.util.record import versions, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def config(*overrides: str) -> Node:
-    """The config of evaluate.py, as plain dicts."""
+def config(*overrides: str) -> dict[str, Any]:
+    """The config of evaluate.py: dicts, and recipes of models and data."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: Node = plain(hydra.compose("evaluate", overrides=["logger=none", *overrides]))
+        node: dict[str, Any] = typed(plain(hydra.compose("evaluate", overrides=["logger=none", *overrides])))
     return node
 
 
-def trained(node: Node, names: Sequence[str], device: str = "cpu") -> tuple[Models, list[Any]]:
+def trained(node: dict[str, Any], names: Sequence[str], device: str = "cpu") -> tuple[Models, list[Any]]:
     """The data, and the named models of a config; those that are not in the store are trained first, once."""
     store = Path(node["store"])
     models = Models(Store(store if store.is_absolute() else ROOT / store), node["data"], device)
-    train_all(missing([(name, node[name]) for name in names], models), models, node["trainer"], False)
+    train_all(missing({name: node[name] for name in names}, models), models, node["trainer"], False)
     return models, [models.share(node[name]) for name in names]
 
 

@@ -26,6 +26,7 @@ import torch
 from scipy.stats import spearmanr
 
 from counterfoil.data.face import EXCLUSIVE
+from counterfoil.run.config import typed
 from counterfoil.run.models import Models
 from counterfoil.run.store import Store
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
@@ -57,8 +58,10 @@ UNPLANTED = ("generative", "judge", "explainer.revise.generator")
 def compose(*overrides: str) -> dict[str, Any]:
     """The config of evaluate.py."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: dict[str, Any] = plain(
-            hydra.compose("evaluate", overrides=["experiment=introspection", "logger=none", *overrides])
+        node: dict[str, Any] = typed(
+            plain(
+                hydra.compose("evaluate", overrides=["experiment=introspection", "logger=none", *overrides])
+            )
         )
     return node
 
@@ -87,7 +90,7 @@ def progressive(case: str, overrides: list[str]) -> list[str]:
     )
 
 
-def _at(node: dict[str, Any], path: str) -> dict[str, Any]:
+def _at(node: dict[str, Any], path: str) -> Any:
     for key in path.split("."):
         node = node[key]
     return node

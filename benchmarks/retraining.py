@@ -31,7 +31,8 @@ from counterfoil.data.avatars import Avatars
 from counterfoil.data.base import Images
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.report.seeds import over_seeds
-from counterfoil.run.models import Models, needed_for_training, resolve_device
+from counterfoil.run.config import recipes_in, typed
+from counterfoil.run.models import Models, resolve_device
 from counterfoil.run.store import Store
 from counterfoil.run.train import train_all
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
@@ -53,15 +54,15 @@ Entry = dict[str, Any]
 def compose(*overrides: str) -> dict[str, Any]:
     """The config of train.py."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        node: dict[str, Any] = plain(hydra.compose("train", overrides=["logger=none", *overrides]))
+        node: dict[str, Any] = typed(plain(hydra.compose("train", overrides=["logger=none", *overrides])))
     return node
 
 
 def trained(node: dict[str, Any], key: str) -> Models:
     """The models of a config; the one at `key` and those it depends on are trained where they are missing."""
     store = Store(Path(node["store"]).expanduser())
-    nodes = needed_for_training({key: node[key]})
-    train_all(nodes, Models(store, node["data"]), node["trainer"], False, command=command_line())
+    recipes = dict(recipes_in(node[key], key))
+    train_all(recipes, Models(store, node["data"]), node["trainer"], False, command=command_line())
     return Models(store, node["data"], resolve_device("auto"))
 
 
@@ -83,7 +84,7 @@ def measure_seed(name: str, seed: int, overrides: list[str], generator: str) -> 
             f"experiment={name}", f"seed={seed}", *overrides, *more, f"generative.checkpoint={generator}"
         )
         models = trained(node, "classifier")
-        before = models.share(node["classifier"]["training"]["explainer"]["classifier"])
+        before = models.share(node["classifier"].training["explainer"]["classifier"])
         for label, classifier in {"before": before, variant: models.share(node["classifier"])}.items():
             if label not in found:
                 found[label] = measure(name, classifier, models, node)
@@ -95,7 +96,7 @@ def measure(name: str, classifier: nn.Module, models: Models, node: Mapping[str,
     test, data = models.data.test, models.data
     correct = decisions(classifier, test) == test.labels
     assert test.attributes is not None
-    spurious = node["data"]["spurious"]
+    spurious = node["data"].options["spurious"]
     first, second = (
         test.attributes[:, data.attribute_names.index(spurious[key])] for key in ("first", "second")
     )

@@ -15,7 +15,7 @@ from counterfoil.data.queries import sample
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.bootstrap import mean_interval, resampled_means, share_interval
 from counterfoil.run.models import Models, resolve_device
-from counterfoil.util.build import Node, build
+from counterfoil.util.build import build
 from counterfoil.util.record import command_line, write_json
 
 LADDER = (
@@ -31,7 +31,7 @@ Entry = dict[str, Any]
 class Setting:
     """A config with its data and networks."""
 
-    node: Node
+    node: dict[str, Any]
     models: Models
     classifier: nn.Module
     judge: nn.Module

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from pytorch_lightning import Callback
 from counterfoil.classifier.training import augment
 from counterfoil.run.models import Models
 from counterfoil.run.store import Store
-from counterfoil.run.train import _module, _trainer
-from counterfoil.util.build import Node
+from counterfoil.run.train import lightning_trainer, training_module
 from counterfoil.util.seed import seed_all
 from counterfoil.util.training import one_cycle
 
@@ -84,19 +84,21 @@ def bare_loop(module: Any, loader: Any, steps: int) -> Iterator[None]:
             yield
 
 
-def measure(node: Node, args: argparse.Namespace, work: Path) -> tuple[Times, Times]:
+def measure(node: dict[str, Any], args: argparse.Namespace, work: Path) -> tuple[Times, Times]:
     """Seconds of each block under Lightning and bare."""
     models = Models(Store(work), node["data"])
     classifier = node["classifier"]
-    classifier["training"]["batch_size"] = args.batch_size
+    training = {**classifier.training, "batch_size": args.batch_size}
     seed_all(node["seed"])
-    module = _module(classifier, models)
+    module = training_module(replace(classifier, training=training), models)
     data = module.prepare(models.data)
     data.setup()
     loader = data.train_dataloader()
     total = (args.blocks + 1) * args.steps
     interleaver = Interleave(bare_loop(copy.deepcopy(module), loader, total), args.steps, args.blocks)
-    trainer = _trainer({**node["trainer"], "limit_val_batches": 0}, -(-total // len(loader)), work, False)
+    trainer = lightning_trainer(
+        {**node["trainer"], "limit_val_batches": 0}, -(-total // len(loader)), work, False
+    )
     trainer.callbacks.append(interleaver)
     trainer.fit(module, datamodule=data)
     return interleaver.lightning, interleaver.floor
