@@ -62,7 +62,7 @@ class Counterfactuals:
         factual_logits, counterfactual_logits: (B, K), by the classifier explained, on exactly the images held here.
         query: (B,) int64, index of the query that the row belongs to.
         steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds are the
-            wall time of the batch shared equally among its rows, memory is the peak of the process meanwhile.
+            wall time of the batch shared equally among its rows, memory is its highest rise meanwhile.
         clean: (B, C, H, W) in [0, 1], the query before it was corrupted, or None where it was not.
         reference: (B, C, H, W) in [0, 1], the same method's counterfactual of the clean query, or None.
         strip: images on the way to each counterfactual, graded like it, or None.

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-import time
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -18,6 +14,7 @@ from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.core.target import Target, resolve_targets
+from counterfoil.util.meter import Meter
 
 
 @shows_options
@@ -90,7 +87,7 @@ class Explainer(nn.Module, ABC):
         """
         check_inputs(x)
         with torch.inference_mode(False), torch.enable_grad():
-            started = _Meter(x.device)
+            started = Meter(x.device)
             query, index = self._ask(x.detach().clone(), target, mask)
             reached = query.reached(query.logits)
             todo = torch.ones_like(reached) if self.asks_all else ~reached
@@ -214,37 +211,3 @@ def _spread(part: Tensor, rows: Tensor, filler: Tensor) -> Tensor:
     whole = filler.clone().to(part.dtype)
     whole[rows] = part
     return whole
-
-
-class _Meter:
-    """Wall seconds and peak memory (MB) since its creation."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            _reset_peak()
-        self.started = time.perf_counter()
-
-    def read(self) -> tuple[float, float]:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            return time.perf_counter() - self.started, torch.cuda.max_memory_allocated(self.device) / 2**20
-        return time.perf_counter() - self.started, _peak()
-
-
-def _reset_peak() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak() -> float:
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-    except (OSError, IndexError):
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

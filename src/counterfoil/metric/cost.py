@@ -48,7 +48,7 @@ class ClassifierCalls(SampleMetric):
 
 
 class PeakMemory(SampleMetric):
-    """Largest memory of the process, in MiB, while counterfactuals were made.
+    """Largest rise of memory, in MiB, while a batch of counterfactuals was made.
 
     The maximum over all rows, without an interval.
     """
