@@ -19,7 +19,7 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.query import Query
 from counterfoil.explainer.progressive import Progressive
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.network import Exaggerator
 
 
 @dataclass

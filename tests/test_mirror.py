@@ -43,8 +43,6 @@ COVERED = {
     "explainer/revise.py": "explainer/test_latent.py",
     "explainer/random_attributes.py": "explainer/test_properties.py",
     "generative/cvae.py": "generative/test_vae.py",
-    "generative/exaggeration_terms.py": "generative/test_exaggeration.py",
-    "generative/grading.py": "generative/test_exaggeration.py",
     "classifier/cnn.py": "classifier/test_networks.py",
     "classifier/resnet.py": "classifier/test_networks.py",
     "search/candidate.py": "search/test_term.py",

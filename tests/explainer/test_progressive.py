@@ -11,7 +11,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query, probability_of
 from counterfoil.explainer.progressive import Progressive
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
 
 

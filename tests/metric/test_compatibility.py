@@ -15,7 +15,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.strip import Strip
 from counterfoil.data.base import Images
 from counterfoil.explainer.progressive import Progressive
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.metric import compatibility
 from counterfoil.metric.attributes import (
     MNAC,

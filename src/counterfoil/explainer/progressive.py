@@ -12,7 +12,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.explainer.base import Explainer
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
 
 

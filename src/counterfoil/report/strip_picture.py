@@ -102,7 +102,7 @@ def _rows(counterfactuals: Counterfactuals, strip: Walk, scale: float) -> tuple[
 def _write(draw: Any, strip: Walk, top: int, side: int, high: int) -> None:
     """The words of one strip, and a frame around its counterfactual."""
     width, under = side - _GAP, top + _LINE + high
-    plain, bold = _font("DejaVu Sans"), _font("DejaVu Sans:bold")
+    plain, small, bold = _font("DejaVu Sans"), _font("DejaVu Sans", 10), _font("DejaVu Sans:bold")
     centred = partial(draw.text, anchor="mm")
     centred((_MARGIN + width / 2, top + _LINE / 2), f"{strip.source} → {strip.target}", fill=_INK, font=bold)
     centred((_MARGIN + width / 2, under + _LINE / 2), probability(strip.start), fill=_MUTED, font=plain)
@@ -110,7 +110,7 @@ def _write(draw: Any, strip: Walk, top: int, side: int, high: int) -> None:
         left = _MARGIN + column * side
         middle, ink = left + width / 2, _GOOD if frame.decided else _INK
         if frame.requested is not None:
-            centred((middle, top + _LINE / 2), f"requested {frame.requested:.2f}", fill=_MUTED, font=plain)
+            centred((middle, top + _LINE / 2), f"requested {frame.requested:.2f}", fill=_MUTED, font=small)
         centred((middle, under + _LINE / 2), probability(frame.said), fill=ink, font=bold)
         if frame.returned:
             draw.rectangle((left - 3, top + _LINE - 3, left + width + 2, under + 2), outline=_ACCENT, width=2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.discriminator import Discriminator, thermometer
+from counterfoil.generative.exaggeration.discriminator import Discriminator, thermometer
 
 
 def test_codes_are_nested_and_count_the_bin() -> None:

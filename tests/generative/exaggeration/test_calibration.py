@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.knob import Knob
+from counterfoil.generative.exaggeration.calibration import Knob
 
 LOGITS = torch.tensor([[1.0, 2.0, -1.0], [0.0, -3.0, 4.0]])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.exaggerator import ConditionalBatchNorm, Exaggerator, fitting_pad
+from counterfoil.generative.exaggeration.network import ConditionalBatchNorm, Exaggerator, fitting_pad
 
 
 @pytest.mark.parametrize("size", [28, 32, 64, 8])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.knob import Knob
+from counterfoil.generative.exaggeration.calibration import Knob
 
 
 class Exaggerator(nn.Module):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from counterfoil.classifier.training import augment
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, stratified
-from counterfoil.generative.balanced import (
+from counterfoil.generative.exaggeration.calibration import grade
+from counterfoil.generative.exaggeration.data import (
     Asked,
     BalancedData,
     BalancedSampler,
@@ -22,12 +23,10 @@ from counterfoil.generative.balanced import (
     of_classes,
     refuse_single_class,
 )
-from counterfoil.generative.discriminator import Discriminator
-from counterfoil.generative.exaggeration_terms import Terms
-from counterfoil.generative.exaggerator import Exaggerator
-from counterfoil.generative.grading import announce, grade
-from counterfoil.generative.strips import measure, summarise
-from counterfoil.generative.watch import Watch
+from counterfoil.generative.exaggeration.discriminator import Discriminator
+from counterfoil.generative.exaggeration.loss import Terms
+from counterfoil.generative.exaggeration.network import Exaggerator
+from counterfoil.generative.exaggeration.validation import Watch, measure, summarise
 from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.fingerprint import fingerprint
 from counterfoil.util.pictures import log_grid
@@ -156,7 +155,7 @@ class ExaggerationTraining(Training):
         mode, counts = knob.fit(held, graded, self.calibration, self.enough)
         knob.classifier.copy_(fingerprint(self.classifier))
         self.average.knob.load_state_dict(knob.state_dict())
-        announce(self.name, knob, mode, counts)
+        knob.announce(self.name, mode, counts)
         cells, self.borrowed = fill(knob.bins_of(graded), knob.bins, self.empty)
         slots = len(knob.slots)
         samplers = (

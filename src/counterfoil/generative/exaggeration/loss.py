@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfoil.generative.discriminator import Discriminator
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.discriminator import Discriminator
+from counterfoil.generative.exaggeration.network import Exaggerator
 
 
 @dataclass(frozen=True)

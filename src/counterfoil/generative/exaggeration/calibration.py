@@ -1,7 +1,8 @@
-"""What progressive exaggeration turns: the classifier's posterior of a target, cut into bins that real images fill."""
+"""The knob of progressive exaggeration: the classifier's posterior of a target, cut into bins that real images fill."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -11,11 +12,17 @@ from torch import Tensor, nn
 from counterfoil.core.errors import UserError
 from counterfoil.core.strip import Scale
 from counterfoil.core.target import class_index
+from counterfoil.data.base import Images
 
 OUTER = 0.95
 """Calibrated posterior at the end of the scale where bins lie on the logit."""
 _TEMPERATURES = torch.logspace(-1, 2, 61, base=4.0)
-_MODES = ("raw", "temperature", "logit")
+_MODES = {
+    "raw": "the classifier's own posterior",
+    "temperature": "the calibrated posterior",
+    "logit": "the logit",
+}
+log = logging.getLogger("counterfoil")
 
 
 class Knob(nn.Module):
@@ -126,6 +133,13 @@ class Knob(nn.Module):
             else f"class {', '.join(map(str, self.slots))} against the rest"
         )
 
+    def announce(self, name: str, mode: str, counts: Tensor) -> None:
+        """Tell what the bins of model `name` lie on, and how many training images (T, bins) are in them."""
+        taus = ", ".join(f"{tau:.2f}" for tau in self.temperature.tolist())
+        filled = f"{int(counts.min())} to {int(counts.max())} training images per bin"
+        on = f"bins of equal width on {_MODES[mode]}"
+        log.info(f"{name}: {self.describe()}; {on}, temperature {taus}; {filled}")
+
     def fit(self, val: Tensor, train: Tensor, mode: str = "auto", enough: int = 30) -> tuple[str, Tensor]:
         """Choose temperature and bins so that real images fill them.
 
@@ -188,6 +202,18 @@ class Knob(nn.Module):
         self.temperature.copy_(temperature)
         self.edges.copy_(edges)
         self.centres.copy_(centres)
+
+
+def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) -> Tensor:
+    """What a classifier says to a split: log-odds (T, N), a row per slot, on the CPU; `rows` images at once."""
+    reference = next(classifier.parameters(), torch.zeros(1))
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(images), rows):
+            logits = classifier(images[slice(start, start + rows)].x.to(reference)).float().cpu()
+            slots = [torch.full((len(logits),), slot) for slot in range(len(knob.slots))]
+            parts.append(torch.stack([knob.log_odds(logits, slot) for slot in slots]))
+    return torch.cat(parts, dim=1)
 
 
 def _resolve(

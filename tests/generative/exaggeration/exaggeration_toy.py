@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.data.base import ImageData, Images, Splits
+from counterfoil.generative.exaggeration.network import Exaggerator
+from counterfoil.generative.exaggeration.training import ExaggerationTraining
 
 
 class Sides(nn.Module):
@@ -43,3 +45,32 @@ class Toy(ImageData):
 
 def classifier(**options: Any) -> Classifier:
     return Classifier(Sides(**options), class_names=("left", "right"))
+
+
+OPTIONS: dict[str, Any] = {
+    "epochs": 2,
+    "steps": 80,
+    "batch_size": 24,
+    "lr": 2e-3,
+    "lambda_rec": 20.0,
+    "lambda_cls": 10.0,
+    "average": 0.95,
+}
+
+
+def make(model: nn.Module | None = None, **options: Any) -> ExaggerationTraining:
+    torch.manual_seed(0)
+    net = Exaggerator(1, 8, 2, bins=5, width=8, **options.pop("net", {}))
+    given = {**OPTIONS, "discriminator": {"width": 8}, "pictures": 0, "watched": 64, "tested": 64, **options}
+    return ExaggerationTraining(net, classifier=model or classifier(), **given)
+
+
+def step_terms(module: ExaggerationTraining, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    slot = torch.zeros(len(x), dtype=torch.long)
+    asked = torch.arange(len(x)) % module.net.knob.bins
+    own = module.net.own_cell(module.classifier(x), slot)
+    source = module.terms.scaled(x, slot).detach()
+    code = module.net.encode(x, own)
+    return module.terms.generator(
+        x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source
+    )

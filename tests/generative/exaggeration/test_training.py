@@ -13,77 +13,12 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images, Splits
 from counterfoil.explainer.progressive import Progressive
-from counterfoil.generative.balanced import fill
-from counterfoil.generative.exaggeration import ExaggerationTraining
-from counterfoil.generative.exaggeration_terms import divergence
-from counterfoil.generative.exaggerator import Exaggerator
+from counterfoil.generative.exaggeration.network import Exaggerator
+from counterfoil.generative.exaggeration.training import ExaggerationTraining
 from counterfoil.util.fingerprint import fingerprint
 
 sys.path.insert(0, str(Path(__file__).parent))
-from exaggeration_toy import Toy, classifier
-
-OPTIONS: dict[str, Any] = {
-    "epochs": 2,
-    "steps": 80,
-    "batch_size": 24,
-    "lr": 2e-3,
-    "lambda_rec": 20.0,
-    "lambda_cls": 10.0,
-    "average": 0.95,
-}
-
-
-def make(model: nn.Module | None = None, **options: Any) -> ExaggerationTraining:
-    torch.manual_seed(0)
-    net = Exaggerator(1, 8, 2, bins=5, width=8, **options.pop("net", {}))
-    given = {**OPTIONS, "discriminator": {"width": 8}, "pictures": 0, "watched": 64, "tested": 64, **options}
-    return ExaggerationTraining(net, classifier=model or classifier(), **given)
-
-
-def step_terms(module: ExaggerationTraining, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    slot = torch.zeros(len(x), dtype=torch.long)
-    asked = torch.arange(len(x)) % module.net.knob.bins
-    own = module.net.own_cell(module.classifier(x), slot)
-    source = module.terms.scaled(x, slot).detach()
-    code = module.net.encode(x, own)
-    return module.terms.generator(
-        x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source
-    )
-
-
-def test_the_classifier_loss_reaches_the_generator_and_the_classifier_stays_frozen() -> None:
-    torch.set_num_threads(1)
-    model = classifier()
-    module = make(model)
-    module.prepare(Toy())
-    module.train()
-    assert not model.training
-    assert not any(p.requires_grad for p in model.parameters())
-    terms = step_terms(module, Toy().train[slice(0, 16)].x)
-    for term in ("cls", "self"):
-        grads = torch.autograd.grad(
-            terms[term], list(module.net.parameters()), retain_graph=True, allow_unused=True
-        )
-        assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0
-    encoder = torch.autograd.grad(terms["cls"], module.net.stem.weight, retain_graph=True)[0]
-    assert float(encoder.abs().sum()) > 0
-
-
-def test_terms_of_weight_zero_are_left_out() -> None:
-    module = make(lambda_cls=0.0, lambda_cyc=0.0, lambda_gan=0.0, lambda_embed=1.0)
-    module.prepare(Toy())
-    assert set(step_terms(module, Toy().train[slice(0, 8)].x)) == {"rec", "embed"}
-
-
-def test_divergence_is_zero_at_the_request_and_has_the_cross_entropys_gradient() -> None:
-    p = torch.tensor([0.05, 0.5, 0.95])
-    assert float(divergence(p, torch.logit(p))) == pytest.approx(0, abs=1e-6)
-    scaled = torch.zeros(3, requires_grad=True)
-    divergence(p, scaled).backward()
-    torch.testing.assert_close(scaled.grad, (0.5 - p) / 3)
-    q = torch.tensor([0.3, 0.3, 0.3])
-    by_hand = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
-    torch.testing.assert_close(divergence(p, torch.logit(q)), by_hand)
+from exaggeration_toy import Toy, classifier, make, step_terms
 
 
 def fit(module: ExaggerationTraining, tmp_path: Path) -> dict[str, float]:
@@ -164,15 +99,6 @@ def test_one_model_for_every_class() -> None:
     batch = next(iter(data.train_dataloader()))
     assert set(batch.slot.tolist()) <= {0, 1, 2}
     assert set(step_terms(module, batch.x)) == {"gan", "cls", "self", "rec", "cyc"}
-
-
-def test_a_bin_without_images_is_an_error_or_borrows() -> None:
-    bins = torch.tensor([[0, 0, 3, 3, 3]])
-    with pytest.raises(UserError, match=r"no training image lies in bin 1 of 0\.\.3.*lower net\.bins"):
-        fill(bins, 4, "error")
-    cells, borrowed = fill(bins, 4, "borrow")
-    assert borrowed.tolist() == [False, True, True, False]
-    assert [cell.tolist() for cell in cells] == [[0, 1], [0, 1], [2, 3, 4], [2, 3, 4]]
 
 
 def test_says_what_is_wrong_with_the_input() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.exaggerator import fitting_pad
+from counterfoil.generative.exaggeration.network import fitting_pad
 
 
 class Discriminator(nn.Module):
