@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.attributes import AttributeReader, offered
+from counterfoil.data.attributes import BatchAttributes, offered
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.digits import Digits
 
@@ -23,19 +23,19 @@ class Named(ImageData):
 def test_own_attributes_in_the_order_asked():
     data = Named()
     batch = data.train[:5]
-    assert torch.equal(AttributeReader(data, ["B", "A"])(batch), batch.a[:, [1, 0]])
+    assert torch.equal(BatchAttributes(data, ["B", "A"])(batch), batch.a[:, [1, 0]])
 
 
 def test_labels_alone_give_classes_and_shape(toy):
     assert offered(toy) == ("left", "middle", "right", "Thickness", "Slant", "Width")
     batch = toy.train[:6]
-    read = AttributeReader(toy, ["right", "left"])(batch)
+    read = BatchAttributes(toy, ["right", "left"])(batch)
     assert torch.equal(read, torch.stack((batch.y == 2, batch.y == 0), 1).float())
 
 
 def test_shapes_are_measured_and_scaled():
     data = Digits(limit=200)
-    read = AttributeReader(data, ["3", "Thickness", "Slant"])(data.test[:50])
+    read = BatchAttributes(data, ["3", "Thickness", "Slant"])(data.test[:50])
     assert read.shape == (50, 3)
     assert torch.equal(read[:, 0], (data.test[:50].y == 3).float())
     assert 0 <= read.min() <= read.max() <= 1
@@ -44,7 +44,7 @@ def test_shapes_are_measured_and_scaled():
 
 def test_a_shape_that_never_varies_is_named(toy):
     with pytest.raises(UserError, match="Width is 0 in all 54"):
-        AttributeReader(toy, ["left", "Width"])
+        BatchAttributes(toy, ["left", "Width"])
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_a_shape_that_never_varies_is_named(toy):
 )
 def test_refuses(names, message):
     with pytest.raises(UserError, match=message):
-        AttributeReader(Named(), names)
+        BatchAttributes(Named(), names)

@@ -1,4 +1,4 @@
-"""The attributes a generative model edits: the data's own, or, where data have labels alone, the class and the shape of the stroke."""
+"""The attributes a generative model edits: the data's own, else the class and the shape of the stroke."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def offered(data: ImageData) -> tuple[str, ...]:
     return data.attribute_names or (*data.class_names, *NAMES)
 
 
-class AttributeReader:
-    """Reads named attributes off batches: data attributes as they are; else one column a class and thickness, slant, width in [0, 1].
+class BatchAttributes:
+    """Named attributes of batches: the data's own; else one column per class and thickness, slant, width.
 
     Args:
         data: an `ImageData`.
         names: which attributes, in this order.
 
     Raises:
-        UserError: a name that the data lack, a name twice, none at all, or an attribute that all training images share.
+        UserError: a name that the data lack, a name twice, none at all, or an attribute that all training
+            images share.
     """
 
     def __init__(self, data: ImageData, names: Sequence[str]) -> None:
@@ -64,7 +65,8 @@ def _check_names(names: Sequence[str], known: Sequence[str], data: str) -> None:
         )
     if not names or len(set(names)) < len(names):
         raise UserError(
-            f"attributes: expected one or more different names, found {', '.join(names) or 'none'}; known: {', '.join(known)}"
+            f"attributes: expected one or more different names, found {', '.join(names) or 'none'}; "
+            f"known: {', '.join(known)}"
         )
 
 
@@ -72,6 +74,7 @@ def _check_varies(values: Tensor, names: Sequence[str], data: str) -> None:
     for name, column in zip(names, values.T, strict=True):
         if bool((column == column[0]).all()):
             raise UserError(
-                f"attributes: {name} is {float(column[0]):g} in all {len(column)} training images of data={data}, so no model can learn to "
-                "edit it; leave it out of generative.net.attributes, or take more images"
+                f"attributes: {name} is {float(column[0]):g} in all {len(column)} training images of "
+                f"data={data}, so no model can learn to edit it; leave it out of generative.net.attributes, "
+                "or take more images"
             )

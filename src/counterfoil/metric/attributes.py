@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from counterfoil.metric.network import Borrowed
 
 
 class AttributeReader:
-    """Hard attributes of images by a multi-label judge, one output an attribute of the data.
+    """Hard attributes of images by a multi-label judge, one output per attribute of the data.
 
     Args:
         judge: a `Classifier` around a network that was trained with `multilabel`.
@@ -29,7 +30,8 @@ class AttributeReader:
         self.metric = metric
         if not self.names:
             raise UserError(
-                f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; leave it out for data={self.data.name}"
+                f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; "
+                f"leave it out for data={self.data.name}"
             )
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -41,8 +43,9 @@ class AttributeReader:
         outputs = self.judge(x, method="outputs")
         if outputs.ndim != 2 or outputs.shape[1] != len(self.names):
             raise UserError(
-                f"metric={self.metric}: the judge puts out {tuple(outputs.shape[1:])} per image, expected one output for each of "
-                f"{len(self.names)} attributes; set judge.training.multilabel=true and judge.decision to an Attribute"
+                f"metric={self.metric}: the judge puts out {tuple(outputs.shape[1:])} per image, expected one "
+                f"output for each of {len(self.names)} attributes; set judge.training.multilabel=true and "
+                "judge.decision to an Attribute"
             )
         return outputs
 
@@ -50,20 +53,33 @@ class AttributeReader:
         """Whether each attribute differs between factual and counterfactual: bool (B, A)."""
         return self(cf.factual) != self(cf.counterfactual)
 
+    def moved(self, cf: Counterfactuals) -> Tensor:
+        """|change| of the judge's probability of each attribute: (B, A) in [0, 1]."""
+        before, after = (torch.sigmoid(self.logits(x)) for x in (cf.factual, cf.counterfactual))
+        return (after - before).abs()
+
     def column(self, attribute: str | None) -> int:
         """The column of an attribute, by default the one explained."""
         name = attribute or self.data.attribute
         if name not in self.names:
             raise UserError(
-                f"metric.{self.metric}.attribute={name} is not in the data; known attributes: {', '.join(self.names)}"
+                f"metric.{self.metric}.attribute={name} is not in the data; "
+                f"known attributes: {', '.join(self.names)}"
             )
         return self.names.index(name)
+
+    def columns(self, attributes: Sequence[str | None] = (None,)) -> list[int]:
+        """The columns of attributes, by default of the one explained; "A+B" names two."""
+        return [
+            self.column(part) for name in attributes for part in str(name or self.data.attribute).split("+")
+        ]
 
 
 class MNAC(SampleMetric):
     """Mean number of attributes changed, the explained one included.
 
-    mean sum_a 1[o_a(x) > 1/2 differs from o_a(x') > 1/2], in [0, A]; 1 is ideal where the attributes are independent.
+    mean sum_a 1[o_a(x) > 1/2 differs from o_a(x') > 1/2], in [0, A]; 1 is ideal where the attributes are
+    independent.
 
     Args:
         judge, data: see `AttributeReader`.
@@ -93,7 +109,7 @@ class OthersChanged(MNAC):
 
     def __init__(self, judge: nn.Module | None, data: Any) -> None:
         super().__init__(judge, data)
-        self._explained = [self._read.column(name) for name in str(self._read.data.attribute).split("+")]
+        self._explained = self._read.columns()
 
     def score(self, cf: Counterfactuals) -> Tensor:
         changed = self._read.changed(cf)
@@ -104,15 +120,16 @@ class OthersChanged(MNAC):
 class AttributeChanged(SampleMetric):
     """Share of counterfactuals in which one attribute differs from the factual, to the judge's eyes.
 
-    mean 1[o_a(x) > 1/2 differs from o_a(x') > 1/2], in [0, 1]; for bias detection: a classifier that leans on `attribute` has
-    counterfactuals that change it.
+    mean 1[o_a(x) > 1/2 differs from o_a(x') > 1/2], in [0, 1]; for bias detection: a classifier that leans on
+    `attribute` has counterfactuals that change it.
 
     Args:
         judge, data: see `AttributeReader`.
         attribute: which; None: the one explained.
 
-    Source: the bias detection of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483, as described
-    in Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226
+    Source: the bias detection of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv
+    1911.00483, as described in Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv
+    2103.10226
     """
 
     name = "attribute_changed"
@@ -132,8 +149,9 @@ class AttributeChanged(SampleMetric):
 class CorrelationDifference(SetMetric):
     """How far changes of attributes go together otherwise than the attributes themselves do.
 
-    CD = sum_a |rho(d_a, d_q) - rho(y_a, y_q)|, in [0, 2 (A - 1)]; d the change (-1, 0, 1) of the judge's hard attribute, q the one
-    explained, y the training images' ground truth, rho Pearson's, an undefined one being 0. A sum over attributes, not a mean.
+    CD = sum_a |rho(d_a, d_q) - rho(y_a, y_q)|, in [0, 2 (A - 1)]; d the change (-1, 0, 1) of the judge's hard
+    attribute, q the one explained, y the training images' ground truth, rho Pearson's, an undefined one being
+    0. A sum over attributes, not a mean.
 
     Args:
         judge, data: see `AttributeReader`.

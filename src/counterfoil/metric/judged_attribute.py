@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
@@ -33,7 +32,7 @@ class JudgedChange(SampleMetric):
         self._column = self._read.column(attribute)
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return _changes(self._read, cf)[:, self._column]
+        return self._read.moved(cf)[:, self._column]
 
 
 class JudgedCausalScore(SampleMetric):
@@ -52,15 +51,14 @@ class JudgedCausalScore(SampleMetric):
     def __init__(self, judge: nn.Module | None, data: Any, causes: Sequence[str | None]) -> None:
         super().__init__()
         self._read = AttributeReader(judge, data, self.name)
-        wanted = [part for name in causes for part in str(name or self._read.data.attribute).split("+")]
-        if not wanted:
+        if not causes:
             raise UserError(
                 f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}"
             )
-        self._columns = [self._read.column(name) for name in wanted]
+        self._columns = self._read.columns(causes)
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        changes = _changes(self._read, cf)
+        changes = self._read.moved(cf)
         return changes[:, self._columns].sum(1) / changes.sum(1)
 
 
@@ -68,8 +66,3 @@ def judged_changes(judge: nn.Module | None, data: Any) -> Mapping[str, JudgedCha
     """A `JudgedChange` for each attribute of the data, by the name it is reported as."""
     names = AttributeReader(judge, data, JudgedChange.name).names
     return {f"{JudgedChange.name}/{name}": JudgedChange(judge, data, name) for name in names}
-
-
-def _changes(read: AttributeReader, cf: Counterfactuals) -> Tensor:
-    before, after = (torch.sigmoid(read.logits(x)) for x in (cf.factual, cf.counterfactual))
-    return (after - before).abs()

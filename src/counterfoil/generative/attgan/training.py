@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.attributes import AttributeReader
+from counterfoil.data.attributes import BatchAttributes
 from counterfoil.data.base import Batch, ImageData
 from counterfoil.generative.attgan.network import AttGAN
 from counterfoil.util.pictures import log_grid
@@ -77,7 +77,7 @@ class AttGANTraining(Training):
                 f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false does without"
             )
         self.automatic_optimization = False
-        self.read = AttributeReader(data, net.attribute_names)
+        self.read = BatchAttributes(data, net.attribute_names)
         self.loss = loss
         self.adversarial = float(adversarial)
         self.attribute = attribute
