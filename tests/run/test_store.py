@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from counterfoil.classifier.cnn import CNN
+from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
+from counterfoil.data.digits import Digits
 from counterfoil.run.address import Seen, differences, recipe, stem
+from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, up_to_date
-from counterfoil.run.store import read_manifest
+from counterfoil.run.store import Store, check_manifest, made_by, read_manifest
 from counterfoil.util.digest import file_digest
 
-PUBLISHED = sorted((Path(__file__).parents[2] / "weights").glob("*.safetensors"))
+WEIGHTS = Path(__file__).parents[2] / "weights"
+PUBLISHED = sorted(WEIGHTS.glob("*.safetensors"))
+MIB = 2**20
+RECIPE = ModelRecipe.of(
+    {
+        "role": "classifier",
+        "name": "mine",
+        "seed": 0,
+        "mean": 0.5,
+        "std": 0.5,
+        "checkpoint": None,
+        "net": {"_target_": "counterfoil.classifier.cnn.CNN", "width": 8},
+        "training": {"_target_": "counterfoil.classifier.training.ClassifierTraining", "epochs": 1},
+    }
+)
 published = pytest.mark.parametrize("file", PUBLISHED, ids=lambda path: path.stem)
 
 
@@ -28,5 +49,93 @@ def test_published_weights_lie_at_the_address_of_their_own_recipe(file: Path) ->
 
 
 @published
-def test_published_weights_are_those_of_their_manifest(file: Path) -> None:
-    assert file_digest(file) == json.loads(file.with_suffix(".json").read_text())["sha256"]
+def test_published_weights_are_small_and_those_of_their_manifest(file: Path) -> None:
+    assert file_digest(file) == read_manifest(file)["sha256"]
+    assert file.stat().st_size <= 4 * MIB
+
+
+def test_published_weights_take_at_most_40_mb() -> None:
+    """On a disk of 4 KiB blocks, as `du` counts."""
+    blocks = sum(-(-path.stat().st_size // 4096) for path in WEIGHTS.iterdir())
+    assert len(PUBLISHED) > 40
+    assert blocks * 4096 <= 40 * MIB
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    return Digits(limit=20)
+
+
+@pytest.fixture
+def file(digits: Digits, tmp_path: Path) -> Path:
+    """Weights, empty, with the manifest of a training."""
+    store = Store(tmp_path)
+    assert not store.has(RECIPE, digits)
+    assert store.manifest(RECIPE, digits) == {}
+    path = store.weights(RECIPE, digits)
+    path.touch()
+    path.with_suffix(".json").write_text(json.dumps(made_by(RECIPE, digits)))
+    assert store.has(RECIPE, digits)
+    assert store.manifest(RECIPE, digits)["node"] == RECIPE.as_dict()
+    return path
+
+
+def test_the_manifest_holds_every_default(file: Path) -> None:
+    noted = read_manifest(file)["recipe"]
+    assert noted["net"] == {"_target_": "CNN", "width": 8, "stages": 3, "dropout": 0.1}
+    assert noted["training"]["batch_size"] == 128, "of a base class"
+    assert (noted["mean"], noted["seed"]) == (0.5, 0)
+
+
+def with_dropout(monkeypatch: pytest.MonkeyPatch, default: float) -> None:
+    """Let another default of `CNN` have been written into the code."""
+    own = inspect.signature(CNN.__init__)
+    parameters = [p.replace(default=default) if p.name == "dropout" else p for p in own.parameters.values()]
+
+    def constructor(self: Any, *args: Any, **kwargs: Any) -> None: ...
+
+    constructor.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    monkeypatch.setattr(CNN, "__init__", constructor)
+
+
+def test_weights_of_another_default_are_refused(
+    file: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_manifest(file, RECIPE, digits)
+    with_dropout(monkeypatch, 0.2)
+    assert Store(file.parent).address(RECIPE, digits) == file, "or nobody would look"
+    with pytest.raises(
+        UserError, match=r"trained with net\.dropout=0\.1, the config has 0\.2; run .*readdress"
+    ) as error:
+        check_manifest(file, RECIPE, digits)
+    assert "\n" not in str(error.value)
+    with pytest.raises(
+        UserError, match=r"net\.dropout=0\.1, the config has 0\.2; set the one that the file has"
+    ):
+        check_manifest(file, replace(RECIPE, checkpoint=str(file)), digits)
+
+
+def test_of_given_weights_only_what_the_network_reads_counts(file: Path, digits: Digits) -> None:
+    given = replace(RECIPE, checkpoint=str(file))
+    check_manifest(file, replace(given, seed=7, name="x", training={**RECIPE.training, "lr": 1.0}), digits)
+    with pytest.raises(UserError, match=r"trained with net\.width=8, the config has 9"):
+        check_manifest(file, replace(given, net={**RECIPE.net, "width": 9}), digits)
+    with pytest.raises(UserError, match=r"trained with mean=0\.5, the config has 0\.1"):
+        check_manifest(file, replace(given, mean=0.1), digits)
+
+
+def test_weights_are_kept_under_the_default_that_they_had(
+    file: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the error says: the old value is spelt out, and the new default's address is free."""
+    from counterfoil.run.readdress import readdress
+
+    with_dropout(monkeypatch, 0.2)
+    moved, left = readdress(file.parent)
+    assert len(moved) == 1
+    assert not left
+    spelt = replace(RECIPE, net={**RECIPE.net, "dropout": 0.1})
+    store = Store(file.parent)
+    assert store.has(spelt, digits)
+    assert not store.has(RECIPE, digits)
+    check_manifest(store.weights(spelt, digits), spelt, digits)

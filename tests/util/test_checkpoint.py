@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
-from counterfoil.util.checkpoint import load_program, load_weights, read_state
+from counterfoil.util.checkpoint import kept, load_program, load_weights, read_state
 
 
 def net(seed: int = 0, **options: Any) -> CNN:
@@ -210,3 +210,27 @@ def test_non_tensor_modules_have_names(tmp_path: Path) -> None:
     save_file(nn.Linear(2, 2).state_dict(), str(tmp_path / "w.safetensors"))
     with pytest.raises(UserError, match="Conv2d"):
         load_weights(nn.Conv2d(1, 1, 3), tmp_path / "w.safetensors")
+
+
+class Critical(nn.Module):
+    """A network with a part that only its training reads."""
+
+    training_only = ("critic.",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.critic = nn.Linear(2, 2), nn.Linear(2, 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_weights_of_the_training_alone_are_neither_kept_nor_missed(tmp_path: Path, whole: bool) -> None:
+    net, other = Critical(), Critical()
+    critic = other.critic.weight.clone()
+    assert kept(net).keys() == {"body.weight", "body.bias"}
+    save_file(net.state_dict() if whole else kept(net), str(tmp_path / "w.safetensors"))
+    load_weights(other, tmp_path / "w.safetensors")
+    assert torch.equal(other.body.weight, net.body.weight)
+    assert torch.equal(other.critic.weight, critic)
+    save_file({"body.weight": net.body.weight}, str(tmp_path / "less.safetensors"))
+    with pytest.raises(UserError, match=r"lacks body\.bias"):
+        load_weights(other, tmp_path / "less.safetensors")

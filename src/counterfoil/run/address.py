@@ -1,8 +1,8 @@
 """What a trained model is: its data and its effective recipe, whose hash is its address.
 
-A class is known by its declared identity, not by its import path. An option at its constructor's default is left out of the
-hash, so a moved file, another spelling, a new option and a default spelt out leave an address as it was. The manifest holds the
-recipe with all defaults filled in; `differences` compares it with today's.
+A class is known by its declared identity, not by its import path. An option at its constructor's default is
+left out of the hash. So a moved file, another spelling, a new option and a default spelt out leave an address
+as it was. The manifest holds the recipe with all defaults filled in; `differences` compares it with today's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".pt2", ".ts", ".torchscript"
 
 @dataclass(frozen=True)
 class Seen:
-    """The data that a model sees: their name, their identity as a manifest notes it, and their class for its defaults."""
+    """The data that a model sees: name, identity as a manifest notes it, and class, which knows defaults."""
 
     name: str
     identity: Mapping[str, Any]
@@ -92,7 +92,10 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any,
 
 
 def identity(target: Any) -> str:
-    """What a class is called, wherever it lies: its own `identity`, else its name, outside this package with its module."""
+    """What a class is called, wherever it lies: its own `identity`, else its name.
+
+    Outside this package the module is part of the name.
+    """
     own = vars(target).get("identity") if inspect.isclass(target) else None
     if isinstance(own, str):
         return own
@@ -127,7 +130,10 @@ def same(a: Any, b: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: whole floats as integers, tuples as lists; a file of weights by what it holds, objects by their class."""
+    """A value as JSON has it: whole floats as integers, tuples as lists.
+
+    A file of weights stands for what it holds, an object for its class.
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -159,7 +165,7 @@ class _Form:
     def part(
         self, node: Mapping[str, Any], filled: Sequence[str] = (), where: str = "config"
     ) -> dict[str, Any]:
-        """A `_target_` node: the identity of its class and its arguments; `filled` are those that others fill in where null."""
+        """A `_target_` node: its class and its arguments; others fill in those in `filled`, where null."""
         target = locate(node["_target_"], where) if node.get("_target_") else None
         nested = getattr(target, "options_of", {})
         known = defaults(target) | dict.fromkeys(filled) | {name: {} for name in nested}

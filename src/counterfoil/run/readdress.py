@@ -1,8 +1,10 @@
-"""Gives the models of a store the addresses that they have today:  python -m counterfoil.run.readdress STORE [--data my.module.MyData]
+"""Gives the models of a store the addresses that they have today.
 
-Reads each manifest, brings its recipe up to date (classes that were moved, options that were renamed, defaults that were changed since
-the training, which are spelt out), and renames weights and manifest. What cannot be moved is left, and said in one line each. A second
-call changes nothing.
+    python -m counterfoil.run.readdress STORE [--data my.module.MyData]
+
+Reads each manifest and brings its recipe up to date: classes that were moved, options that were renamed, and
+defaults that were changed since the training, which are spelt out. Then it renames weights and manifest. What
+cannot be moved is left, and said in one line each. A second call changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from typing import Any
 
 from hydra.utils import get_object
 
-import counterfoil
 from counterfoil.core.errors import UserError, first_line
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import FROM_DATA, Seen, defaults, plain, recipe, same, stem
@@ -30,13 +31,13 @@ from counterfoil.util.build import locate
 from counterfoil.util.record import write_json
 
 MOVED: dict[str, str] = {}
-"""Classes that have another name today, by their old dotted path. One that only moved is found by its name."""
+"""Classes of another name today, by their old dotted path. One that only moved is found by its name."""
 RENAMED = {"training.asked": "training.queries"}
 """Options that have another name today."""
 
 
 @dataclass
-class Store:
+class Renaming:
     """The manifests of a folder, by the name of their file, and the names that they get."""
 
     root: Path
@@ -120,10 +121,9 @@ def readdress(root: Path, data: str | None = None) -> tuple[list[str], list[str]
     """
     if not root.is_dir():
         raise UserError(f"store {root} is no folder; give the folder of models, such as models/")
-    store = Store(root, data_kinds(data))
-    store.read()
-    moved = list(store.rename())
-    return moved, store.left
+    renaming = Renaming(root, data_kinds(data))
+    renaming.read()
+    return list(renaming.rename()), renaming.left
 
 
 def up_to_date(node: Any) -> Any:
@@ -147,7 +147,7 @@ def moved(target: str) -> str:
     target = MOVED.get(target, target)
     if target.partition(".")[0] != "counterfoil" or _exists(target):
         return target
-    return classes().get(target.rpartition(".")[2], target)
+    return classes("counterfoil").get(target.rpartition(".")[2], target)
 
 
 def spelt_out(node: dict[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,10 +191,10 @@ def _exists(target: str) -> bool:
 
 
 @functools.cache
-def classes() -> dict[str, str]:
-    """The dotted path of each class of this package, by its name."""
+def classes(package: str) -> dict[str, str]:
+    """The dotted path of each class below a package, by its name."""
     found = {}
-    for info in pkgutil.walk_packages(counterfoil.__path__, "counterfoil."):
+    for info in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ == info.name:
@@ -204,8 +204,8 @@ def classes() -> dict[str, str]:
 
 def data_kinds(own: str | None) -> dict[str, type]:
     """Data sets by their name: those of this package, and one's own."""
-    paths = [path for path in classes().values() if path.startswith("counterfoil.data.")]
-    kinds = [get_object(path) for path in paths] + ([locate(own, "data")] if own else [])
+    kinds = [get_object(path) for path in classes("counterfoil.data").values()]
+    kinds += [locate(own, "data")] if own else []
     return {kind.name: kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, ImageData)}
 
 

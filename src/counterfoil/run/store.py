@@ -15,7 +15,7 @@ from counterfoil.run.config import ModelRecipe
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of models: <data>-<role>-<name>-<hash>.safetensors, each with its manifest beside it as .json."""
+    """A folder of models: <data>-<role>-<name>-<hash>.safetensors, each with its manifest as .json."""
 
     root: Path
 
@@ -59,8 +59,9 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData) -> None:
     """Hold a file of weights against the manifest beside it, where there is one.
 
     Neither the shapes of the weights nor their address tell everything: a network pads its images, and a
-    default may have changed since the training. Options that the manifest does not know do not count. Of
-    weights given by `checkpoint`, which may have been trained otherwise, only what the network reads counts.
+    default may have changed since the training. Options that the manifest does not know do not count.
+    Weights given by `checkpoint` may have been trained otherwise: only the network's own options and
+    the normalisation count.
 
     Raises:
         UserError: images of another shape, or another value of an option.
@@ -82,14 +83,14 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData) -> None:
             + (
                 "set the one that the file has, or choose another checkpoint"
                 if given
-                else f"run python -m counterfoil.run.readdress {path.parent} to keep these weights under that value, "
-                "or train anew with overwrite=true"
+                else f"run python -m counterfoil.run.readdress {path.parent} to keep these weights under "
+                "that value, or train anew with overwrite=true"
             )
         )
 
 
 def _read(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What a network is asked with: its own options and the normalisation, without the spelling of its class."""
+    """The network's own options and the normalisation, whatever its class is called."""
     net = {
         key: value for key, value in recipe.get("net", {}).items() if key != "_target_" and value is not None
     }

@@ -20,6 +20,7 @@ from counterfoil.run.config import ModelRecipe, RunConfig
 from counterfoil.run.models import Models, needed_for_training
 from counterfoil.run.store import made_by
 from counterfoil.util.build import build, locate
+from counterfoil.util.checkpoint import kept
 from counterfoil.util.digest import file_digest
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, versions, write_json
@@ -213,7 +214,7 @@ def _refuse_nan(net: nn.Module, recipe: ModelRecipe) -> None:
 
 def _keep(net: nn.Module, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
     """Write weights and manifest into the work folder, then move them out: the weights last and whole."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    weights = {name: value.detach().cpu().contiguous() for name, value in kept(net).items()}
     save_file(weights, str(work / file.name))
     manifest = {**noted, "sha256": file_digest(work / file.name), "versions": versions()}
     write_json(file.with_suffix(".json"), manifest)

@@ -20,19 +20,29 @@ PREFIXES = ("", "net.", "model.", "module.", "net.net.", "classifier.", "model.n
 def load_weights(net: nn.Module, path: Path | str) -> None:
     """Load safetensors or a `weights_only` state dict into `net`, in place.
 
-    A Lightning checkpoint's "state_dict" and common prefixes of names ("net.", "model.", "module.") are understood.
+    A Lightning checkpoint's "state_dict" and common prefixes of names ("net.", "model.") are understood. Weights
+    that the network names in `training_only` are left as they are.
 
     Raises:
         UserError: for a missing or damaged file, and for weights of another architecture.
     """
     weights = read_state(path)
-    wanted = net.state_dict()
+    wanted = kept(net)
     candidates = [
         {key.removeprefix(p): value for key, value in weights.items() if key.startswith(p)} for p in PREFIXES
     ]
     chosen = max(candidates, key=lambda state: len(state.keys() & wanted.keys()))
-    _check(net, wanted, chosen, path)
-    net.load_state_dict({key: chosen[key] for key in wanted})
+    _check(net, wanted, {key: value for key, value in chosen.items() if not _unkept(net, key)}, path)
+    net.load_state_dict({key: chosen[key] for key in wanted}, strict=False)
+
+
+def kept(net: nn.Module) -> dict[str, Tensor]:
+    """The weights that a file keeps: all but those that the network names in `training_only`."""
+    return {key: value for key, value in net.state_dict().items() if not _unkept(net, key)}
+
+
+def _unkept(net: nn.Module, name: str) -> bool:
+    return name.startswith(tuple(getattr(net, "training_only", ())))
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -56,7 +66,8 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         if "weights" not in str(error).lower() and "pickle" not in type(error).__name__.lower():
             raise
         raise UserError(
-            f"checkpoint {path} holds more than tensors and is not unpickled; save model.state_dict() with torch.save, or safetensors"
+            f"checkpoint {path} holds more than tensors and is not unpickled; save model.state_dict() with "
+            "torch.save, or safetensors"
         ) from error
     for nest in NESTS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(nest), Mapping):
@@ -123,6 +134,6 @@ def _check(
         if names:
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             raise UserError(
-                f"checkpoint {path} is of another architecture than {type(net).__name__}: it {problem} {', '.join(names[:2])}{more}; "
-                "check the options of net (width, stages, classes) or choose the checkpoint's own network"
+                f"checkpoint {path} is of another architecture than {type(net).__name__}: it {problem} "
+                f"{', '.join(names[:2])}{more}; check the options of net (width, stages, classes) or choose the checkpoint's own network"
             )

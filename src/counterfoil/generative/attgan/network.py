@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,9 @@ class AttGAN(nn.Module):
     decoder; fewer channels.
     Source: AttGAN: Facial Attribute Editing by Only Changing What You Want (He et al., 2019), arXiv 1711.10678.
     """
+
+    training_only: ClassVar[tuple[str, ...]] = ("critic.real.",)
+    """Beginnings of the names of weights that no file keeps, as the training alone reads them."""
 
     def __init__(
         self,
