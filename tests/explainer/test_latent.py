@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.query import probability_of
 from counterfoil.explainer.latent_shift import LatentShift
 from counterfoil.explainer.revise import Revise
 
@@ -109,6 +110,38 @@ def test_latent_shift_strip_goes_from_the_reconstruction_to_the_counterfactual(c
     torch.testing.assert_close(images[:, 0], generator.decode(generator.encode(x)))
     torch.testing.assert_close(images[:, -1], cf.counterfactual)
     torch.testing.assert_close(images[:, 2], (images[:, 0] + images[:, 4]) / 2)
+
+
+def test_latent_shift_strip_meets_the_posteriors_requested(classifier: nn.Module) -> None:
+    """On a straight line every posterior is met, to the width of the last interval; what lies behind is the start."""
+    generator = Affine(orthonormal(3))
+    x = queries(generator)
+    options = {"reach": 4.0, "steps": 40, "bisections": 12, "frames": 5, "confidence": CONFIDENCE}
+    cf = LatentShift(classifier, generator, spacing="posterior", **options)(x, 1)
+    assert cf.strip is not None
+    assert cf.strip.requested is not None
+    torch.testing.assert_close(cf.strip.requested[0], torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9]).double())
+    read = cf.strip.posteriors(cf.target, cf.factual_logits)
+    assert read is not None
+    start = probability_of(cf.factual_logits, cf.target)[:, None].detach()
+    torch.testing.assert_close(read.obtained, read.requested.maximum(start), atol=1e-3, rtol=0)
+    even = LatentShift(classifier, generator, **options)(x, 1)
+    assert torch.equal(cf.counterfactual, even.counterfactual)
+    assert torch.equal(cf.steps, even.steps)
+    with pytest.raises(UserError, match="choose one of shift or posterior"):
+        LatentShift(classifier, generator, spacing="time")
+
+
+def test_latent_shift_strip_keeps_the_likeliest_image_where_a_posterior_is_not_met(
+    classifier: nn.Module,
+) -> None:
+    generator = Affine(orthonormal(3))
+    cf = LatentShift(classifier, generator, spacing="posterior", reach=0.01, steps=4, frames=2)(
+        queries(generator), 1
+    )
+    assert cf.strip is not None
+    end = LatentShift(classifier, generator, reach=0.01, steps=4, confidence=1.0)(cf.factual, 1)
+    torch.testing.assert_close(cf.strip.images[:, 1], end.counterfactual)
 
 
 def test_revise_in_one_dimension_stops_at_the_first_step_past_the_crossing(

@@ -79,13 +79,19 @@ def test_stored_strips_are_read_without_their_generator(bench: Any, folder: Path
     assert again["methods"]["nearest"]["compatibility_mae"]["value"] is None
 
 
-def test_a_method_without_requests_has_its_strip_shown(bench: Any, tmp_path: Path) -> None:
-    node = ("explainer=[latent_shift]", "explainer.latent_shift.frames=4", "n=4")
+@pytest.mark.parametrize("spacing", ["shift", "posterior"])
+def test_any_method_with_frames_has_its_strip_measured_and_shown(
+    bench: Any, tmp_path: Path, spacing: str
+) -> None:
+    options = (f"explainer.latent_shift.spacing={spacing}", "explainer.latent_shift.frames=4")
+    node = ("explainer=[latent_shift]", *options, "n=4")
     found = bench.evaluate(tmp_path / "run", *node, "metric=[compatibility_mae,extreme_validity]")
     entries = found["methods"]["latent_shift"]
-    assert entries["compatibility_mae"]["value"] is None
+    assert (entries["compatibility_mae"]["value"] is None) == (spacing == "shift")
     assert 0 <= entries["extreme_validity"]["value"] <= 1
-    assert "Step by step" in (tmp_path / "run/report.html").read_text()
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Step by step" in page
+    assert ("Is the request followed?" in page) == (spacing == "posterior")
 
 
 def test_the_judge_is_asked_once_about_each_set(

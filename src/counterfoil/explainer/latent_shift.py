@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Found
+from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query, probability_of
 from counterfoil.core.strip import Strip
@@ -16,18 +20,24 @@ from counterfoil.search.space import Latent
 class LatentShift(Explainer):
     """Latent shift: walk along the gradient of the target's log-probability, taken once at the query's code.
 
-    z(s) = z_0 + s * g / ||g||_2,   g = d log f_t(G(z)) / dz at z_0 = E(x);   the counterfactual is the smallest s that reaches the target
+    z(s) = z_0 + s * g / ||g||_2,   g = d log f_t(G(z)) / dz at z_0 = E(x);   the smallest s that reaches the target
 
     Args:
         generator: encodes and decodes.
         reach: largest shift, in units of the code.
         steps: points along the line; the crossing is then refined by `bisections` halvings.
-        frames: images of the strip returned, from no shift to the counterfactual's; 0 returns none.
+        frames: images of the strip returned; 0 returns none.
+        spacing: of the strip. "shift": evenly from no shift to the counterfactual's. "posterior": image k is the first
+            along the line whose posterior of the target is (k - 1/2) / frames, which is what it was requested; where
+            none is, the likeliest.
         confidence, count: see `Explainer`.
 
-    Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the gradient of the target's
-    log-probability instead of the source's probability, so that a target can be requested.
+    Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the gradient of
+    the target's log-probability instead of the source's probability, so that a target can be requested.
     Source: Gifsplanation via Latent Shift (Cohen et al., 2021), arXiv 2102.09475.
+
+    Raises:
+        UserError: a spacing that is not known.
     """
 
     def __init__(
@@ -39,30 +49,39 @@ class LatentShift(Explainer):
         steps: int = 40,
         bisections: int = 4,
         frames: int = 0,
+        spacing: Literal["shift", "posterior"] = "shift",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="latent_shift")
         super().__init__(classifier, generator, confidence=confidence, count=count)
+        if spacing not in ("shift", "posterior"):
+            raise UserError(
+                f"explainer.latent_shift.spacing={spacing} is not supported; choose one of shift or posterior"
+            )
         self.reach = reach
         self.steps = steps
         self.bisections = bisections
         self.frames = frames
+        self.spacing = spacing
         self.space = Latent()
 
     def explain(self, query: Query) -> Found:
-        """March until the target is reached, then halve the last interval; rows that fail keep their most probable point."""
+        """March until the target is reached, then halve the last interval.
+
+        Rows that fail keep their most probable point.
+        """
         line = _Line(query, self.space)
         with torch.no_grad():
             shift, reached = self._march(line)
             steps = line.calls - 1
-            shift = self._refine(line, shift, reached)
+            shift = self._refine(shift, reached, lambda *point: line.grade(*point)[0])
             image = line.decode(shift)
             strip = self._strip(line, shift) if self.frames else None
         return Found(image, steps, line.calls, strip, extra={"z": line.at(shift)})
 
     def _march(self, line: _Line) -> tuple[Tensor, Tensor]:
-        """First shift on the grid that reaches the target, else the likeliest one; and where it was reached."""
+        """First shift on the grid that reaches the target, else the likeliest; and where it was reached."""
         best = torch.zeros_like(line.origin[:, 0])
         top = torch.full_like(best, -1.0)
         reached = torch.zeros_like(best, dtype=torch.bool)
@@ -78,19 +97,34 @@ class LatentShift(Explainer):
             reached[rows] = hit
         return best, reached
 
-    def _refine(self, line: _Line, shift: Tensor, reached: Tensor) -> Tensor:
+    def _refine(self, shift: Tensor, reached: Tensor, hits: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The shifts that were reached, moved back to where `hits` of a shift and its rows begins to be true."""
         rows = (reached & (shift > 0)).nonzero()[:, 0]
         high = shift[rows]
         low = (high - self.reach / self.steps).clamp(min=0)
         for _ in range(self.bisections if len(rows) else 0):
             middle = (low + high) / 2
-            hit, _probability = line.grade(middle, rows)
+            hit = hits(middle, rows)
             high, low = torch.where(hit, middle, high), torch.where(hit, low, middle)
         return shift.index_copy(0, rows, high)
 
     def _strip(self, line: _Line, shift: Tensor) -> Strip:
-        last = max(self.frames - 1, 1)
-        return Strip(torch.stack([line.decode(shift * k / last) for k in range(self.frames)], dim=1))
+        if self.spacing == "shift":
+            last = max(self.frames - 1, 1)
+            return Strip(torch.stack([line.decode(shift * k / last) for k in range(self.frames)], dim=1))
+        every = torch.arange(len(shift), device=shift.device)
+        grid = [torch.full_like(shift, self.reach * step / self.steps) for step in range(self.steps + 1)]
+        known = torch.stack([line.grade(point, every)[1] for point in grid], dim=1)
+        levels = [(k + 0.5) / self.frames for k in range(self.frames)]
+        images = [line.decode(self._level(line, known, level)) for level in levels]
+        return Strip(torch.stack(images, dim=1), shift.new_tensor(levels).repeat(len(shift), 1))
+
+    def _level(self, line: _Line, known: Tensor, level: float) -> Tensor:
+        """The first shift at which the target's posterior, `known` (B, steps + 1) on the grid, reaches a level."""
+        hit = known >= level
+        place = torch.where(hit.any(1), hit.int().argmax(1), known.argmax(1))
+        shift = (self.reach * place / self.steps).to(known)
+        return self._refine(shift, hit.any(1), lambda *point: line.grade(*point)[1] >= level)
 
 
 class _Line:
