@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
+from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
@@ -18,7 +20,10 @@ from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, up_to_date
 from counterfoil.run.store import Store, check_manifest, made_by, read_manifest
+from counterfoil.util.build import build
+from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.digest import file_digest
+from counterfoil.util.fingerprint import fingerprint
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 PUBLISHED = sorted(WEIGHTS.glob("*.safetensors"))
@@ -139,3 +144,20 @@ def test_weights_are_kept_under_the_default_that_they_had(
     assert store.has(spelt, digits)
     assert not store.has(RECIPE, digits)
     check_manifest(store.weights(spelt, digits), spelt, digits)
+
+
+@pytest.mark.parametrize(
+    "file", [path for path in PUBLISHED if "exaggerator" in path.stem], ids=lambda path: path.stem
+)
+def test_a_published_exaggerator_knows_the_published_classifier(file: Path) -> None:
+    """Weights of a classifier that are stored as float16 have another fingerprint."""
+    noted = read_manifest(file)
+    weights = WEIGHTS / f"{noted['recipe']['training']['classifier']['weights']}.safetensors"
+    classes = load_file(str(weights))["head.1.weight"].shape[0]
+    net = build(
+        up_to_date(noted["node"])["training"]["classifier"]["net"],
+        channels=noted["images"][0],
+        classes=classes,
+    )
+    load_weights(net, weights)
+    assert int(load_file(str(file))["knob.classifier"]) == int(fingerprint(Classifier(net, 0.5, 0.5)))
