@@ -9,7 +9,7 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,17 @@ def target_of(path: Path) -> str:
     return str(yaml.safe_load(path.read_text())["_target_"])
 
 
+def preset(path: Path) -> list[str]:
+    """The names that a yaml of names alone stands for; none for a recipe."""
+    content = yaml.safe_load(path.read_text())
+    return list(content["defaults"]) if set(content) == {"defaults"} else []
+
+
+def expanded(names: Iterable[str]) -> list[str]:
+    """Metrics, those of presets in their place."""
+    return [one for name in names for one in preset(CONF / "metric" / f"{name}.yaml") or [name]]
+
+
 def written_in(path: Path) -> dict[str, type]:
     """The public classes that a source file defines."""
     module = importlib.import_module(
@@ -102,6 +113,8 @@ def test_every_method_has_a_yaml_of_its_name(path: Path, cls: type) -> None:
 @pytest.mark.parametrize("group", ["explainer", "metric"])
 def test_every_yaml_is_placed_and_points_into_its_package(group: str) -> None:
     for path in sorted((CONF / group).glob("*.yaml")):
+        if preset(path):
+            continue
         assert path.read_text().startswith(f"# @package {group}.{path.stem}\n"), (
             f"{path} must start with: # @package {group}.{path.stem}"
         )
@@ -192,26 +205,37 @@ def test_the_list_of_exceptions_is_true() -> None:
 
 def default_metrics() -> list[str]:
     defaults = yaml.safe_load((CONF / "evaluate.yaml").read_text())["defaults"]
-    return list(next(entry["metric"] for entry in defaults if "metric" in entry))
+    return expanded(next(entry["metric"] for entry in defaults if "metric" in entry))
 
 
 def test_every_metric_is_measured_by_default_or_used_or_said_to_be_optional() -> None:
-    experiments = " ".join(path.read_text() for path in (CONF / "experiment").glob("*.yaml"))
-    default = default_metrics()
-    for path in (CONF / "metric").glob("*.yaml"):
-        said = re.search(r"^# .*\b(optional|needs)\b", path.read_text(), re.I | re.M)
-        used = re.search(rf"override /metric: \[[^\]]*\b{path.stem}\b", experiments)
-        assert path.stem in default or used or said, (
-            f"metric {path.stem} is in no list; say in its yaml what it needs"
-        )
-    assert {path.stem for path in (CONF / "metric").glob("*.yaml")} >= set(default)
+    lists = [
+        re.findall(r"override /metric:\s*\[([^\]]*)\]", path.read_text())
+        for path in (CONF / "experiment").glob("*.yaml")
+    ]
+    used = expanded(name for part in lists for names in part for name in re.findall(r"\w+", names))
+    for name in singles("metric"):
+        text = (CONF / "metric" / f"{name}.yaml").read_text()
+        assert name in [*default_metrics(), *used] or re.search(
+            r"^# .*\b(optional|needs)\b", text, re.I | re.M
+        ), f"metric {name} is in no list; say in its yaml what it needs"
+    assert set(singles("metric")) >= set(default_metrics())
+
+
+def test_presets_hold_metrics_each_once(compose: Compose) -> None:
+    """So that any presets can be chosen together, and give what their yamls list."""
+    presets = {path.stem: names for path in (CONF / "metric").glob("*.yaml") if (names := preset(path))}
+    held = [name for names in presets.values() for name in names]
+    assert sorted(held) == sorted(set(held)), "a metric in two presets cannot be chosen twice"
+    config, _ = compose("evaluate", f"metric=[{','.join(presets)}]")
+    assert list(config.metric) == held
 
 
 def test_files_and_groups_mirror_each_other() -> None:
     for group in ("data", "classifier", "generative", "explainer", "metric"):
         for path in (CONF / group).glob("*.yaml"):
             targets = re.findall(r"_target_: (counterfoil\.\w+)\.", path.read_text())
-            assert f"counterfoil.{group}" in targets or path.stem == "custom", path
+            assert f"counterfoil.{group}" in targets or path.stem == "custom" or preset(path), path
 
 
 # every yaml of every group, composed with the scripts' own configs and built
@@ -248,6 +272,11 @@ def names_in(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def singles(group: str) -> list[str]:
+    """The recipes of a group, without its presets."""
+    return [name for name in names_in(group) if not preset(CONF / group / f"{name}.yaml")]
+
+
 def needed(group: str, name: str) -> list[str]:
     """What the yaml's own comment says it needs, as overrides."""
     return re.findall(r"[Nn]eeds.*?\b(explainer=\w+)", (CONF / group / f"{name}.yaml").read_text())
@@ -267,7 +296,7 @@ def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) 
     assert (explainer.confidence, explainer.count) == (0.7, 2)
 
 
-@pytest.mark.parametrize("name", names_in("metric"))
+@pytest.mark.parametrize("name", singles("metric"))
 def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> None:
     """With what its yaml says it needs; and where it refuses, with what its message says cures that."""
     decision = ("judge.decision._target_=counterfoil.core.decision.Attribute", "+judge.decision.name=Smiling")
