@@ -223,10 +223,10 @@ def test_every_metric_is_measured_by_default_or_used_or_said_to_be_optional() ->
 
 
 def test_presets_hold_metrics_each_once(compose: Compose) -> None:
-    """So that any presets can be chosen together, and give what their yamls list."""
+    """Presets chosen together give what their yamls list, and no metric has two places."""
     presets = {path.stem: names for path in (CONF / "metric").glob("*.yaml") if (names := preset(path))}
     held = [name for names in presets.values() for name in names]
-    assert sorted(held) == sorted(set(held)), "a metric in two presets cannot be chosen twice"
+    assert sorted(held) == sorted(set(held)), "a metric stands in two presets; leave it in one"
     config, _ = compose("evaluate", f"metric=[{','.join(presets)}]")
     assert list(config.metric) == held
 

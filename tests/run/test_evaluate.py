@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
@@ -70,7 +71,7 @@ def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path,
     assert summary["config"]["n"] == 12
     assert "torch" in summary["versions"]
     assert (folder / "report.html").read_text().count("</html>") == 1
-    assert "wachter" in (folder / "config.yaml").read_text()
+    assert OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")) == summary["config"]
     assert not list(folder.rglob("*.partial"))
     assert not (folder / ".lock").exists()
 

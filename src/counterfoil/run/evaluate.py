@@ -61,7 +61,7 @@ def evaluate(
             train_all(needed, models, run.trainer, logger, command=command_line(), announce=False)
             explaining = needed_for_counterfactuals(run)
             same_weights(run_dir, {path: models.weights_sha256(model) for path, model in explaining.items()})
-            write_text(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
             evaluation = _prepare(run, models)
             _explain(evaluation, run_dir)
             with asked_once():

@@ -1,4 +1,4 @@
-"""Rank correlation."""
+"""Ranks and rank correlation, by SciPy, which is imported when first used."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 
 def ranks(values: Tensor) -> Tensor:
     """Ranks (N,) of values (N,), from 1, equal values sharing the mean of theirs; float64."""
-    _, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    mean: Tensor = last - (counts.double() - 1) / 2
-    return mean[place]
+    from scipy.stats import rankdata
+
+    return torch.from_numpy(rankdata(values.detach().cpu().numpy()))
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
     """Spearman's rho of two (N,), in [-1, 1]: Pearson's correlation of the ranks; NaN where either is constant."""
-    x, y = (ranks(v.detach().cpu().double()) for v in (a, b))
-    x, y = x - x.mean(), y - y.mean()
-    scale = (x.square().sum() * y.square().sum()).sqrt()
-    return float((x * y).sum() / scale) if scale > 0 else float("nan")
+    from scipy.stats import spearmanr
+
+    if min(len(v.unique()) for v in (a, b)) < 2:
+        return float("nan")
+    return float(spearmanr(*(v.detach().cpu().numpy() for v in (a, b))).statistic)
