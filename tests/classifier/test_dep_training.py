@@ -21,7 +21,10 @@ class Silent(DepTraining):
 
 
 def test_ranking_by_hand() -> None:
-    """Pairs (0, 4) and (1, 3); row 2 has no partner. s_0 < s_4 while e_0 - e_4 = 0.5: 1.5; s_1 > s_3 with e_1 - e_3 = 3: 0."""
+    """Pairs (0, 4) and (1, 3); row 2 has no partner.
+
+    s_0 < s_4 while e_0 - e_4 = 0.5: 1.5; s_1 > s_3 with e_1 - e_3 = 3: 0.
+    """
     predicted = torch.tensor([1.0, 5.0, 100.0, 2.0, 0.5], requires_grad=True)
     losses = torch.tensor([0.1, 4.0, 9.0, 0.0, 0.3], requires_grad=True)
     loss = ranking_loss(predicted, losses, gamma=1.0)

@@ -31,7 +31,10 @@ def test_loss_is_finite_at_a_centroid_and_far_away() -> None:
 
 
 def test_penalty_by_hand() -> None:
-    """sum_c K_c = exp(-w x) + exp(-2 w x) at w = 1: the slope in x is -(exp(-x) + 2 exp(-2 x)); the penalty moves w."""
+    """sum_c K_c = exp(-w x) + exp(-2 w x) at w = 1: the slope in x is -(exp(-x) + 2 exp(-2 x)).
+
+    The penalty moves w.
+    """
     w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64, requires_grad=True)
     penalty = gradient_penalty(torch.cat((-w * x, -2 * w * x), 1), x)

@@ -20,7 +20,10 @@ D = torch.tensor([[0.5, 3.0], [4.0, 1.0], [2.0, 2.0]], dtype=torch.float64)
 
 
 class Kernels(nn.Module):
-    """Says -D of the classes: a network of kernels; all factuals are of class 0 and all targets are class 1."""
+    """Says -D of the classes: a network of kernels.
+
+    All factuals are of class 0 and all targets are class 1.
+    """
 
     kernel = True
 

@@ -35,7 +35,9 @@ def test_one_rate_a_tensor():
 
 
 def test_tensors_are_freed_in_turns():
-    """Gradients are 1, and Adam then moves by its rate: the i-th tensor begins after turns[i] times two steps."""
+    """Gradients are 1, and Adam then moves by its rate: the i-th tensor begins after turns[i] times two
+    steps.
+    """
     tensors = [torch.zeros(1, requires_grad=True) for _ in range(3)]
     optimizer = Unfrozen((2, 0, 1), every=2, lr=0.1)(tensors)
     found = []

@@ -1,4 +1,6 @@
-"""The one loop: it leaves out what is finished without changing what is not, and keeps the nearest counterfactual."""
+"""The one loop: it leaves out what is finished without changing what is not, and keeps the nearest
+counterfactual.
+"""
 
 from __future__ import annotations
 

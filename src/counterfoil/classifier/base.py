@@ -13,7 +13,8 @@ from counterfoil.core.taps import read
 
 
 class Classifier(nn.Module):
-    """A network as every method sees it: inputs in [0, 1], K-way logits out, weights frozen, always in eval mode.
+    """A network as every method sees it: inputs in [0, 1], K-way logits out, weights frozen, always in eval
+    mode.
 
     f(x) = decision(net((x - mean) / std))
 
@@ -21,7 +22,8 @@ class Classifier(nn.Module):
         net: maps normalised inputs (B, C, H, W) to raw outputs.
         mean, std: per-channel normalisation, a number or C numbers.
         decision: reads class logits off the raw outputs.
-        layers: names of sub-modules of `net` whose activations `features` returns; the last one serves `embed`.
+        layers: names of sub-modules of `net` whose activations `features` returns; the last one serves
+            `embed`.
         class_names: K names; default "0", "1", ... or those of the decision.
     """
 
@@ -49,7 +51,9 @@ class Classifier(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Classifier:
-        """Stay in eval mode whatever is asked: an explained model that changes while it is explained is another model."""
+        """Stay in eval mode whatever is asked: an explained model that changes while it is explained is
+        another model.
+        """
         super().train(False)
         return self
 
@@ -67,7 +71,9 @@ class Classifier(nn.Module):
         return self.read(x, self.layers)[1]
 
     def read(self, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits (B, K) and the activations (B, ...) of any sub-modules of the network, by name, from one pass."""
+        """Logits (B, K) and the activations (B, ...) of any sub-modules of the network, by name, from one
+        pass.
+        """
         return read(self, x, layers)
 
     def embed(self, x: Tensor) -> Tensor:
@@ -86,7 +92,8 @@ class Classifier(nn.Module):
                 x.shape[1],
             ):  # a longer one would broadcast, and make a colour image of a grey one
                 raise UserError(
-                    f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give one or one each"
+                    f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give "
+                    "one or one each"
                 )
         return (x - self.mean) / self.std
 
@@ -101,5 +108,6 @@ def _check_layers(net: nn.Module, layers: Sequence[str]) -> None:
     for layer in layers:
         if layer not in known:
             raise UserError(
-                f"classifier.layers: no layer {layer!r} in {type(net).__name__}; its layers: {', '.join(known[:40])}"
+                f"classifier.layers: no layer {layer!r} in {type(net).__name__}; its layers: "
+                f"{', '.join(known[:40])}"
             )

@@ -22,8 +22,8 @@ def check(
         labelled: whether the labels are the classifier's classes; a rule on a regression output has none.
 
     Raises:
-        UserError: where explaining makes no sense: wrong channels or size, wrong number of classes, probabilities instead of
-            logits, random outputs, no gradient.
+        UserError: where explaining makes no sense: wrong channels or size, wrong number of classes,
+            probabilities instead of logits, random outputs, no gradient.
     """
     logits = _outputs(classifier, batch.x)
     if logits.ndim != 2 or (labelled and logits.shape[1] != classes):
@@ -33,27 +33,34 @@ def check(
         )
     if not bool(torch.isfinite(logits).all()):
         raise UserError(
-            "classifier: its logits hold NaN or infinite values; check its weights, classifier.mean and classifier.std"
+            "classifier: its logits hold NaN or infinite values; check its weights, classifier.mean and "
+            "classifier.std"
         )
     _refuse_probabilities(logits)
     if not torch.equal(logits, _outputs(classifier, batch.x)):
         raise UserError(
-            "classifier: two runs on the same images differ; remove noise that stays on in eval mode (dropout, sampling)"
+            "classifier: two runs on the same images differ; remove noise that stays on in eval mode "
+            "(dropout, sampling)"
         )
     if gradients and not _has_gradient(classifier, batch.x[:8]):
         raise UserError(
-            "classifier: its logits have no gradient with respect to the image (detached, rounded or no_grad inside); "
+            "classifier: its logits have no gradient with respect to the image (detached, rounded or no_grad "
+            "inside); "
             "explain it with black-box methods: explainer=[growing_spheres,nearest]"
         )
     return _weak(logits, batch.y) if labelled else []
 
 
 def count_classes(classifier: nn.Module, x: Tensor) -> int:
-    """K, read off the logits of images x (B, C, H, W) in [0, 1]; UserError where the classifier cannot take them or gives no logits."""
+    """K, read off the logits of images x (B, C, H, W) in [0, 1].
+
+    UserError where the classifier cannot take them or gives no logits.
+    """
     logits = _outputs(classifier, x)
     if logits.ndim != 2:
         raise UserError(
-            f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set classifier.decision"
+            f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set "
+            "classifier.decision"
         )
     return logits.shape[1]
 
@@ -65,7 +72,8 @@ def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         reason = first_line(error)[:200]
         raise UserError(
-            f"classifier: cannot take images of shape {tuple(x.shape[1:])} (channels, height, width): {reason}; "
+            f"classifier: cannot take images of shape {tuple(x.shape[1:])} (channels, height, width): "
+            f"{reason}; "
             "choose data.channels and data.size to fit it, or another classifier"
         ) from error
     return logits
@@ -79,7 +87,8 @@ def _refuse_probabilities(logits: Tensor) -> None:
         and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
     ):
         raise UserError(
-            "classifier: returns probabilities (rows in [0, 1] that sum to 1), expected logits; remove its last softmax, or set "
+            "classifier: returns probabilities (rows in [0, 1] that sum to 1), expected logits; remove its "
+            "last softmax, or set "
             "classifier.decision._target_=counterfoil.core.decision.Probabilities"
         )
 
@@ -101,6 +110,8 @@ def _weak(logits: Tensor, labels: Tensor) -> list[str]:
     if accuracy > common + noise:
         return []
     return [
-        f"classifier: accuracy {accuracy:.3f} on {len(labels)} test images is no better than chance ({common:.3f}); check "
-        "classifier.mean and classifier.std, the order of the classes, and whether it was trained on these data"
+        f"classifier: accuracy {accuracy:.3f} on {len(labels)} test images is no better than chance "
+        f"({common:.3f}); check "
+        "classifier.mean and classifier.std, the order of the classes, and whether it was trained on these "
+        "data"
     ]

@@ -24,8 +24,8 @@ class DEP(CNN):
         side: units a tap.
 
     Departures: averaged positions and sizes of the side network are ours.
-    Source: Learning Loss for Active Learning (Yoo and Kweon, 2019), arXiv 1905.03677; used as in Predicting with High Correlation
-    Features and Loss Estimation (Thiagarajan et al., 2021)
+    Source: Learning Loss for Active Learning (Yoo and Kweon, 2019), arXiv 1905.03677; used as in Predicting
+    with High Correlation Features and Loss Estimation (Thiagarajan et al., 2021)
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class DEP(CNN):
         self.error = nn.Linear(side * stages, 1)
 
     def predict_error(self, features: Mapping[str, Tensor]) -> Tensor:
-        """The predicted loss (B,), unbounded and right in order only, from the activations of `error_layers`."""
+        """The predicted loss (B,), unbounded, right in order only, from the activations of `error_layers`."""
         read = [
             tap(features[name].flatten(2).mean(2))
             for name, tap in zip(self.error_layers, self.taps, strict=True)

@@ -34,18 +34,21 @@ KINDS = {"square": _squared, "blur": _blurred, "noise": _noisy}
 
 
 class DepTraining(ClassifierTraining):
-    """CE on clean images + beta L_aux, where L_aux ranks the predicted losses as the true ones: see `ranking_loss`.
+    """CE on clean images + beta L_aux, where L_aux ranks the predicted losses as the true ones: see
+    `ranking_loss`.
 
     Args:
         net: a `DEP`.
         beta: weight of the ranking.
         gamma: margin of the ranking, > 0.
-        corrupted: what half of the training images are shown as, any of "square", "blur" and "noise", for the ranking alone; the
-            classes are learnt from the others. Empty: every loss is small, and the prediction says nothing about other inputs.
+        corrupted: what half of the training images are shown as, any of "square", "blur" and "noise", for the
+            ranking alone; the classes are learnt from the others. Empty: every loss is small, and the
+            prediction says nothing
+            about other inputs.
         others: see `ClassifierTraining`; `multilabel` and `label_smoothing` do not apply.
 
-    Departures: the source ranks clean images. The classes are not learnt from corrupted ones, as a network that withstands them has no
-    larger loss there to predict.
+    Departures: the source ranks clean images. The classes are not learnt from corrupted ones, as a network
+    that withstands them has no larger loss there to predict.
     Source: Learning Loss for Active Learning (Yoo and Kweon, 2019), arXiv 1905.03677
     """
 
@@ -61,16 +64,19 @@ class DepTraining(ClassifierTraining):
         super().__init__(net, **options)
         if self.multilabel or self.label_smoothing:
             raise UserError(
-                "classifier=dep: multilabel and label_smoothing do not apply; for one attribute set attribute=NAME instead"
+                "classifier=dep: multilabel and label_smoothing do not apply; for one attribute set "
+                "attribute=NAME instead"
             )
         if self.batch_size < 2:
             raise UserError(
-                "classifier.training.batch_size=1: losses are ranked within a batch, expected at least 2 images"
+                "classifier.training.batch_size=1: losses are ranked within a batch, expected at least 2 "
+                "images"
             )
         for kind in corrupted:
             if kind not in KINDS:
                 raise UserError(
-                    f"classifier.training.corrupted: {kind} is not known; choose any of: {', '.join(KINDS)}, or [] for none"
+                    f"classifier.training.corrupted: {kind} is not known; choose any of: {', '.join(KINDS)}, "
+                    "or [] for none"
                 )
         self.beta = beta
         self.gamma = gamma
@@ -96,9 +102,11 @@ class DepTraining(ClassifierTraining):
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, gamma: float) -> Tensor:
-    """mean over pairs (k, B-1-k) of max(0, -sgn(s_i - s_j) (e_i - e_j) + gamma), for predicted e (B,) and true s (B,), s detached.
+    """mean over pairs (k, B-1-k) of max(0, -sgn(s_i - s_j) (e_i - e_j) + gamma), for predicted e (B,) and
+    true s (B,), s detached.
 
-    A pair of equal losses costs the margin and teaches nothing; the middle one of an odd batch has no partner.
+    A pair of equal losses costs the margin and teaches nothing; the middle one of an odd batch has no
+    partner.
     """
     half = len(losses) // 2
     truth = (losses - losses.flip(0))[:half].detach().sign()
@@ -106,7 +114,10 @@ def ranking_loss(predicted: Tensor, losses: Tensor, gamma: float) -> Tensor:
 
 
 def corrupt(x: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Half of the images (B, C, H, W) as one of `kinds`, drawn anew each; and which are left as they are: bool (B,)."""
+    """Half of the images (B, C, H, W) as one of `kinds`, drawn anew each.
+
+    And which are left as they are: bool (B,).
+    """
     if not kinds:
         return x, torch.ones(len(x), dtype=torch.bool, device=x.device)
     made = torch.stack([x, *(KINDS[kind](x) for kind in kinds)])

@@ -1,4 +1,6 @@
-"""A classifier by distance: one kernel a class around a centroid, so that it knows when an input is near none."""
+"""A classifier by distance: one kernel a class around a centroid, so that it knows when an input is near
+none.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ class DUQ(CNN):
         embedding: m.
         sigma: width of the kernels, > 0.
 
-    Departures: logits are log-kernels, as raw kernels of a confident input have no gradient towards another class.
-    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al., 2020), arXiv 2003.02037
+    Departures: logits are log-kernels, as raw kernels of a confident input have no gradient towards another
+    class.
+    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al.,
+    2020), arXiv 2003.02037
     """
 
     kernel = True
@@ -85,7 +89,8 @@ class Kernels(nn.Module):
     def update_(self, h: Tensor, labels: Tensor, gamma: float) -> None:
         """Move the centroids towards features h (B, D) with labels (B,).
 
-        N_c <- gamma N_c + (1 - gamma) n_c,  m_c <- gamma m_c + (1 - gamma) sum_{i: y_i = c} W_c h_i,  e_c = m_c / N_c
+        N_c <- gamma N_c + (1 - gamma) n_c,  m_c <- gamma m_c + (1 - gamma) sum_{i: y_i = c} W_c h_i,  e_c =
+        m_c / N_c
         """
         with torch.autocast(h.device.type, enabled=False):
             own = self.embed(h.to(self.weight.dtype))[torch.arange(len(h), device=h.device), labels]

@@ -1,4 +1,6 @@
-"""Trains a classifier by distance: kernels near 1 for the own class, near 0 for others, and a bounded slope in between."""
+"""Trains a classifier by distance: kernels near 1 for the own class, near 0 for others, and a bounded slope
+in between.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ class DuqTraining(ClassifierTraining):
         gamma: of the moving averages, in [0, 1).
         others: see `ClassifierTraining`; `multilabel` and `label_smoothing` do not apply.
 
-    Departures: AdamW under one cycle, as for every model here; the paper's is SGD. The paper penalises the whole batch.
-    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al., 2020), arXiv 2003.02037
+    Departures: AdamW under one cycle, as for every model here; the paper's is SGD. The paper penalises the
+    whole batch.
+    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al.,
+    2020), arXiv 2003.02037
     """
 
     def __init__(
@@ -34,7 +38,8 @@ class DuqTraining(ClassifierTraining):
         super().__init__(net, **options)
         if self.multilabel or self.label_smoothing:
             raise UserError(
-                "classifier=duq: multilabel and label_smoothing do not apply to kernels; for one attribute set attribute=NAME instead"
+                "classifier=duq: multilabel and label_smoothing do not apply to kernels; for one attribute "
+                "set attribute=NAME instead"
             )
         if not 0 <= gamma < 1:
             raise UserError(
@@ -42,7 +47,8 @@ class DuqTraining(ClassifierTraining):
             )
         if penalised < 1:
             raise UserError(
-                f"classifier.training.penalised={penalised}: expected at least 1; l_gp=0 leaves the penalty out"
+                f"classifier.training.penalised={penalised}: expected at least 1; l_gp=0 leaves the penalty "
+                "out"
             )
         self.l_gp = l_gp
         self.penalised = penalised
@@ -83,14 +89,19 @@ class DuqTraining(ClassifierTraining):
 
 
 def kernel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy between K = exp(logits), logits (B, K) <= 0, and the one-hot labels (B,), averaged over both dimensions."""
+    """Binary cross-entropy between K = exp(logits), logits (B, K) <= 0, and the one-hot labels (B,), averaged
+    over both dimensions.
+    """
     distance = (-logits.float()).clamp(min=1e-6)  # at 0 the logarithm of 1 - K has no value
     own = F.one_hot(labels, logits.shape[1]).bool()
     return torch.where(own, distance, -torch.log(-torch.expm1(-distance))).mean()
 
 
 def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:
-    """mean_i (||grad_{x_i} sum_c exp(logits_ic)|| - 1)^2, differentiable in the weights; `x` (B, ...) requires grad."""
+    """mean_i (||grad_{x_i} sum_c exp(logits_ic)|| - 1)^2, differentiable in the weights.
+
+    `x` (B, ...) requires grad.
+    """
     (gradient,) = torch.autograd.grad(logits.exp().sum(), x, create_graph=True)
     norm: Tensor = gradient.flatten(1).float().norm(dim=1)
     return (norm - 1).square().mean()

@@ -41,7 +41,8 @@ def check_score(
     if weak:
         told = ", ".join(f"{value:.2f} against {kind.replace('_', ' ')}" for kind, value in weak.items())
         warnings.warn(
-            f"{type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the manifold: "
+            f"{type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the "
+            "manifold: "
             f"AUROC {told}, expected {GOOD}; choose classifier=duq or dep, or another score",
             CounterfoilWarning,
             stacklevel=2,
@@ -80,7 +81,7 @@ def measure(classifier: Any, x: Tensor, score: Score) -> Tensor:
 
 
 def auroc(inside: Tensor, outside: Tensor) -> float:
-    """Share of pairs in which the outlier scores higher, ties counting half: scores (N,) and (M,) to [0, 1]."""
+    """Share in [0, 1] of pairs of scores (N,) and (M,) in which the outlier's is higher; ties count half."""
     both = torch.cat((inside, outside)).double()
     number = len(outside)
     return float((ranks(both)[len(inside) :].sum() - number * (number + 1) / 2) / (number * len(inside)))

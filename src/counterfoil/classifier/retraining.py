@@ -21,29 +21,33 @@ BATCH = 256
 
 
 class Retraining(ClassifierTraining):
-    """`ClassifierTraining` on train + {(x'_i, y'_i) : f_0(x'_i) = t_i}, x'_i the counterfactuals of an explainer of f_0 to training images.
+    """`ClassifierTraining` on train + {(x'_i, y'_i) : f_0(x'_i) = t_i}, x'_i the counterfactuals of an
+    explainer of f_0 to training images.
 
     Labels y' of the counterfactual of (x, y), of which only valid ones are taken:
-        attributes: what the edited attributes spell, 1[a_j + (a'_j - a_0j) > 1/2] for the attribute j that the labels tell (for all
-            of them with "A+B"), a the ground truth of x and a' - a_0 the declared change;
+        attributes: what the edited attributes spell, 1[a_j + (a'_j - a_0j) > 1/2] for the attribute j that
+            the labels tell (for all of them with "A+B"), a the ground truth of x and a' - a_0 the declared
+            change;
         kept: y, for edits that must not matter;
         target: t, the class that f_0 was to see.
 
     Args:
         net: as in `ClassifierTraining`.
-        explainer: any method (see `Explains`), over the earlier classifier f_0; the class requested is the runner-up.
+        explainer: any method (see `Explains`), over the earlier classifier f_0; the class requested is the
+            runner-up.
         queries: training images that it explains, classes in proportion.
         label: attributes, kept or target.
         finetune: begin at the earlier classifier's weights.
         others: see `ClassifierTraining`.
 
     Raises:
-        UserError: labels by attributes where the data have none or the counterfactuals declare no change of them; no valid counterfactual;
-            an earlier classifier of another architecture.
+        UserError: labels by attributes where the data have none or the counterfactuals declare no change of
+            them; no valid counterfactual; an earlier classifier of another architecture.
 
-    Departures: the label of a valid counterfactual is not confirmed in the source; all three readings are offered.
-    Source: the applications of Generative Counterfactuals for Neural Networks via Attribute-Informed Perturbation (Yang et al., 2021),
-    arXiv 2101.06930.
+    Departures: the label of a valid counterfactual is not confirmed in the source; all three readings are
+    offered.
+    Source: the applications of Generative Counterfactuals for Neural Networks via Attribute-Informed
+    Perturbation (Yang et al., 2021), arXiv 2101.06930.
     """
 
     def __init__(
@@ -79,7 +83,8 @@ class Retraining(ClassifierTraining):
         valid = counterfactuals.valid & (counterfactuals.source != counterfactuals.target)
         if not bool(valid.any()):
             raise UserError(
-                f"classifier.training: none of {len(rows)} counterfactuals is valid, so there is nothing to add; train the generator "
+                f"classifier.training: none of {len(rows)} counterfactuals is valid, so there is nothing to "
+                "add; train the generator "
                 "longer, lower explainer.confidence, or leave more attributes free"
             )
         labels = new_labels(self.label, counterfactuals, data.train.take(rows), data)
@@ -103,7 +108,10 @@ class Retraining(ClassifierTraining):
 
 
 def new_labels(kind: str, counterfactuals: Counterfactuals, queries: Images, data: ImageData) -> Tensor:
-    """Labels (N,) of the counterfactuals of training images, one counterfactual an image; see `Retraining`."""
+    """Labels (N,) of the counterfactuals of training images, one counterfactual an image.
+
+    See `Retraining`.
+    """
     if kind == "target":
         return counterfactuals.target
     if kind == "kept":
@@ -111,11 +119,13 @@ def new_labels(kind: str, counterfactuals: Counterfactuals, queries: Images, dat
     names = [data.attribute] if data.attribute in data.attribute_names else (data.attribute or "").split("+")
     if queries.attributes is None or not all(name in data.attribute_names for name in names):
         raise UserError(
-            f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have none; choose kept or target"
+            f"training.label=attributes needs data whose labels tell an attribute, data={data.name} have "
+            "none; choose kept or target"
         )
     if not counterfactuals.changes:
         raise UserError(
-            "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, or another label"
+            "training.label=attributes: the explainer declares no change of attributes; choose gci or aip, "
+            "or another label"
         )
     truth = queries.attributes[:, [data.attribute_names.index(str(name)) for name in names]].float()
     zero = torch.zeros(len(truth))
@@ -140,6 +150,7 @@ def _copy_weights(earlier: nn.Module, net: nn.Module) -> None:
         key: value.shape for key, value in wanted.items()
     }:
         raise UserError(
-            "classifier.training.finetune: the earlier classifier is of another architecture; give both the same net, or finetune=false"
+            "classifier.training.finetune: the earlier classifier is of another architecture; give both the "
+            "same net, or finetune=false"
         )
     net.load_state_dict({key: value.clone() for key, value in weights.items()})

@@ -22,10 +22,15 @@ class Score(Protocol):
     """One number an input, larger the further it lies off the manifold; differentiable in the input."""
 
     def layers(self, classifier: Any) -> tuple[str, ...]:
-        """Names of the sub-modules of the network whose activations the score reads; UserError where the network cannot serve it."""
+        """Names of the sub-modules of the network whose activations the score reads.
+
+        UserError where the network cannot serve it.
+        """
 
     def __call__(self, classifier: Any, x: Tensor, logits: Tensor, features: Features) -> Tensor:
-        """The score (B,), given inputs (B, C, H, W), their logits (B, K) and the activations that `layers` names."""
+        """The score (B,), given inputs (B, C, H, W), their logits (B, K) and the activations that `layers`
+        names.
+        """
 
 
 @shows_options
@@ -46,16 +51,19 @@ class Energy:
 
 @shows_options
 class KernelDistance:
-    """min_c d_c(x) = -log max_c K_c(x): squared distance to the nearest class centroid, in units of the kernel's width; >= 0.
+    """min_c d_c(x) = -log max_c K_c(x): squared distance to the nearest class centroid, in units of the
+    kernel's width; >= 0.
 
-    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al., 2020), arXiv 2003.02037
+    Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al.,
+    2020), arXiv 2003.02037
     """
 
     def layers(self, classifier: Any) -> tuple[str, ...]:
         """None are read; raises UserError for a network without kernels."""
         if not getattr(network(classifier), "kernel", False):
             raise UserError(
-                f"score KernelDistance: {_named(classifier)} has no kernels; take classifier=duq, or another score"
+                f"score KernelDistance: {_named(classifier)} has no kernels; take classifier=duq, or another "
+                "score"
             )
         return ()
 
@@ -76,7 +84,8 @@ class PredictedError:
         net = network(classifier)
         if not callable(getattr(net, "predict_error", None)):
             raise UserError(
-                f"score PredictedError: {_named(classifier)} predicts no error of its own; take classifier=dep or another score"
+                f"score PredictedError: {_named(classifier)} predicts no error of its own; take "
+                "classifier=dep or another score"
             )
         return tuple(net.error_layers)
 
@@ -88,9 +97,11 @@ class PredictedError:
 
 @shows_options
 class DropoutEntropy:
-    """H(1/S sum_s p_s): entropy of the mean posterior over S networks thinned by the classifier's own dropout, in [0, log K].
+    """H(1/S sum_s p_s): entropy of the mean posterior over S networks thinned by the classifier's own
+    dropout, in [0, log K].
 
-    The S masks are the same for every input and every call, so that a query's score never depends on its batch.
+    The S masks are the same for every input and every call, so that a query's score never depends on its
+    batch.
 
     Args:
         samples: S.
@@ -109,7 +120,8 @@ class DropoutEntropy:
         """None are read; raises UserError for a network without dropout."""
         if not _dropouts(classifier):
             raise UserError(
-                f"score DropoutEntropy: {_named(classifier)} has no dropout; take another score, such as Energy"
+                f"score DropoutEntropy: {_named(classifier)} has no dropout; take another score, such as "
+                "Energy"
             )
         return ()
 
@@ -146,18 +158,22 @@ class DropoutEntropy:
 
 @shows_options
 class Disagreement:
-    """H(mean_i p_i) - mean_i H(p_i) over an ensemble: the explained classifier and further ones, in [0, log K].
+    """H(mean_i p_i) - mean_i H(p_i) over an ensemble: the explained classifier and further ones, in [0, log
+    K].
 
     Args:
-        members: further classifiers, or files with other weights of the same network (safetensors or a state dict).
+        members: further classifiers, or files with other weights of the same network (safetensors or a state
+            dict).
 
-    Source: Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles (Lakshminarayanan et al., 2017), arXiv 1612.01474
+    Source: Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles (Lakshminarayanan et
+    al., 2017), arXiv 1612.01474
     """
 
     def __init__(self, members: Sequence[nn.Module | str | Path]) -> None:
         if not members:
             raise UserError(
-                "score Disagreement: members is empty; name files of weights of further classifiers, such as one of another seed"
+                "score Disagreement: members is empty; name files of weights of further classifiers, such as "
+                "one of another seed"
             )
         self.members = tuple(members)
         self._loaded: dict[tuple[Any, ...], list[nn.Module]] = {}
@@ -168,7 +184,10 @@ class Disagreement:
         return ()
 
     def __call__(self, classifier: Any, x: Tensor, logits: Tensor, features: Features) -> Tensor:
-        """How much the members disagree (B,), in nats; members with another number of classes are a UserError."""
+        """How much the members disagree (B,), in nats.
+
+        Members with another number of classes are a UserError.
+        """
         posteriors = [logits.softmax(1), *(member(x).softmax(1) for member in self._networks(classifier))]
         classes = [part.shape[1] for part in posteriors]
         if len(set(classes)) > 1:
@@ -186,7 +205,9 @@ class Disagreement:
 
 
 def default_score(classifier: Any) -> Score:
-    """The best that the classifier carries: its predicted error, else the distance to its kernels, else its energy."""
+    """The best that the classifier carries: its predicted error, else the distance to its kernels, else its
+    energy.
+    """
     net = network(classifier)
     if callable(getattr(net, "predict_error", None)):
         return PredictedError()

@@ -17,7 +17,8 @@ from counterfoil.util.training import Training
 
 
 class ClassifierTraining(Training):
-    """Cross-entropy (multi-class) or binary cross-entropy (one output per attribute), with accuracy and calibration error.
+    """Cross-entropy (multi-class) or binary cross-entropy (one output per attribute), with accuracy and
+    calibration error.
 
     Args:
         net: maps normalised inputs (B, C, H, W) to outputs (B, K), or (B, A) with `multilabel`.
@@ -102,7 +103,8 @@ class ClassifierTraining(Training):
             return loss, (outputs.argmax(1) == batch.y).float().mean()
         if batch.a is None:
             raise UserError(
-                "classifier.training.multilabel=true needs data with attributes, such as data=avatars or data=celeba"
+                "classifier.training.multilabel=true needs data with attributes, such as data=avatars or "
+                "data=celeba"
             )
         smooth = batch.a * (1 - self.label_smoothing) + self.label_smoothing / 2
         loss = F.binary_cross_entropy_with_logits(outputs, smooth)

@@ -22,18 +22,23 @@ class AIP(OptimisedExplainer):
         generator: edits attributes, or is conditioned on the class, which then is the attribute.
         mu, gamma: first step sizes of the code and of the attributes; 0 holds either where it is.
         alpha: weight of the perturbation.
-        beta: shrinks both step sizes after each step, in (0, 1]; the travel is bounded by mu / (1 - beta) gradients.
+        beta: shrinks both step sizes after each step, in (0, 1]; the travel is bounded by mu / (1 - beta)
+            gradients.
         n_max: largest number of steps.
-        adam: Adam instead of the plain gradient descent of the source; mu and gamma are then its learning rates.
+        adam: Adam instead of the plain gradient descent of the source; mu and gamma are then its learning
+            rates.
         alternate: code and attributes take turns, each after a new evaluation; a step then moves one of them.
-        best: go on to `n_max` and return the valid point with the smallest perturbation, instead of the first one.
+        best: go on to `n_max` and return the valid point with the smallest perturbation, instead of the first
+            one.
         free, frozen, overshoot, gate: see `GCI`.
         confidence, count: see `Explainer`.
 
-    Departures: the listing's condition "while not flipped or n <= n_max" would neither stop at success nor end in failure: it is read
-    as "and". A query without counterfactual gets the likeliest point met, not valid, where the source returns nothing. Attributes are
-    clamped to [-overshoot, 1 + overshoot]. All values are ours.
-    Source: Generative Counterfactuals for Neural Networks via Attribute-Informed Perturbation (Yang et al., 2021), arXiv 2101.06930.
+    Departures: the listing's condition "while not flipped or n <= n_max" would neither stop at success nor
+    end in failure: it is read as "and". A query without counterfactual gets the likeliest point met, not
+    valid, where the source returns
+    nothing. Attributes are clamped to [-overshoot, 1 + overshoot]. All values are ours.
+    Source: Generative Counterfactuals for Neural Networks via Attribute-Informed Perturbation (Yang et al.,
+    2021), arXiv 2101.06930.
     """
 
     def __init__(
@@ -60,7 +65,8 @@ class AIP(OptimisedExplainer):
         names = attribute_names(generator, classifier)
         if not names:
             raise UserError(
-                f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take attgan or cvae"
+                f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take "
+                "attgan or cvae"
             )
         if not 0 < beta <= 1:
             raise UserError(f"explainer aip: beta={beta:g} does not shrink a step; choose a value in (0, 1]")

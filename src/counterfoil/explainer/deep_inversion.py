@@ -38,12 +38,14 @@ class DeepInversion(OptimisedExplainer):
         first: factor of the first batch norm.
         steps, lr: of Adam, each round.
         rounds: a query without a counterfactual tries again with the cross-entropy weighed 10 times more.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
         confidence, count: see `Explainer`.
 
-    Departures: starts at the query instead of noise, with a distance to it, and without jitter and flips; statistics over the positions of
-    each image instead of over a batch; weights rescaled for that.
-    Source: Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion (Yin et al., 2020), arXiv 1912.08795.
+    Departures: starts at the query instead of noise, with a distance to it, and without jitter and flips;
+    statistics over the positions of each image instead of over a batch; weights rescaled for that.
+    Source: Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion (Yin et al., 2020), arXiv
+    1912.08795.
     """
 
     def __init__(
@@ -64,7 +66,8 @@ class DeepInversion(OptimisedExplainer):
     ) -> None:
         if bn and not batch_norms(classifier):
             warnings.warn(
-                "explainer deep_inversion: the classifier has no batch norm with running statistics, so there "
+                "explainer deep_inversion: the classifier has no batch norm with running statistics, so "
+                "there "
                 "is nothing to invert but its decision; bn has no effect",
                 CounterfoilWarning,
                 stacklevel=2,

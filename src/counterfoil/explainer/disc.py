@@ -1,4 +1,4 @@
-"""Counterfactuals from the classifier alone, through an untrained image prior that is fitted to each query."""
+"""Counterfactuals from the classifier alone, through an untrained image prior fitted to each query."""
 
 from __future__ import annotations
 
@@ -34,33 +34,40 @@ SCHEDULES = ("preservation", "parameters", "none")
 class DISC(OptimisedExplainer):
     """DISC: deep inversion of the classifier under an image prior, progressively.
 
-    argmin_theta  lambda_1 sum_l d(Psi_l(g_theta), Psi_l(x)) + lambda_2 L_mc(g_theta; f) + lambda_3 CE(f(g_theta), t)
+    argmin_theta  lambda_1 sum_l d(Psi_l(g_theta), Psi_l(x)) + lambda_2 L_mc(g_theta; f) + lambda_3
+    CE(f(g_theta), t)
 
-    from theta_0 with g_theta_0 = x (the pre-image). Needs neither data nor a generative model: L_mc is a score that the classifier
-    carries. Of the points that reach the confidence the nearest in pixels is returned.
+    from theta_0 with g_theta_0 = x (the pre-image). Needs neither data nor a generative model: L_mc is a
+    score that the classifier carries. Of the points that reach the confidence the nearest in pixels is
+    returned.
 
     Args:
         prior: g, "inr" or "dip" at its defaults, or a prior.
-        start: weights theta trained on images, from which the fit then starts, with their prior, instead of `prior`; leaves the rule that
-            no data are needed.
+        start: weights theta trained on images, from which the fit then starts, with their prior, instead of
+            `prior`; leaves the rule that no data are needed.
         lambda_1: weight of feature preservation, relative squared distances over pixels and layers.
         lambda_2: weight of manifold consistency; 0 leaves it out.
         lambda_3: weight of functional consistency.
         score, margin, literal: of manifold consistency, see `ManifoldConsistency`.
-        layers: Psi, names of the classifier's layers, shallow to deep; None: those it names itself, or some of its convolutions.
-        schedule: "preservation" (P1) drops the shallowest layer every `T_s` steps until two are left; "parameters" (P2) frees the
-            weights of g block by block, nearest to the output first, every `T_s` steps; "none".
+        layers: Psi, names of the classifier's layers, shallow to deep; None: those it names itself, or some
+            of its convolutions.
+        schedule: "preservation" (P1) drops the shallowest layer every `T_s` steps until two are left;
+            "parameters" (P2) frees the weights of g block by block, nearest to the output first, every `T_s`
+            steps; "none".
         T_s: steps of a stage.
         steps, lr: of Adam, each round.
         rounds: a query without a counterfactual tries again from its pre-image with lambda_3 10 times larger.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
-        returned: "nearest" as above, or "last": the image after all steps of one round, whatever the classifier says to it; then
-            queries that reach their target already are explained too.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
+        returned: "nearest" as above, or "last": the image after all steps of one round, whatever the
+            classifier says to it; then queries that reach their target already are explained too.
         confidence, count: see `Explainer`.
 
-    Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is fitted in pixels alone; the
-    target must be reached once, not kept for some steps. See `ManifoldConsistency` for its form.
-    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is
+    fitted in pixels alone; the target must be reached once, not kept for some steps. See
+    `ManifoldConsistency` for its form.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv
+    2109.14274.
     """
 
     def __init__(
@@ -126,7 +133,8 @@ def prior_in(start: nn.Module) -> Prior:
     prior = getattr(start, "prior", None)
     if not isinstance(prior, Prior):
         raise UserError(
-            f"explainer disc: start={type(start).__name__} holds no weights of a prior; choose generative=prior_start for it"
+            f"explainer disc: start={type(start).__name__} holds no weights of a prior; choose "
+            "generative=prior_start for it"
         )
     return prior
 

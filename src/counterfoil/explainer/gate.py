@@ -19,7 +19,8 @@ GOOD = 0.95
 def check_reconstruction(
     space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str
 ) -> float:
-    """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision; a warning below 0.95.
+    """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision; a
+    warning below 0.95.
 
     Raises:
         UserError: images that the generator cannot take, or a share below `gate`.
@@ -35,15 +36,21 @@ def check_reconstruction(
             kept = reaches(classifier(space.decode(query, start)), query.source)
     except RuntimeError as error:
         raise UserError(
-            f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's images of shape "
-            f"{tuple(x.shape[1:])} (channels, height, width): {first_line(error)[:160]}; train it on the same data"
+            f"explainer {method}: the generator {type(generator).__name__} cannot take the classifier's "
+            "images of shape "
+            f"{tuple(x.shape[1:])} (channels, height, width): {first_line(error)[:160]}; train it on the "
+            "same data"
         ) from error
     share = float(kept.double().mean())
     kind = type(generator).__name__
-    told = f"explainer {method}: the classifier's decision survives reconstruction by {kind} in {100 * share:.1f} % of {len(x)} images"
+    told = (
+        f"explainer {method}: the classifier's decision survives reconstruction by {kind} in "
+        f"{100 * share:.1f} % of {len(x)} images"
+    )
     if share < gate:
         raise UserError(
-            f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower explainer.{method}.gate"
+            f"{told}, expected {100 * gate:.0f} % (gate); train the generator longer, or lower "
+            f"explainer.{method}.gate"
         )
     if share < GOOD:
         warnings.warn(

@@ -35,26 +35,34 @@ class GCI(OptimisedExplainer):
 
     A* = argmin_A  lambda * CE(f(I(A)), t) + mean |x - I(A)| + sparsity * ||A - A_0||_1,   I(A) = G(E(x), A)
 
-    Of all valid points met, the one with the smallest ||A - A_0||_1 is returned. lambda grows by `factor`, each time from the start,
-    until there is one. With a generator that has no attributes, its code z takes their place, and the nearest image is returned.
+    Of all valid points met, the one with the smallest ||A - A_0||_1 is returned. lambda grows by `factor`,
+    each time from the start, until there is one. With a generator that has no attributes, its code z takes
+    their place, and the nearest
+    image is returned.
 
     Args:
-        generator: edits attributes; or is conditioned on the class, which then is the attribute; or just decodes.
-        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that counterfactuals are not
-            valid). "criticise" asks for the target and stops where the decision turns, at the least certain image.
+        generator: edits attributes; or is conditioned on the class, which then is the attribute; or just
+            decodes.
+        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that
+            counterfactuals are not valid). "criticise" asks for the target and stops where the decision
+            turns, at the least certain
+            image.
         free, frozen: names of the attributes that may change (None: all), and of those that must not.
-        inversion: for generators without attributes, "encoder" or "optimise" (the best of `restarts` random starts).
+        inversion: for generators without attributes, "encoder" or "optimise" (the best of `restarts` random
+            starts).
         lambda_, factor, rounds: first trade-off, its growth, and the number of rounds.
         steps, lr: of Adam, each round.
         sparsity: weight of the change of attributes.
         overshoot: how far an attribute may go beyond absent and present.
         patience: steps granted after the last better counterfactual; None runs all steps.
-        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0 checks nothing.
+        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
+            checks nothing.
         confidence, count: see `Explainer`.
 
-    Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN, by inference. Queries
-    whose reconstruction fails the gate are explained and counted like the others.
-    Source: Generative Counterfactual Introspection for Explainable Deep Learning (Liu et al., 2019), arXiv 1907.03077.
+    Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN,
+    by inference. Queries whose reconstruction fails the gate are explained and counted like the others.
+    Source: Generative Counterfactual Introspection for Explainable Deep Learning (Liu et al., 2019), arXiv
+    1907.03077.
     """
 
     def __init__(

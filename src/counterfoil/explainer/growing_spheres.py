@@ -13,9 +13,11 @@ from counterfoil.explainer.base import Explainer
 
 
 class GrowingSpheres(Explainer):
-    """Growing spheres: sample ever wider shells around the query until the classifier says the target, then undo needless changes.
+    """Growing spheres: sample ever wider shells around the query until the classifier says the target, then
+    undo needless changes.
 
-    shell k: x + r * u / ||u||_2,  u ~ N(0, 1),  r in [a_k, a_k + eta],  a_0 = 0;  the nearest candidate that reaches the target is kept
+    shell k: x + r * u / ||u||_2,  u ~ N(0, 1),  r in [a_k, a_k + eta],  a_0 = 0;  the nearest candidate that
+    reaches the target is kept
 
     Args:
         eta: width of a shell, in units of the Euclidean norm over pixels.
@@ -26,9 +28,11 @@ class GrowingSpheres(Explainer):
         chunk: images the classifier is shown at once.
         confidence, count: see `Explainer`.
 
-    Departures: shells widen by `growth`, as fixed ones need hundreds of rounds in image space; instead of shrinking a first ball the
-    first shell starts at 0; a group of pixels is undone at once where the paper undoes one feature at a time.
-    Source: Inverse Classification for Comparison-based Interpretability in Machine Learning (Laugel et al., 2017), arXiv 1712.08443.
+    Departures: shells widen by `growth`, as fixed ones need hundreds of rounds in image space; instead of
+    shrinking a first ball the first shell starts at 0; a group of pixels is undone at once where the paper
+    undoes one feature at a time.
+    Source: Inverse Classification for Comparison-based Interpretability in Machine Learning (Laugel et al.,
+    2017), arXiv 1712.08443.
     """
 
     needs_gradients = False
@@ -85,7 +89,10 @@ class GrowingSpheres(Explainer):
         return counterfactual, found, steps, calls
 
     def _shell(self, query: Query, shell: int, inner: float, width: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Each query's nearest candidate that reaches the target, else its likeliest; its probability; whether it reaches."""
+        """Each query's nearest candidate that reaches the target, else its likeliest; its probability.
+
+        Whether it reaches.
+        """
         parts = [
             self._best_in_shell(query[rows], shell, inner, width)
             for rows in torch.arange(len(query), device=query.target.device).split(

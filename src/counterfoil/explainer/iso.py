@@ -33,11 +33,13 @@ class ISO(OptimisedExplainer):
         tv, l2: weights of total variation and of the norm, sums over pixels.
         steps, lr: of Adam, each round.
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: weights are ours, the source names none.
-    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv
+    2109.14274.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Counterfactuals that preserve what the classifier's layers see, on pixels or through an image prior: the rungs below DISC."""
+"""Counterfactuals that preserve what the classifier's layers see, on pixels or through an image prior: the
+rungs below DISC.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +39,19 @@ class LSO(OptimisedExplainer):
         prior: None: pixels; "inr" or "dip" at its defaults, or a prior.
         lambda_1: weight of feature preservation, relative squared distances over pixels and layers.
         lambda_3: weight of the cross-entropy.
-        layers: Psi, names of the classifier's layers; None: those it names itself, or some of its convolutions.
+        layers: Psi, names of the classifier's layers; None: those it names itself, or some of its
+            convolutions.
         tv, l2: weights of total variation and of the norm, sums over pixels; without effect under a prior.
         steps: of Adam, each round.
         lr: of Adam; None: 0.01 on pixels, 0.002 on weights.
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
         confidence, count: see `Explainer`.
 
     Departures: weights are ours, the source names none.
-    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv
+    2109.14274.
     """
 
     def __init__(

@@ -21,10 +21,12 @@ class Nearest(Explainer):
     Args:
         distance: "l1" or "l2" between pixels.
         pool: largest number of training examples considered, the first ones; null takes all.
-        confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the target class will do.
+        confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the
+            target class will do.
         count: the k-th counterfactual is the k-th nearest example.
 
-    Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible world that exists.
+    Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible
+    world that exists.
     """
 
     needs_gradients = False
@@ -49,7 +51,8 @@ class Nearest(Explainer):
         """Have the classifier grade the training examples once."""
         if not len(data.train):
             raise UserError(
-                f"explainer=nearest needs training images, data={data.name} has none; choose data=folder, or another method"
+                f"explainer=nearest needs training images, data={data.name} has none; choose data=folder, or "
+                "another method"
             )
         self._examples = data.train
         like = next(self.classifier.parameters(), torch.zeros(1))

@@ -15,14 +15,16 @@ from counterfoil.search import Objective, Search, Space
 
 
 class OptimisedExplainer(Explainer):
-    """Runs `search` over `space` for `objective`; a published method subclasses it with a constructor and nothing else.
+    """Runs `search` over `space` for `objective`; a published method subclasses it with a constructor and
+    nothing else.
 
     Args:
         space: where to search.
         objective: what to want.
         search: how to look.
         ask: what the search is asked in place of the query; None: the query.
-        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0 checks nothing.
+        gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
+            checks nothing.
         others: see `Explainer`.
     """
 
@@ -48,7 +50,9 @@ class OptimisedExplainer(Explainer):
         self.gate = gate
 
     def fit(self, data: Any) -> None:
-        """See that the generator keeps the classifier's decisions on these data, and that the terms can do what they are for."""
+        """See that the generator keeps the classifier's decisions on these data, and that the terms can do
+        what they are for.
+        """
         if self.gate:
             check_reconstruction(
                 self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower()

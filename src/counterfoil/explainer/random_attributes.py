@@ -16,9 +16,11 @@ from counterfoil.search import Attributes, Variables
 
 
 class RandomAttributes(Explainer):
-    """Turns ever more attributes to their farther end, in `tries` random orders a query, and keeps the first counterfactual.
+    """Turns ever more attributes to their farther end, in `tries` random orders a query, and keeps the first
+    counterfactual.
 
-    x' = G(E(x), a) with the first k attributes of a random order turned, k = 1, 2, ...; without a counterfactual the likeliest point.
+    x' = G(E(x), a) with the first k attributes of a random order turned, k = 1, 2, ...; without a
+    counterfactual the likeliest point.
 
     Args:
         generator: edits attributes, or is conditioned on the class.
@@ -46,7 +48,8 @@ class RandomAttributes(Explainer):
         names = attribute_names(generator, classifier)
         if not names:
             raise UserError(
-                f"explainer random_attributes needs a generator with attributes, found {type(generator).__name__}"
+                "explainer random_attributes needs a generator with attributes, found "
+                f"{type(generator).__name__}"
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.tries = tries

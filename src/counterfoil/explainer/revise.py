@@ -22,12 +22,14 @@ class Revise(OptimisedExplainer):
         lambda_: weight of the distance, a mean over pixels and channels.
         steps, lr: of Adam, each round.
         rounds: a query without a counterfactual tries again with the flip weighed 10 times more.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
         confidence, count: see `Explainer`.
 
-    Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for queries that fail.
-    Source: Towards Realistic Individual Recourse and Actionable Explanations in Black-Box Decision Making Systems
-    (Joshi et al., 2019), arXiv 1907.09615.
+    Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for
+    queries that fail.
+    Source: Towards Realistic Individual Recourse and Actionable Explanations in Black-Box Decision Making
+    Systems (Joshi et al., 2019), arXiv 1907.09615.
     """
 
     def __init__(

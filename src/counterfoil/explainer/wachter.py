@@ -33,19 +33,23 @@ class Wachter(OptimisedExplainer):
     min_x' max_lambda  lambda * loss(f(x'), t) + scale * d(x, x')
 
     Args:
-        lambda_: first trade-off of the flip; multiplied by 10 for queries that fail, as the paper raises it until the counterfactual is valid.
+        lambda_: first trade-off of the flip; multiplied by 10 for queries that fail, as the paper raises it
+            until the counterfactual is valid.
         rounds: largest number of trade-offs tried.
-        bisect: also look between the largest failing and the smallest successful trade-off for nearer counterfactuals.
+        bisect: also look between the largest failing and the smallest successful trade-off for nearer
+            counterfactuals.
         scale: weight of the distance, which is a mean over pixels and channels.
         distance: "l1" or "l2".
         flip: "cross_entropy", "hinge", or the paper's "squared_error" (f_t - 1)^2.
         steps, lr: of Adam, each round.
-        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual, None runs all steps.
+        patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
+            None runs all steps.
         confidence, count: see `Explainer`.
 
-    Departures: cross-entropy by default, as the squared error has no gradient where the classifier saturates; plain L1
-    instead of L1 over the median absolute deviation, which is zero for most pixels of digits.
-    Source: Counterfactual Explanations without Opening the Black Box (Wachter, Mittelstadt and Russell, 2017), arXiv 1711.00399.
+    Departures: cross-entropy by default, as the squared error has no gradient where the classifier saturates;
+    plain L1 instead of L1 over the median absolute deviation, which is zero for most pixels of digits.
+    Source: Counterfactual Explanations without Opening the Black Box (Wachter, Mittelstadt and Russell,
+    2017), arXiv 1711.00399.
     """
 
     def __init__(

@@ -16,10 +16,12 @@ from counterfoil.search.space import Space
 
 
 class Attributes(Space):
-    """Attributes a (B, A) under a fixed code: x' = G(E(x), a), a_0 = the attributes that the generator reads off x.
+    """Attributes a (B, A) under a fixed code: x' = G(E(x), a), a_0 = the attributes that the generator reads
+    off x.
 
-    A generator that is only conditioned on the class starts at the classifier's decision, one-hot. Counterfactuals carry the change of
-    each attribute, 1 being the way from absent to present, and the reconstruction G(E(x), a_0).
+    A generator that is only conditioned on the class starts at the classifier's decision, one-hot.
+    Counterfactuals carry the change of each attribute, 1 being the way from absent to present, and the
+    reconstruction G(E(x), a_0).
 
     Args:
         names: of the attributes, as the generator has them.
@@ -83,7 +85,8 @@ class Attributes(Space):
 
 
 class AttributeLatent(Attributes):
-    """Attributes and code together: x' = G(z, a) from z_0 = E(x); counterfactuals carry |z - z_0| / |z_0| too.
+    """Attributes and code together: x' = G(z, a) from z_0 = E(x); counterfactuals carry |z - z_0| / |z_0|
+    too.
 
     Args:
         see `Attributes`.
@@ -117,12 +120,14 @@ def free_attributes(
     unknown = [name for name in (*given, *barred) if name not in names]
     if unknown:
         raise UserError(
-            f"free, frozen: {unknown[0]} is no attribute of this generator; its attributes: {', '.join(names)}"
+            f"free, frozen: {unknown[0]} is no attribute of this generator; its attributes: "
+            f"{', '.join(names)}"
         )
     mask = tuple(name in given and name not in barred for name in names)
     if not any(mask):
         raise UserError(
-            f"free, frozen: all {len(names)} attributes are frozen, so nothing can change; free one of: {', '.join(names)}"
+            f"free, frozen: all {len(names)} attributes are frozen, so nothing can change; free one of: "
+            f"{', '.join(names)}"
         )
     return mask
 

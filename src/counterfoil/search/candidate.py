@@ -20,7 +20,8 @@ class Candidate:
         decoded: (B, C, H, W) the input it stands for.
         logits: (B, K) of the decoded input.
         progress: share of the steps done, in [0, 1], for schedules.
-        features: the classifier's activations (B, ...) on the decoded input, of the layers that the objective asks for.
+        features: the classifier's activations (B, ...) on the decoded input, of the layers that the objective
+            asks for.
     """
 
     variables: Variables

@@ -36,18 +36,21 @@ SCORES: dict[str, type] = {
 class ManifoldConsistency(Term):
     """L_mc by the score that the classifier carries.
 
-    kernel (DUQ): relu(d_t - d_y + margin) + d_t on d_c = -log K_c, y the class of the factual; with `literal` the source's
-    relu(K_y - K_t + margin), which has no gradient where the kernels are 0.   error (DEP): softplus(predicted loss).
-    any other: relu(score(x') - score(x)), no further off than the factual.
+    kernel (DUQ): relu(d_t - d_y + margin) + d_t on d_c = -log K_c, y the class of the factual; with `literal`
+    the source's relu(K_y - K_t + margin), which has no gradient where the kernels are 0.   error (DEP):
+    softplus(predicted
+    loss). any other: relu(score(x') - score(x)), no further off than the factual.
 
     Args:
         weight: see `Term`.
-        score: its name, or a score; "auto": the error that the classifier predicts, else its kernels, else its energy.
+        score: its name, or a score; "auto": the error that the classifier predicts, else its kernels, else
+            its energy.
         margin: of the hinge; None: 2 on distances, 0.5 on kernels.
         literal: the hinge on kernels instead of their logarithms.
 
     Departures: distances instead of kernels, and the added d_t, which asks for certainty of the target.
-    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv
+    2109.14274.
     """
 
     def __init__(
@@ -73,7 +76,8 @@ class ManifoldConsistency(Term):
         score = default_score(classifier) if isinstance(self.score, str) else self.score
         if self.literal and not isinstance(score, KernelDistance):
             raise UserError(
-                "score: literal=true is the hinge on the kernels of classifier=duq; take score=kernel, or literal=false"
+                "score: literal=true is the hinge on the kernels of classifier=duq; take score=kernel, or "
+                "literal=false"
             )
         return score
 
@@ -107,7 +111,8 @@ def named(score: str | Score) -> Score:
         raise UserError(f"score={score} is not known; choose auto or one of: {', '.join(SCORES)}")
     if score == "ensemble":
         raise UserError(
-            "score=ensemble needs its members: score={_target_: counterfoil.classifier.score.Disagreement, members: [FILE, ...]}"
+            "score=ensemble needs its members: "
+            "score={_target_: counterfoil.classifier.score.Disagreement, members: [FILE, ...]}"
         )
     made: Score = SCORES[score]()
     return made

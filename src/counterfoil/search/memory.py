@@ -27,7 +27,8 @@ def rows_that_fit(
 ) -> int:
     """The number of queries to search at once; where that is not all of them a line says so.
 
-    A step is tried on the first query without the classifier's own activations being charged to anyone but memory.
+    A step is tried on the first query without the classifier's own activations being charged to anyone but
+    memory.
     """
     if len(query) < 2:
         return max(len(query), 1)
@@ -49,7 +50,9 @@ def rows_that_fit(
 def bytes_of_a_row(
     query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor]
 ) -> float:
-    """About the bytes that a step of a single query takes: its variables with what the optimiser keeps, and what is saved for backward."""
+    """About the bytes that a step of a single query takes: its variables with what the optimiser keeps, and
+    what is saved for backward.
+    """
     variables = {name: value.detach().requires_grad_() for name, value in start(query).items()}
     saved: dict[int, int] = {}
 

@@ -13,7 +13,8 @@ from counterfoil.search.term import Schedule, Term
 
 
 class Moved(Term):
-    """sum_v ||v - v_0||_p over the named variables, whose starts a space holds under the name with a 0 behind it.
+    """sum_v ||v - v_0||_p over the named variables, whose starts a space holds under the name with a 0 behind
+    it.
 
     Args:
         weight: see `Term`.

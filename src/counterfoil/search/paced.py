@@ -58,7 +58,8 @@ class Unfrozen:
         every: steps, >= 1.
         lr: of Adam.
 
-    Source of the idea: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Source of the idea: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al.,
+    2021), arXiv 2109.14274.
     """
 
     def __init__(self, turns: Sequence[int], *, every: int, lr: float) -> None:
@@ -77,7 +78,8 @@ class Unfrozen:
             for turn, group in zip(self.turns, optimizer.param_groups, strict=True):
                 if taken < turn * self.every:
                     for tensor in group["params"]:
-                        tensor.grad = None  # Adam passes by a tensor without gradient, and starts counting its steps later
+                        # Adam passes by a tensor without gradient, and starts counting its steps later
+                        tensor.grad = None
             taken += 1
 
         optimizer.register_step_pre_hook(hold)

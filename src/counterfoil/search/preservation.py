@@ -20,11 +20,13 @@ EPS = 1e-4
 
 
 class FeaturePreservation(Term):
-    """sum_l v_l mean (Psi_l(x') - Psi_l(x))^2 / (mean Psi_l(x)^2 + eps): pixels are layer 0, so that layers of any size compare.
+    """sum_l v_l mean (Psi_l(x') - Psi_l(x))^2 / (mean Psi_l(x)^2 + eps): pixels are layer 0, so that layers
+    of any size compare.
 
     Args:
         weight: see `Term`.
-        names: layers of the classifier, shallow to deep; None: those that it names itself, or some of its convolutions.
+        names: layers of the classifier, shallow to deep; None: those that it names itself, or some of its
+            convolutions.
         pixels: whether pixels are a layer.
         curriculum: weights v_l over the search; None: 1.
     """
@@ -68,7 +70,8 @@ class Dropping:
         every: share of the search after which one more layer is dropped, > 0.
         keep: layers, the deepest, that stay to the end, >= 1.
 
-    Source of the idea: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv 2109.14274.
+    Source of the idea: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al.,
+    2021), arXiv 2109.14274.
     """
 
     every: float

@@ -25,8 +25,8 @@ class PriorWeights(Space):
     """x' = g_theta(.), with B networks of one shape as stacked weights: one call renders all B images.
 
     Before the search the weights are fitted to the factual (the pre-image), each query until its own PSNR is
-    reached. Weights start at draws of the query's own seed, or at those that `query.generator` holds if it is a
-    trained start. Counterfactuals carry the `psnr` of their pre-image and the `fit_steps` it took.
+    reached. Weights start at draws of the query's own seed, or at those that `query.generator` holds if it is
+    a trained start. Counterfactuals carry the `psnr` of their pre-image and the `fit_steps` it took.
 
     Args:
         prior: g, "inr" or "dip" at its defaults, or a prior.
@@ -72,7 +72,9 @@ class PriorWeights(Space):
             )
 
     def start(self, query: Query) -> Variables:
-        """The weights of the pre-images in the order of `blocks`, their PSNR (B,) in decibels and its steps (B,)."""
+        """The weights of the pre-images in the order of `blocks`, their PSNR (B,) in decibels and its steps
+        (B,).
+        """
         if "prior/psnr" not in query.remembered:
             self.prepare(query)
         names = (name for block in self.blocks for name in block)
@@ -113,6 +115,7 @@ def _check_start(trained: Mapping[str, Tensor], wanted: Mapping[str, tuple[tuple
     for name, (shape, _) in wanted.items():
         if found.get(name) != shape:
             raise UserError(
-                f"start: the trained start has {found.get(name, 'no')} weights {name}, these images need {shape}; "
+                f"start: the trained start has {found.get(name, 'no')} weights {name}, these images need "
+                f"{shape}; "
                 "train it on the same data"
             )

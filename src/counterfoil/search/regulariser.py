@@ -12,7 +12,10 @@ from counterfoil.search.term import Schedule, Term
 
 
 class TotalVariation(Term):
-    """R_TV = sum_ij sqrt((x_{i,j+1} - x_{i,j})^2 + (x_{i+1,j} - x_{i,j})^2), over channels too; a step over the border is 0."""
+    """R_TV = sum_ij sqrt((x_{i,j+1} - x_{i,j})^2 + (x_{i+1,j} - x_{i,j})^2), over channels too.
+
+    A step over the border is 0.
+    """
 
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
         """The variation (B,) of the candidate, >= 0; 0 for a plain image."""
@@ -32,14 +35,17 @@ class Norm(Term):
 
 
 class BatchStatistics(Term):
-    """sum_l ||mu_l(x') - m_l||_2 + ||var_l(x') - v_l||_2: activations going into each batch norm against its running statistics.
+    """sum_l ||mu_l(x') - m_l||_2 + ||var_l(x') - v_l||_2: activations going into each batch norm against its
+    running statistics.
 
     Args:
         weight: see `Term`.
         first: factor of the first batch norm.
 
-    Departures: mean and variance over the positions of a single image instead of over a batch, so that images stay independent.
-    Source: Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion (Yin et al., 2020), arXiv 1912.08795.
+    Departures: mean and variance over the positions of a single image instead of over a batch, so that images
+    stay independent.
+    Source: Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion (Yin et al., 2020), arXiv
+    1912.08795.
     """
 
     def __init__(self, weight: float | Schedule = 1.0, *, first: float = 10.0) -> None:

@@ -29,17 +29,20 @@ MakeOptimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
 class Search:
     """Gradient descent on B independent problems at once; finished queries leave the batch.
 
-    Per query it keeps the nearest counterfactual that reaches the confidence; failing that, the one with the largest target
-    probability. A query is charged one classifier call for each point at which it was evaluated.
+    Per query it keeps the nearest counterfactual that reaches the confidence; failing that, the one with the
+    largest target probability. A query is charged one classifier call for each point at which it was
+    evaluated.
 
     Args:
         steps: largest number of steps a round.
-        optimizer: makes a torch optimiser from a list of tensors; its state must be elementwise (SGD, Adam, ...).
+        optimizer: makes a torch optimiser from a list of tensors; its state must be elementwise (SGD, Adam,
+            ...).
         stop: when a query is finished.
         tradeoff: rounds and the weight of the flip in each.
-        crowd: finished queries are taken out once they are at least this share of the batch; 0 takes them out at once.
-        last: run every step of one round for every query and keep the last point, whatever it reaches; `stop` and further rounds
-            are without effect.
+        crowd: finished queries are taken out once they are at least this share of the batch; 0 takes them out
+            at once.
+        last: run every step of one round for every query and keep the last point, whatever it reaches; `stop`
+            and further rounds are without effect.
     """
 
     def __init__(
@@ -152,7 +155,10 @@ class Search:
 
 @dataclass
 class _Best:
-    """The best point so far of each query of a batch, and what it has cost; `success` is about the round that runs."""
+    """The best point so far of each query of a batch, and what it has cost.
+
+    `success` is about the round that runs.
+    """
 
     counterfactual: Tensor
     distance: Tensor

@@ -18,13 +18,15 @@ class Space(ABC):
     """A stateless recipe: hyperparameters only; the query brings data and networks.
 
     Args:
-        spread: scale of the random start of every further counterfactual (`count` > 1); the first counterfactual starts undisturbed.
+        spread: scale of the random start of every further counterfactual (`count` > 1); the first
+            counterfactual starts undisturbed.
     """
 
     kept: tuple[str, ...] = ()
     """Names of the variables worth returning beside the counterfactual."""
     held: tuple[str, ...] = ()
-    """Names of the variables that the search carries along without moving them, such as the starting point."""
+    """Names of the variables that the search carries along without moving them, such as the starting point.
+    """
     trial = 256
     """Images on which starting points are tried before a search."""
 
@@ -32,7 +34,10 @@ class Space(ABC):
         self.spread = spread
 
     def prepare(self, query: Query) -> None:
-        """Called once before a search, to work out and `remember` what every round of it starts from; nothing by default."""
+        """Called once before a search, to work out and `remember` what every round of it starts from.
+
+        Nothing by default.
+        """
         return
 
     def capacity(self, query: Query) -> int:
@@ -56,7 +61,10 @@ class Space(ABC):
         return {name: variables[name] for name in self.kept}
 
     def changes(self, variables: Variables) -> Variables:
-        """The declared change (B,) of each attribute by name at these variables; {} in a space without attributes."""
+        """The declared change (B,) of each attribute by name at these variables.
+
+        {} in a space without attributes.
+        """
         return {}
 
     def _disturb(self, query: Query, value: Tensor) -> Tensor:

@@ -9,16 +9,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Stop:
-    """A query is finished once it has a counterfactual at the requested confidence that did not improve for `patience` steps.
+    """A query is finished once it has a counterfactual at the requested confidence that did not improve for
+    `patience` steps.
 
     Attributes:
-        patience: further steps granted after the last improvement; 0 stops at the first counterfactual, None never stops early.
+        patience: further steps granted after the last improvement; 0 stops at the first counterfactual, None
+            never stops early.
     """
 
     patience: int | None = 0
 
     def __call__(self, found: Tensor, idle: Tensor) -> Tensor:
-        """Finished queries: bool (B,), given which have a counterfactual (B,) and the steps since their last improvement (B,)."""
+        """Finished queries: bool (B,), given which have a counterfactual (B,) and the steps since their last
+        improvement (B,).
+        """
         if self.patience is None:
             return found & False
         return found & (idle >= self.patience)

@@ -27,7 +27,8 @@ class Term(ABC):
     """
 
     images: int = 0
-    """Further images that the classifier is shown whenever the term is evaluated, and once for the factual."""
+    """Further images that the classifier is shown whenever the term is evaluated, and once for the factual.
+    """
 
     def __init__(self, weight: float | Schedule = 1.0) -> None:
         self.weight = weight
@@ -132,7 +133,10 @@ class Objective:
     def __call__(
         self, query: Query, candidate: Candidate, tradeoff: Tensor, distance: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total (B,) under trade-offs (B,), given the distance term's value (B,); and each term unweighted, for logs."""
+        """The total (B,) under trade-offs (B,), given the distance term's value (B,).
+
+        And each term unweighted, for logs.
+        """
         parts = {"flip": self.flip(query, candidate), "distance": distance}
         parts.update({name: term(query, candidate) for name, term in self.terms.items()})
         total = tradeoff * self.flip.weight_at(candidate.progress) * parts["flip"]

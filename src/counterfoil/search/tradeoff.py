@@ -12,8 +12,8 @@ from torch import Tensor
 class Tradeoff:
     """Rounds of a search, each from the start, under a trade-off of the query's own.
 
-    A round that fails multiplies the trade-off by `factor`; with `bisect` a round that succeeds tries the geometric mean
-    of the largest failed and the smallest successful value next, else the query is finished.
+    A round that fails multiplies the trade-off by `factor`; with `bisect` a round that succeeds tries the
+    geometric mean of the largest failed and the smallest successful value next, else the query is finished.
 
     Attributes:
         initial: first value, > 0.
@@ -21,7 +21,8 @@ class Tradeoff:
         rounds: largest number of rounds, >= 1.
         bisect: look for nearer counterfactuals after a success.
 
-    Source of bisection: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017), arXiv 1608.04644.
+    Source of bisection: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017),
+    arXiv 1608.04644.
     """
 
     initial: float = 1.0

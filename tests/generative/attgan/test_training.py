@@ -44,7 +44,8 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
         ({"loss": "Hinge"}, "loss=Hinge is not supported; choose one of: hinge, wgan_gp"),
         (
             {"loss": "wgan_gp"},
-            "norm=spectral does not go with generative.training.loss=wgan_gp; set generative.net.norm=instance",
+            "norm=spectral does not go with generative.training.loss=wgan_gp; set "
+            "generative.net.norm=instance",
         ),
         ({"critic_steps": 0}, "critic_steps=0: expected at least 1"),
     ],

@@ -1,4 +1,6 @@
-"""AttGAN: an encoder, a decoder told the attributes, and a critic that reads them, for images of 28 to 128 px."""
+"""AttGAN: an encoder, a decoder told the attributes, and a critic that reads them, for images of 28 to 128
+px.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,10 @@ class AttGAN(nn.Module):
         smallest: the code's side is at least this; halvings stop before.
         norm: of the critic's convolutions, "spectral" (for the hinge loss) or "instance" (for WGAN-GP).
 
-    Departures: no skip connection, so that the code alone and the attributes make the image; a second, 3x3 convolution a layer of the
-    decoder; fewer channels.
-    Source: AttGAN: Facial Attribute Editing by Only Changing What You Want (He et al., 2019), arXiv 1711.10678.
+    Departures: no skip connection, so that the code alone and the attributes make the image; a second, 3x3
+    convolution a layer of the decoder; fewer channels.
+    Source: AttGAN: Facial Attribute Editing by Only Changing What You Want (He et al., 2019), arXiv
+    1711.10678.
     """
 
     training_only: ClassVar[tuple[str, ...]] = ("critic.real.",)
@@ -46,7 +49,8 @@ class AttGAN(nn.Module):
         super().__init__()
         if not attributes:
             raise UserError(
-                "attgan: expected the names of one or more attributes, found none; set generative.net.attributes"
+                "attgan: expected the names of one or more attributes, found none; set "
+                "generative.net.attributes"
             )
         if norm not in ("spectral", "instance"):
             raise UserError(f"attgan: norm={norm} is not supported; choose one of spectral or instance")
@@ -70,7 +74,8 @@ class AttGAN(nn.Module):
         """Images (B, C, H, W) in [0, 1] of codes (B, Z) under attributes (B, A) in [0, 1]."""
         if condition is None:
             raise UserError(
-                "attgan decodes a code under attributes only; use it with explainer=gci or aip, others with generative=vae"
+                "attgan decodes a code under attributes only; use it with explainer=gci or aip, others with "
+                "generative=vae"
             )
         image: Tensor = self.decoder(z.unflatten(1, self.shape), condition - 0.5)
         return (image[..., : self.size, : self.size].tanh() + 1) / 2
@@ -87,7 +92,8 @@ class AttGAN(nn.Module):
     def _inner(self, x: Tensor) -> Tensor:
         if tuple(x.shape[1:]) != (self.channels, self.size, self.size):
             raise UserError(
-                f"attgan: made for images of shape {(self.channels, self.size, self.size)} (channels, height, width), found "
+                f"attgan: made for images of shape {(self.channels, self.size, self.size)} (channels, "
+                "height, width), found "
                 f"{tuple(x.shape[1:])}; train it on the classifier's data"
             )
         return F.pad(2 * x - 1, (0, self.padded - self.size) * 2, value=-1.0)

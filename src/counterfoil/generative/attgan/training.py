@@ -1,4 +1,4 @@
-"""Trains an AttGAN: the critic learns what is real and which attributes it shows, the generator to edit them."""
+"""Trains an AttGAN: the critic learns what is real and shows which attributes, the generator to edit them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ class AttGANTraining(Training):
     critic:     L_D(x, x_b) + BCE(C(x), a)
     generator:  adversarial * -mean D(x_b) + attribute * BCE(C(x_b), b) + reconstruction * mean |x - x_a|
 
-    with x_a = G(E(x), a), x_b = G(E(x), b), b the attributes of another image of the batch, images in [-1, 1]. L_D is the hinge loss
-    mean max(0, 1 - D(x)) + mean max(0, 1 + D(x_b)), or WGAN-GP: mean D(x_b) - mean D(x) + 10 (|grad D| - 1)^2 between the two.
-    Without an adversarial part it is AIP's objective to the letter, all networks at once and nothing but reconstructions:
-    min_{E, G, C}  BCE(C(x_a), a) + ||x - x_a||_2.
+    with x_a = G(E(x), a), x_b = G(E(x), b), b the attributes of another image of the batch, images in [-1,
+    1]. L_D is the hinge loss mean max(0, 1 - D(x)) + mean max(0, 1 + D(x_b)), or WGAN-GP: mean D(x_b) - mean
+    D(x) + 10 (|grad D| - 1)^2
+    between the two. Without an adversarial part it is AIP's objective to the letter, all networks at once and
+    nothing but
+    reconstructions: min_{E, G, C}  BCE(C(x_a), a) + ||x - x_a||_2.
 
     Args:
         net: an `AttGAN`; its critic wants norm "spectral" for hinge and "instance" for wgan_gp.
@@ -43,8 +45,8 @@ class AttGANTraining(Training):
         others: see `Training`; the learning rate is held for the first half and then falls linearly to 0.
 
     Departures: hinge and spectral norm in place of WGAN-GP by default, and one critic step in place of five.
-    Source: AttGAN (He et al., 2019), arXiv 1711.10678; A1 of Generative Counterfactuals for Neural Networks via Attribute-Informed
-    Perturbation (Yang et al., 2021), arXiv 2101.06930.
+    Source: AttGAN (He et al., 2019), arXiv 1711.10678; A1 of Generative Counterfactuals for Neural Networks
+    via Attribute-Informed Perturbation (Yang et al., 2021), arXiv 2101.06930.
     """
 
     net: AttGAN
@@ -70,11 +72,13 @@ class AttGANTraining(Training):
             )
         if adversarial and net.norm != NORMS[loss]:
             raise UserError(
-                f"generative.net.norm={net.norm} does not go with generative.training.loss={loss}; set generative.net.norm={NORMS[loss]}"
+                f"generative.net.norm={net.norm} does not go with generative.training.loss={loss}; set "
+                f"generative.net.norm={NORMS[loss]}"
             )
         if critic_steps < 1:
             raise UserError(
-                f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false does without"
+                f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false "
+                "does without"
             )
         self.automatic_optimization = False
         self.read = BatchAttributes(data, net.attribute_names)
@@ -204,7 +208,8 @@ def single_edits(
         net: the model.
         x: (B, C, H, W) in [0, 1].
         a: (B, A), their attributes.
-        exclusive: columns of which one alone can be set, such as classes: these are set, and the others taken off.
+        exclusive: columns of which one alone can be set, such as classes: these are set, and the others taken
+            off.
         apart: (A, A) bool, attributes that never occur together: setting one takes the others off.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Untrained image priors: B networks of one shape as stacked weights, so that one call renders all B images."""
+"""Untrained image priors: B networks of one shape as stacked weights; one call renders all B images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Prior(ABC):
     ) -> None:
         if steps < 0 or not lr > 0:
             raise UserError(
-                f"prior {self.name}: expected steps >= 0 and lr > 0 for its fit, found steps={steps}, lr={lr:g}"
+                f"prior {self.name}: expected steps >= 0 and lr > 0 for its fit, found steps={steps}, "
+                f"lr={lr:g}"
             )
         self.psnr, self.steps, self.lr, self.spread = psnr, steps, lr, spread
 
@@ -57,7 +58,9 @@ class Prior(ABC):
     @property
     @abstractmethod
     def blocks(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the weights in the order in which a parameter curriculum frees them: nearest to the output first."""
+        """Names of the weights in the order in which a parameter curriculum frees them: nearest to the output
+        first.
+        """
 
     def fit(
         self, images: Tensor, weights: Weights, *, steps: int | None = None, psnr: float | None = None

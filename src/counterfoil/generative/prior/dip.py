@@ -20,8 +20,10 @@ SMALLEST = 4
 class DIP(Prior):
     """x = sigmoid(U_theta(n)), a U-net with skips on noise n ~ U(0, 0.1) that is the same for all queries.
 
-    Each level halves by a strided 3x3 convolution, and on the way up doubles (bilinear), takes in a 1x1 convolution of what lies on
-    its own level, and convolves; convolutions are followed by a normalisation over the query's own positions and a leaky ReLU.
+    Each level halves by a strided 3x3 convolution, and on the way up doubles (bilinear), takes in a 1x1
+    convolution of what lies on its own level, and convolves; convolutions are followed by a normalisation
+    over the query's own positions
+    and a leaky ReLU.
 
     Args:
         channels: of each level; as many halvings as there are numbers.
@@ -49,12 +51,16 @@ class DIP(Prior):
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
         if not channels or min(*channels, skip, noise) < 1:
             raise UserError(
-                f"prior dip: expected 1 or more channels on every level, found channels={list(channels)}, {skip=}, {noise=}"
+                f"prior dip: expected 1 or more channels on every level, found channels={list(channels)}, "
+                f"{skip=}, {noise=}"
             )
         self.channels, self.skip, self.noise = tuple(channels), skip, noise
 
     def weights(self, shape: Shape) -> dict[str, tuple[tuple[int, ...], float]]:
-        """For each level l its `down`, `skip` and `up` convolutions, then `out`; w (out, in, k, k), b (out)."""
+        """For each level l its `down`, `skip` and `up` convolutions, then `out`.
+
+        W (out, in, k, k), b (out).
+        """
         _check_size(shape, len(self.channels))
         found: dict[str, tuple[tuple[int, ...], float]] = {}
         levels = [self.noise, *self.channels]
@@ -132,6 +138,7 @@ def _check_size(shape: Shape, depth: int) -> None:
     least = SMALLEST * 2**depth
     if min(shape[1:]) < least:
         raise UserError(
-            f"prior dip: images of {shape[1]} x {shape[2]} pixels are too small for {depth} halvings, which need {least} pixels; "
+            f"prior dip: images of {shape[1]} x {shape[2]} pixels are too small for {depth} halvings, which "
+            f"need {least} pixels; "
             "give fewer channels (one number a halving), or take prior=inr"
         )

@@ -17,7 +17,8 @@ FIRST_OMEGA = 30.0
 
 
 class INR(Prior):
-    """x(p) = sigmoid(MLP_theta(gamma(p))),   gamma(p) = [sin 2 pi F p, cos 2 pi F p],   F ~ N(0, scale^2), p in [0, 1]^2
+    """x(p) = sigmoid(MLP_theta(gamma(p))),   gamma(p) = [sin 2 pi F p, cos 2 pi F p],   F ~ N(0, scale^2), p
+    in [0, 1]^2
 
     Args:
         frequencies: rows of F, which is the same for all queries.
@@ -26,8 +27,10 @@ class INR(Prior):
         siren: sines instead of ReLU, on bare coordinates.
         others: see `Prior`.
 
-    Source: Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains (Tancik et al., 2020),
-    arXiv 2006.10739; Implicit Neural Representations with Periodic Activation Functions (Sitzmann et al., 2020), arXiv 2006.09661.
+    Source: Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains (Tancik et
+    al., 2020), arXiv 2006.10739; Implicit Neural Representations with Periodic Activation Functions (Sitzmann
+    et al.,
+    2020), arXiv 2006.09661.
     """
 
     name = "inr"
@@ -48,7 +51,8 @@ class INR(Prior):
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
         if min(frequencies, width, depth) < 1:
             raise UserError(
-                f"prior inr: expected 1 or more frequencies, width and depth, found {frequencies}, {width} and {depth}"
+                f"prior inr: expected 1 or more frequencies, width and depth, found {frequencies}, {width} "
+                f"and {depth}"
             )
         self.frequencies, self.scale, self.width, self.depth, self.siren = (
             frequencies,
@@ -101,7 +105,9 @@ class INR(Prior):
 def _points(
     height: int, width: int, frequencies: int, scale: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """What the networks are shown of each pixel: its coordinates in [-1, 1] (2, P), or their Fourier features (2 frequencies, P)."""
+    """What the networks are shown of each pixel: its coordinates in [-1, 1] (2, P), or their Fourier features
+    (2 frequencies, P).
+    """
     with torch.inference_mode(False):
         rows, columns = (torch.linspace(0, 1, n, dtype=torch.float64) for n in (height, width))
         p = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)]).flatten(1)

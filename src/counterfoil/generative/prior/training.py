@@ -17,7 +17,8 @@ from counterfoil.util.training import Training
 
 
 class PriorStartTraining(Training):
-    """Reptile: theta moves towards the weights that B images, each with a network of its own, reach in k steps from theta.
+    """Reptile: theta moves towards the weights that B images, each with a network of its own, reach in k
+    steps from theta.
 
     theta <- theta + lr * (mean_b Adam_k(theta; x_b) - theta),   lr falling linearly to 0
 
@@ -82,7 +83,10 @@ class PriorStartTraining(Training):
         self.report("test", self.measure(batch.x), len(batch.x))
 
     def measure(self, x: Tensor) -> dict[str, Tensor]:
-        """Mean steps to `psnr` on images (B, C, H, W), from theta and from draws; images that never reach it count the prior's limit."""
+        """Mean steps to `psnr` on images (B, C, H, W), from theta and from draws.
+
+        Images that never reach it count the prior's limit.
+        """
         with torch.inference_mode(False), torch.enable_grad():
             images = x.clone()
             untrained = PriorStart(self.net.shape[0], self.net.shape[1], self.net.prior).to(images)
