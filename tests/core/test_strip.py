@@ -43,7 +43,7 @@ def read(strip: Strip, target: Tensor, factual_logits: Tensor = LOGITS[:, 0]) ->
 
 
 def test_a_target_at_the_low_end_is_counted_from_there() -> None:
-    """Row 1 lies between classes 0 and 2: towards 2 its images lie in bins 0 and 1, towards 0 in bins 1 and 0."""
+    """Row 1 lies between classes 0 and 2: its images lie in bins 0 and 1 towards 2, in 1 and 0 towards 0."""
     requested = torch.tensor([[0.25, 0.75], [0.25, 0.75]])
     strip = Strip(torch.zeros(2, 2, 1, 1, 1), requested, LOGITS, scale())
     up, down = read(strip, torch.tensor([1, 2])), read(strip, torch.tensor([1, 0]))

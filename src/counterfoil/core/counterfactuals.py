@@ -34,7 +34,8 @@ class Found:
         steps: (B,) search steps each row took.
         classifier_calls: (B,) inputs the classifier was shown for each row.
         strip: images along the way, not graded yet, or None.
-        changes: (B,) change of each attribute that the method moves, by its name; 1 leads from absent to present.
+        changes: (B,) change of each attribute that the method moves, by its name; 1 leads from absent to
+            present.
         extra: further tensors with a leading B, by a name that `core.extras` declares.
 
     Raises:
@@ -59,15 +60,17 @@ class Counterfactuals:
     Attributes:
         factual, counterfactual: (B, C, H, W) in [0, 1].
         target: (B,) int64.
-        factual_logits, counterfactual_logits: (B, K), by the classifier explained, on exactly the images held here.
+        factual_logits, counterfactual_logits: (B, K), by the classifier explained, on exactly the images held
+            here.
         query: (B,) int64, index of the query that the row belongs to.
-        steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds are the
-            wall time of the batch shared equally among its rows, memory is its highest rise meanwhile.
+        steps, seconds, classifier_calls, peak_memory_mb: (B,) cost of each row, NaN where unknown; seconds
+            are the wall time of the batch shared equally among its rows, memory is its highest rise
+            meanwhile.
         clean: (B, C, H, W) in [0, 1], the query before it was corrupted, or None where it was not.
         reference: (B, C, H, W) in [0, 1], the same method's counterfactual of the clean query, or None.
         strip: images on the way to each counterfactual, graded like it, or None.
-        changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0 for rows
-            returned as they were. {} where the method declares none.
+        changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0
+            for rows returned as they were. {} where the method declares none.
         extra: further tensors of a row by name, see `core.extras`.
     """
 
@@ -133,8 +136,8 @@ class Counterfactuals:
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
         """Join batches in order.
 
-        A part in which nothing was searched gets its factuals for a strip, 0 for a change, and NaN (or -1) for what
-        is not known.
+        A part in which nothing was searched gets its factuals for a strip, 0 for a change, and NaN (or -1)
+        for what is not known.
         """
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
@@ -146,7 +149,7 @@ class Counterfactuals:
         )
 
     def save(self, path: Path | str, **metadata: str) -> None:
-        """Write to a safetensors file under a temporary name, then rename, so that the file is whole or absent."""
+        """Write a safetensors file under a temporary name, then rename it: it is whole or absent."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
@@ -159,7 +162,7 @@ class Counterfactuals:
 
     @staticmethod
     def load(path: Path | str) -> Counterfactuals:
-        """Read a file written by `save`; raises UserError for a file that is damaged or not of this format."""
+        """Read what `save` wrote; raises UserError for a file that is damaged or of another format."""
         try:
             with safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}

@@ -11,7 +11,7 @@ from counterfoil.core.errors import UserError
 
 
 class Extra(NamedTuple):
-    """A tensor beside each counterfactual: its dimensions in words, `...` for any number of them, and its meaning."""
+    """A tensor beside each counterfactual: its dimensions, `...` for any number of them, and its meaning."""
 
     shape: tuple[str, ...]
     meaning: str

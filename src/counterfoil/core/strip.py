@@ -20,7 +20,8 @@ class Scale(NamedTuple):
 
     Attributes:
         high: (B,) int64, the class at the upper end.
-        low: (B,) int64, the class at the lower end, or -1: all others. A target other than `high` lies at this end.
+        low: (B,) int64, the class at the lower end, or -1: all others. A target other than `high` lies at
+            this end.
         temperature: (B,), positive.
         edges: (B, S - 1) log-odds s between the bins, ascending; an edge belongs to the bin above it.
     """
@@ -76,9 +77,10 @@ class Strip:
     """Images from the factual towards the target, a strip a row.
 
     Attributes:
-        images: (B, S, C, H, W), in [0, 1] once graded; the factual S times in rows for which nothing was searched.
-        requested: (B, S) posterior of the target requested of each image, NaN in rows for which nothing was searched;
-            None where the method does not request one.
+        images: (B, S, C, H, W), in [0, 1] once graded; the factual S times in rows for which nothing was
+            searched.
+        requested: (B, S) posterior of the target requested of each image, NaN in rows for which nothing was
+            searched; None where the method does not request one.
         logits: (B, S, K) by the classifier explained, on exactly these images; None until graded.
         scale: of the requests; None: the classifier's own posterior.
     """

@@ -1,4 +1,4 @@
-"""Counterfactuals in one forward pass: a strip of images along which the classifier's output moves step by step."""
+"""Counterfactuals in one forward pass: a strip of images along which the classifier's output moves."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from counterfoil.util.fingerprint import fingerprint
 class Progressive(Explainer):
     """Progressive exaggeration: x_k = G(E(x), k) for bins k of the target's posterior, from least to most.
 
-    Counterfactual: the first image of the strip that reaches the target at `confidence`; where none does, the likeliest one.
-    `strip` holds all images towards the target and the calibrated posterior (see `Knob`) requested of each. One encoder
-    pass and one decoder pass per bin for the whole batch.
+    Counterfactual: the first image of the strip that reaches the target at `confidence`; where none does, the
+    likeliest one. `strip` holds all images towards the target and the calibrated posterior (see `Knob`)
+    requested of each. One encoder pass and one decoder pass per bin for the whole batch.
 
     Args:
         generator: an `Exaggerator` trained against this classifier.
-        strip: False draws a single image, under the lowest bin that lies wholly above `confidence`, and asks the classifier nothing.
+        strip: False draws a single image, under the lowest bin that lies wholly above `confidence`, and asks
+            the classifier nothing.
         returned: "first" as above, or "last": the end of the strip.
         confidence: the classifier's own posterior to reach; see `Explainer`.
         count: the k-th counterfactual is the k-th image of the strip that reaches the target.
@@ -34,7 +35,8 @@ class Progressive(Explainer):
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
 
     Raises:
-        UserError: a generator of another kind, or trained against another classifier; a target it was not trained for.
+        UserError: a generator of another kind, or trained against another classifier; a target it was not
+            trained for.
     """
 
     needs_gradients = False
@@ -52,15 +54,19 @@ class Progressive(Explainer):
         if not isinstance(generator, Exaggerator):
             found = "none" if generator is None else type(generator).__name__
             raise UserError(
-                f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py explainer=progressive"
+                f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py "
+                "explainer=progressive"
             )
         if returned not in ("first", "last"):
             raise UserError(f"explainer.progressive.returned={returned} is not known; choose first or last")
         bound = int(generator.knob.classifier)
         if bound and bound != int(fingerprint(classifier)):
             raise UserError(
-                "explainer progressive: its generator was trained against another classifier (the hash of weights and decision differs); "
-                "train it against this one with train.py explainer=progressive, or load the classifier it was made for"
+                "explainer progressive: its generator was trained against another classifier (the hash of "
+                "weights "
+                "and decision differs); train it against this one with train.py explainer=progressive, or "
+                "load the "
+                "classifier it was made for"
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.exaggerator = generator
@@ -79,7 +85,7 @@ class Progressive(Explainer):
 
     @torch.no_grad()
     def frames(self, query: Query) -> Tensor:
-        """The strip alone (B, S, C, H, W), from least to most of the target; asks the classifier nothing beyond `query.logits`."""
+        """The images alone (B, S, C, H, W), least of the target first; asks for `query.logits` at most."""
         slot, up = self.exaggerator.knob.serve(query.target)
         code = self._code(query, slot)
         steps = range(self.exaggerator.knob.bins)

@@ -14,14 +14,15 @@ from counterfoil.metric.network import Borrowed
 class JudgeAgreement(SampleMetric):
     """Share of counterfactuals that an independent classifier, the judge, puts in the target class too.
 
-    mean 1[argmax o(x') = t], in [0, 1], over all rows, and over the valid ones: a valid counterfactual that the judge denies is an
-    adversarial example rather than an explanation.
+    mean 1[argmax o(x') = t], in [0, 1], over all rows, and over the valid ones: a valid counterfactual that
+    the judge denies is an adversarial example rather than an explanation.
 
     Args:
         judge: a classifier of another architecture and seed, images (B, C, H, W) in [0, 1] -> logits (B, K).
 
     Departures: the source counts successes alone; that number is `judge_agreement_valid`.
-    Source: On Quantitative Evaluations of Counterfactuals (Hvilshøj, Iosifidis & Assent, 2021), arXiv 2111.00177, "oracle score"
+    Source: On Quantitative Evaluations of Counterfactuals (Hvilshøj, Iosifidis & Assent, 2021), arXiv
+    2111.00177, "oracle score"
     """
 
     name = "judge_agreement"

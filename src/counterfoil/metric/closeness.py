@@ -14,10 +14,11 @@ from counterfoil.metric.network import Borrowed
 
 
 class LatentCloseness(SetMetric):
-    """Latent space closeness: share of a strip's images that find their own query among their nearest neighbours.
+    """Latent space closeness: share of a strip's images whose own query is among their nearest neighbours.
 
-    All factuals and strips are encoded and reduced by PCA. An image succeeds if its query is among its 11 nearest codes, and every
-    code ranked before belongs to the same query. In [0, 1]; the pool is the first `pool` rows with a strip, the value falls as it grows.
+    All factuals and strips are encoded and reduced by PCA. An image succeeds if its query is among its 11
+    nearest codes, and every code ranked before belongs to the same query. In [0, 1]; the pool is the first
+    `pool` rows with a strip, the value falls as it grows.
 
     Args:
         generator: encodes.
@@ -25,8 +26,8 @@ class LatentCloseness(SetMetric):
         components: of the PCA; fewer where the pool has fewer.
         pool: largest number of strips.
 
-    Source: code of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; the factuals' own codes are
-    in the pool, which that code's later version replaces by generated ones.
+    Source: code of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; the
+    factuals' own codes are in the pool, which that code's later version replaces by generated ones.
     """
 
     name = "latent_closeness"
@@ -37,7 +38,8 @@ class LatentCloseness(SetMetric):
         self._generator = Borrowed(generator, self.name, "explainer=progressive and its generator")
         if getattr(generator, "conditioned_encoder", False):
             raise UserError(
-                f"metric={self.name} needs an encoder that is not told the bin; train with net.conditioned_encoder=false"
+                f"metric={self.name} needs an encoder that is not told the bin; train with "
+                "net.conditioned_encoder=false"
             )
         self.neighbours, self.components, self.pool = neighbours, components, pool
         self._share: Tensor | None = None
@@ -46,7 +48,7 @@ class LatentCloseness(SetMetric):
         return self._generator(x, method="encode").flatten(1)
 
     def update(self, cf: Counterfactuals) -> None:
-        """Keep the codes of factual and strip, one row each; the rows without a strip, or beyond the pool, as NaN."""
+        """Keep the codes of factual and strip, one row each; NaN without a strip, or beyond the pool."""
         self._share = None
         held = sum(int(part.isfinite().all(1).sum()) for part in self._features)
         if cf.strip is None:

@@ -13,11 +13,11 @@ from counterfoil.util.rank import spearman
 
 
 def posteriors(cf: Counterfactuals) -> Posteriors | None:
-    """Requested and obtained posteriors of the target, NaN in rows without a strip; None where nothing was requested.
+    """Requested and obtained posteriors of the target, NaN in rows without a strip; None without requests.
 
-    On the scale of the requests. Those of `explainer=progressive` are calibrated posteriors (see `Knob`): with tau > 1
-    they are milder than the classifier's own, so that errors can be compared for the same tau alone. Within one target
-    the rank correlation is the same; pooled over targets of different tau it is not.
+    On the scale of the requests. Those of `explainer=progressive` are calibrated posteriors (see `Knob`):
+    with tau > 1 they are milder than the classifier's own, so that errors can be compared for the same tau
+    alone. Within one target the rank correlation is the same; pooled over targets of different tau it is not.
     """
     return None if cf.strip is None else cf.strip.posteriors(cf.target, cf.factual_logits)
 
@@ -27,8 +27,8 @@ class CompatibilityRho(SetMetric):
 
     rho(p_k, q(x_k)), in [-1, 1], pooled over rows and images; equal requests share their mean rank.
 
-    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483, "compatibility with the black
-    box"; the summary by a rank correlation is ours, others report Pearson's.
+    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483,
+    "compatibility with the black box"; the summary by a rank correlation is ours, others report Pearson's.
     """
 
     name = "compatibility_rho"
@@ -113,8 +113,8 @@ class CompatibilityInside(_OnStrip):
 class ExtremeValidity(SampleMetric):
     """Share of strips whose last image the classifier puts in the target class.
 
-    mean 1[argmax f(x_S) = t], in [0, 1]. The counterfactual itself may be an earlier image, the first that reaches the
-    target.
+    mean 1[argmax f(x_S) = t], in [0, 1]. The counterfactual itself may be an earlier image, the first that
+    reaches the target.
     """
 
     name = "extreme_validity"
@@ -128,9 +128,10 @@ class ExtremeValidity(SampleMetric):
 
 
 def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, list[dict[str, float]]]]:
-    """Mean obtained against requested posterior, by the factual's own bin: x and series for `report.plot.curve`.
+    """Mean obtained against requested posterior, by the factual's own bin: x and series for a plot.
 
-    Bands are the mean +- 1.96 standard errors. Groups of bins are named by their range of steps; empty ones are left out.
+    Bands are the mean +- 1.96 standard errors. Groups of bins are named by their range of steps; empty ones
+    are left out.
     """
     usable = read.requested.isfinite().all(1)
     bins = read.requested.shape[1]

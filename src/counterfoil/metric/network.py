@@ -22,8 +22,8 @@ _said: ContextVar[Any] = ContextVar("said", default=None)
 def asked_once() -> Iterator[None]:
     """Within, every `Borrowed` network is asked once about the same tensor, whoever asks.
 
-    An answer is kept as long as its input lives, and at most until the outermost of these blocks ends. Neither
-    networks nor inputs may change meanwhile.
+    An answer is kept as long as its input lives, and at most until the outermost of these blocks ends.
+    Neither networks nor inputs may change meanwhile.
     """
     token = _said.set(WeakTensorKeyDictionary() if _said.get() is None else _said.get())
     try:
@@ -33,7 +33,7 @@ def asked_once() -> Iterator[None]:
 
 
 class Borrowed:
-    """A shared network, hidden from nn.Module's registration: never moved, counted, saved or copied with the metric.
+    """A shared network, hidden from nn.Module: never moved, counted, saved or copied with the metric.
 
     Args:
         net: any object with methods that map tensors to a tensor.

@@ -36,7 +36,8 @@ class Within:
         self.generator = Borrowed(generator, metric, "explainer=progressive and its generator")
         if not hasattr(generator, "knob"):
             raise UserError(
-                f"metric={metric} needs the generator of explainer=progressive, found {type(generator).__name__}"
+                f"metric={metric} needs the generator of explainer=progressive, found "
+                f"{type(generator).__name__}"
             )
         self.above, self.below = above, below
 
@@ -64,9 +65,12 @@ class Within:
 class PresentFID(JudgeFID):
     """Fréchet distance, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
 
-    f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and departures.
-    Departures: the source does not say which real images it compares with; these are the test images of the same group.
-    Source: Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226, after Singla et al. (2020)
+    f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and
+    departures.
+    Departures: the source does not say which real images it compares with; these are the test images of the
+    same group.
+    Source: Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226, after
+    Singla et al. (2020)
     """
 
     name = "fid_judge_present"

@@ -36,9 +36,9 @@ def save_strips(
     methods: Mapping[str, Counterfactuals],
     class_names: Sequence[str],
 ) -> list[Path]:
-    """Write <method>.png and, where posteriors were requested, <method>-compatibility.svg (and -dark.svg) of each method with strips.
+    """Write <method>.png of each method with strips; the queries are those of the page.
 
-    The queries are those of the page.
+    Where posteriors were requested, <method>-compatibility.svg and -dark.svg too.
 
     Returns:
         the files written, [] where no method has strips.
@@ -63,7 +63,9 @@ def save_strips(
 
 
 def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale: float) -> Pixels:
-    """A row of images and a row of difference maps a strip; above them what was requested, between them what the classifier says.
+    """A row of images and a row of difference maps per strip.
+
+    Above them stands what was requested, between them what the classifier says.
 
     Args:
         counterfactuals: with strips.
@@ -71,7 +73,8 @@ def draw_strips(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale:
         scale: the change drawn in full colour.
 
     Returns:
-        (height, width, 3) on white; green figures: the classifier decides for the target; framed: the counterfactual.
+        (height, width, 3) on white; green figures: the classifier decides for the target; framed: the
+        counterfactual.
     """
     from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""Strips of images along the way to a counterfactual, what the classifier says to each, and what each changes."""
+"""Strips of images on the way to a counterfactual, what the classifier says to each and what each changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Frame:
     """One image of a strip.
 
     Attributes:
-        requested, obtained: posteriors of the target, on the scale of the requests; None where nothing was requested.
+        requested, obtained: posteriors of the target, on the scale of the requests; None where nothing was
+            requested.
         own: the classifier's own posterior of the target.
         decided: whether the classifier decides for the target.
         returned: whether this is the counterfactual.
@@ -55,7 +56,7 @@ class Frame:
 
     @property
     def said(self) -> float:
-        """The posterior written under the image: the one on the scale of the request, where there is a request."""
+        """The posterior written under the image: on the scale of the request, where there is one."""
         return self.own if self.obtained is None else self.obtained
 
 
@@ -124,7 +125,8 @@ def _name(class_names: Sequence[str], index: int) -> str:
 def sheet(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale: float) -> Pixels:
     """All strips below one another as see-through tiles, two rows a strip, S + 1 columns.
 
-    First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque from `scale` on.
+    First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque
+    from `scale` on.
     """
     rows = [_tiles(*images_of(counterfactuals, strip.row), scale) for strip in strips]
     return grid(torch.cat(rows).numpy(), columns=len(strips[0].frames) + 1, pad=0)
@@ -148,8 +150,9 @@ def _tiles(factual: Tensor, along: Tensor, scale: float) -> Tensor:
 class StripView:
     """All that the page shows of one method's strips.
 
-    `sheet` is an address of their pictures, `columns` the pictures in a row of it, `width` theirs on the page in CSS pixels; `plot` is the
-    compatibility plot as SVG, or None; `figures` the metrics beside it as (name, value, interval).
+    `sheet` is an address of their pictures, `columns` the pictures in a row of it, `width` theirs on the page
+    in CSS pixels; `plot` is the compatibility plot as SVG, or None; `figures` the metrics beside it as (name,
+    value, interval).
     """
 
     strips: tuple[Walk, ...]
@@ -212,7 +215,7 @@ def strip_view(
 
 
 def compatibility_figure(counterfactuals: Counterfactuals) -> Figure | None:
-    """Obtained against requested posterior, a curve per group of the factual's bins; None where nothing was requested."""
+    """Obtained against requested posterior, a curve per group of the factual's bins; None without requests."""
     read = posteriors(counterfactuals)
     x, series = ([], {}) if read is None else curve(read)
     return against(x, series, "posterior requested", "posterior obtained") if series else None

@@ -1,4 +1,4 @@
-"""Faint left and right patches: the classifier's log-odds are linear in their difference, so that every bin is filled."""
+"""Faint left and right patches: log-odds are linear in their difference, so that every bin is filled."""
 
 from __future__ import annotations
 

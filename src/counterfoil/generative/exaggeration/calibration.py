@@ -1,4 +1,4 @@
-"""The knob of progressive exaggeration: the classifier's posterior of a target, cut into bins that real images fill."""
+"""The knob of progressive exaggeration: the posterior of a target, in bins that real images fill."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ log = logging.getLogger("counterfoil")
 class Knob(nn.Module):
     """The scale of requests: slots (targets), their log-odds, a temperature and bins.
 
-    s_t(x) = logit_t - logsumexp of the others, or logit_b - logit_a for a pair (a, b);   q_t(x) = sigmoid(s_t(x) / tau_t)
+    s_t(x) = logit_t - logsumexp of the others, or logit_b - logit_a for a pair (a, b)
+    q_t(x) = sigmoid(s_t(x) / tau_t)
 
-    q is the *calibrated posterior*: every request, bin and error of the method is in it. It equals the classifier's own posterior
-    only for tau = 1. A temperature is chosen so that real images fill the bins, not so that q is an honest probability; the order
-    of q is the order of the classifier's own posterior, so that rank correlations are the same for both within a target; pooled
-    over targets of different tau they are not.
+    q is the *calibrated posterior*: every request, bin and error of the method is in it. It equals the
+    classifier's own posterior only for tau = 1. A temperature is chosen so that real images fill the bins,
+    not so that q is an honest probability; the order of q is the order of the classifier's own posterior, so
+    that rank correlations are the same for both within a target; pooled over targets of different tau they
+    are not.
 
     Args:
         classes: K of the classifier.
-        targets: a pair (a, b): b against a; one class: it against the rest; None: every class, one slot each (K = 2: class 1).
+        targets: a pair (a, b): b against a; one class: it against the rest; None: every class, one slot each
+            (K = 2: class 1).
         bins: number of bins of each slot.
         class_names: names that `targets` may use.
 
@@ -97,7 +100,7 @@ class Knob(nn.Module):
         return (self.centres[slot, bin] / self.temperature[slot]).sigmoid()
 
     def serve(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Slot (B,) and direction (B,) bool for target classes (B,); False: the target lies at the low end of its slot.
+        """Slot (B,) and direction bool (B,) of target classes (B,); False: at the low end of the slot.
 
         Raises:
             UserError: a target that the model was not trained for.
@@ -111,14 +114,16 @@ class Knob(nn.Module):
         if bool((found[:, 0] < 0).any()):
             wrong = sorted(set(target[found[:, 0] < 0].tolist()))
             raise UserError(
-                f"target class {wrong[0]} is not served by this exaggerator, which was trained for {self.describe()}; ask for one of "
-                "those with target=, or train it with net.targets=null (one model for all classes)"
+                f"target class {wrong[0]} is not served by this exaggerator, which was trained for "
+                f"{self.describe()}; choose one of those with target=, or train it with net.targets=null "
+                "(one "
+                "model for all classes)"
             )
         return found[:, 0], found[:, 1].bool()
 
     @property
     def low(self) -> int | None:
-        """The class at the low end of the only slot, where there is one: a pair's first, or class 0 of two."""
+        """The class at the low end of the only slot, if there is one: a pair's first, or class 0 of two."""
         if self.pair:
             return self.pair[0]
         return 0 if self.classes == 2 and len(self.slots) == 1 and self.slots[0] == 1 else None
@@ -143,10 +148,11 @@ class Knob(nn.Module):
     def fit(self, val: Tensor, train: Tensor, mode: str = "auto", enough: int = 30) -> tuple[str, Tensor]:
         """Choose temperature and bins so that real images fill them.
 
-        raw: tau = 1, bins of equal width in q. temperature: the tau that spreads the *validation* images most evenly over bins of
-        equal width (largest entropy). logit: bins of equal width in s from 0 out to the 90 % quantile of each side, with
-        q = OUTER where the mean of both sides ends. auto: the first of these whose smallest bin holds `enough` training images,
-        else the one with the fewest empty bins and among those the fullest smallest bin.
+        raw: tau = 1, bins of equal width in q. temperature: the tau that spreads the *validation* images most
+        evenly over bins of equal width (largest entropy). logit: bins of equal width in s from 0 out to the
+        90 % quantile of each side, with q = OUTER where the mean of both sides ends. auto: the first of these
+        whose smallest bin holds `enough` training images, else the one with the fewest empty bins and among
+        those the fullest smallest bin.
 
         Args:
             val, train: log-odds (T, N) of the validation and training images.
@@ -162,8 +168,11 @@ class Knob(nn.Module):
         flat = train.std(1) < 1e-4
         if bool(flat.any()) or not bool(torch.isfinite(train).all()):
             raise UserError(
-                f"classifier: it ignores its input (or puts out NaN): the log-odds of {self.describe()} are the same for all "
-                f"{train.shape[1]} training images, so that nothing can be exaggerated; train it, or check its mean, std and checkpoint"
+                f"classifier: it ignores its input (or puts out NaN): the log-odds of {self.describe()} are "
+                "the "
+                f"same for all {train.shape[1]} training images, so that nothing can be exaggerated; train "
+                "it, or "
+                "check its mean, std and checkpoint"
             )
         best: tuple[str, Tensor] | None = None
         for name in _MODES if mode == "auto" else (mode,):
@@ -205,7 +214,7 @@ class Knob(nn.Module):
 
 
 def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) -> Tensor:
-    """What a classifier says to a split: log-odds (T, N), a row per slot, on the CPU; `rows` images at once."""
+    """A classifier's log-odds (T, N) on a split, a row per slot, on the CPU; `rows` images at once."""
     reference = next(classifier.parameters(), torch.zeros(1))
     parts = []
     with torch.no_grad():
@@ -227,7 +236,9 @@ def _resolve(
     found = tuple(class_index(target, names, classes) for target in targets)
     if len(found) != 2 or found[0] == found[1]:
         raise UserError(
-            f"targets={list(targets)}: expected two different classes for a pair, one class, or null for every class"
+            f"targets={list(targets)}: expected two different classes for a pair, one class, or null for "
+            "every "
+            "class"
         )
     return (found[0], found[1]), (found[1],)
 

@@ -15,7 +15,10 @@ from counterfoil.data.base import EpochSampler, Images
 
 
 class Asked(NamedTuple):
-    """Images x (B, C, H, W) in [0, 1], the slot (B,) they are seen under, and the cell's bin (B,) for which they were drawn, or -1."""
+    """Images x (B, C, H, W) in [0, 1], the slots (B,) they are seen under, the bins (B,) they are drawn for.
+
+    A bin is -1 where an image is drawn for none.
+    """
 
     x: Tensor
     slot: Tensor
@@ -33,7 +36,9 @@ class AskedImages(Dataset[Asked]):
 
 
 class BalancedSampler(Sampler[Tensor]):
-    """Indices (B, 3) drawn with replacement: slot, then bin, then an image of that cell, each uniformly; a function of (seed, epoch).
+    """Indices (B, 3) drawn with replacement: slot, then bin, then an image of that cell, each uniformly.
+
+    A function of (seed, epoch).
 
     Args:
         cells: rows of each cell; an empty one is not allowed.
@@ -112,7 +117,7 @@ class BalancedData(LightningDataModule):
 
 
 def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
-    """Rows of each cell, and which cells borrowed theirs from the nearest filled bin of the slot: bool (T * number,).
+    """Rows of each cell, and which cells borrowed theirs from the nearest filled bin: bool (T * number,).
 
     Args:
         bins: (T, N), the bin of each image in each slot.
@@ -125,9 +130,12 @@ def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
         vacant = (counts == 0).nonzero()[:, 0].tolist()
         if vacant and empty == "error":
             raise UserError(
-                f"exaggerator: after calibration no training image lies in bin {vacant[0]} of 0..{number - 1} of target {slot} "
-                f"(images a bin: {counts.tolist()}); lower net.bins, train on more images, or set training.empty=borrow to show the "
-                "discriminator real images of the nearest filled bin instead"
+                f"exaggerator: after calibration no training image lies in bin {vacant[0]} of "
+                f"0..{number - 1} of "
+                f"target {slot} (images per bin: {counts.tolist()}); lower net.bins, train on more images, "
+                "or set "
+                "training.empty=borrow to show the discriminator real images of the nearest filled bin "
+                "instead"
             )
         filled = (counts > 0).nonzero()[:, 0]
         for k in range(number):
@@ -148,7 +156,9 @@ def refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
     found = torch.unique(images.labels).tolist() if len(images) else []
     if len(found) < 2:
         wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"
+        held = f"class {found[0]} alone" if found else "none of these classes"
         raise UserError(
-            f"exaggerator: the training images hold {f'class {found[0]} alone' if found else 'none of these classes'}, expected {wanted}; "
-            "choose another net.targets, or data in which the target varies"
+            f"exaggerator: the training images hold {held}, expected {wanted}; choose another net.targets, "
+            "or data "
+            "in which the target varies"
         )

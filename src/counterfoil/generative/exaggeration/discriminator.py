@@ -21,13 +21,13 @@ class Discriminator(nn.Module):
     Args:
         channels, size: of the images.
         slots, bins: targets and bins of the knob.
-        projection: "ordinal": one vector a threshold (the paper); "shared": one vector for all, so that the term is affine in k
-            (the official code); "none": the bin is not shown.
+        projection: "ordinal": one vector a threshold (the paper); "shared": one vector for all, so that the
+            term is affine in k (the official code); "none": the bin is not shown.
         width: channels of the first stage, doubled by each, up to eight times.
         stages: halvings; None: as many as lead to about 4 x 4.
 
-    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; projection after
-    cGANs with Projection Discriminator (Miyato and Koyama, 2018), arXiv 1802.05637.
+    Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; projection
+    after cGANs with Projection Discriminator (Miyato and Koyama, 2018), arXiv 1802.05637.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
 
 
 def thermometer(bin: Tensor, bins: int) -> Tensor:
-    """The ordinal code of bins (B,): bool (B, bins - 1), entry i - 1 tells whether the bin is at or above i; codes are nested."""
+    """The ordinal code of bins (B,): bool (B, bins - 1), entry i - 1 says whether the bin is i or above."""
     return bin[:, None] > torch.arange(bins - 1, device=bin.device)
 
 

@@ -37,7 +37,7 @@ class Terms:
         return log_odds / knob.temperature[slot]
 
     def draw(self, code: Tensor, slot: Tensor, asked: Tensor, own: Tensor) -> Tensor:
-        """x_t and x_r below one another (2B, C, H, W): codes drawn under the bins requested, and under the images' own."""
+        """x_t and x_r (2B, C, H, W): codes drawn under the bins requested, and under the images' own."""
         cells = torch.cat((self.net.cell(slot, asked), self.net.cell(slot, own)))
         return self.net.decode(code.repeat(2, 1, 1, 1), cells).float()
 
@@ -47,7 +47,10 @@ class Terms:
         """The unweighted terms of L_G; those of weight 0 are left out.
 
         Args:
-            x: (B, C, H, W). code: E(x). drawn: x_t and x_r below one another (2B, ...). slot, own, asked: (B,), slot, k_s and k_t.
+            x: (B, C, H, W).
+            code: E(x).
+            drawn: x_t and x_r below one another (2B, ...).
+            slot, own, asked: (B,), slot, k_s and k_t.
             source: the classifier's scaled log-odds (B,) of x, without gradient.
         """
         wanted, knob = {key for key, weight in self.weights.items() if weight}, self.net.knob
@@ -72,14 +75,14 @@ class Terms:
     def critic(
         self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """L_D, and the scores (2B,) of real images under the bins they claim (own) and of fakes under those requested."""
+        """L_D, and scores (2B,) of real images under their own bins and of fakes under those requested."""
         scores = self.discriminator(torch.cat((real, fake)), slot.repeat(2), torch.cat((own, asked))).float()
         on_real, on_fake = scores.chunk(2)
         return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean(), scores
 
 
 def divergence(asked: Tensor, scaled: Tensor) -> Tensor:
-    """Mean KL(p || q) of Bernoulli posteriors, from p (B,) and the logit of q (B,); has the gradient of the cross-entropy."""
+    """Mean KL(p || q) of posteriors p (B,) and q, given as logits (B,); has the cross-entropy's gradient."""
     entropy = torch.special.entr(asked) + torch.special.entr(1 - asked)
     kl: Tensor = (F.binary_cross_entropy_with_logits(scaled, asked, reduction="none") - entropy).mean()
     return kl

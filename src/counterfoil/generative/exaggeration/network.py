@@ -1,4 +1,4 @@
-"""The generator of progressive exaggeration: an encoder, and a decoder whose batch norms are told what to ask for."""
+"""The generator of progressive exaggeration: an encoder, and a decoder whose batch norms know the request."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Exaggerator(nn.Module):
         pad: pixels added at each side; None: as few as needed.
         conditioned_encoder: the official code's variant, in which the encoder is told the image's own cell.
 
-    Departures: no batch norm and ReLU on the input (they cut half of its range); batch norm with running statistics when
-    evaluated, so that a counterfactual does not depend on its batch. With several slots, one model serves several targets.
+    Departures: no batch norm and ReLU on the input (they cut half of its range); batch norm with running
+    statistics when evaluated, so that a counterfactual does not depend on its batch. With several slots, one
+    model serves several targets.
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483; blocks after
     Spectral Normalization for GANs (Miyato et al., 2018), arXiv 1802.05957.
 
@@ -69,7 +70,7 @@ class Exaggerator(nn.Module):
         self.apply(_glorot)
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Codes (B, Z, h, w) of images (B, C, H, W) in [0, 1]; `condition` (B,) is the images' own cell, where the encoder wants it."""
+        """Codes (B, Z, h, w) of images (B, C, H, W) in [0, 1]; `condition` (B,) is their own cell."""
         h: Tensor = self.stem(F.pad(2 * x - 1, (self.pad,) * 4, value=-1.0))
         for block in self.down:
             h = block(h, condition)
@@ -79,7 +80,9 @@ class Exaggerator(nn.Module):
         """Images (B, C, H, W) in (0, 1) of codes, under the cells (B,) int64 requested."""
         if condition is None:
             raise UserError(
-                "generative exaggerator draws only under a requested bin; use it with explainer=progressive, or choose generative=vae"
+                "generative exaggerator draws only under a requested bin; use it with explainer=progressive, "
+                "or "
+                "choose generative=vae"
             )
         for block in self.up:
             z = block(z, condition)
@@ -149,7 +152,7 @@ class _Block(nn.Module):
 
 
 def fitting_pad(size: int, stages: int, pad: int | None) -> int:
-    """The padding of each side under which `size` halves `stages` times; raises UserError where there is none."""
+    """The padding per side under which `size` halves `stages` times; raises UserError where none does."""
     step = 2**stages
     fits = (
         [p for p in range(step) if (size + 2 * p) % step == 0]
@@ -159,7 +162,8 @@ def fitting_pad(size: int, stages: int, pad: int | None) -> int:
     if not fits:
         found = f"{size} px" if pad is None else f"{size} + 2 * {pad} px"
         raise UserError(
-            f"exaggerator: images of {found} cannot be halved {stages} times; choose an even data.size, net.pad=null or fewer net.stages"
+            f"exaggerator: images of {found} cannot be halved {stages} times; choose an even data.size, "
+            "net.pad=null or fewer net.stages"
         )
     return fits[0]
 

@@ -34,16 +34,16 @@ from counterfoil.util.training import Training
 
 
 class ExaggerationTraining(Training):
-    """Alternates a conditional discriminator and the generator; the classifier's gradient reaches the generator.
+    """Alternates a conditional discriminator and the generator, which the classifier's gradient reaches.
 
-    L_D = E max(0, 1 - D(x, k_s)) + E max(0, 1 + D(x_t, k_t)),                     x_t = G(E(x), k_t), k_t uniform
+    L_D = E max(0, 1 - D(x, k_s)) + E max(0, 1 + D(x_t, k_t)),             x_t = G(E(x), k_t), k_t uniform
     L_G = - lambda_gan E D(x_t, k_t)
-          + lambda_cls (KL(p_t || q(x_t)) + KL(q(x) || q(x_r)))                    x_r = G(E(x), k_s)
-          + lambda_rec ||x - x_r||_1 + lambda_cyc ||x - x_c||_1                    x_c = G(E(x_t), k_s)
+          + lambda_cls (KL(p_t || q(x_t)) + KL(q(x) || q(x_r)))            x_r = G(E(x), k_s)
+          + lambda_rec ||x - x_r||_1 + lambda_cyc ||x - x_c||_1            x_c = G(E(x_t), k_s)
 
-    q is the calibrated posterior (see `Knob`), p_t the centre of bin k_t, k_s the bin of x by the classifier's own output. L1 terms
-    are means over pixels of images scaled to [-1, 1], so that the paper's weights keep their meaning. Kept is a moving average of
-    the generator.
+    q is the calibrated posterior (see `Knob`), p_t the centre of bin k_t, k_s the bin of x by the
+    classifier's own output. L1 terms are means over pixels of images scaled to [-1, 1], so that the paper's
+    weights keep their meaning. Kept is a moving average of the generator.
 
     Args:
         net: an `Exaggerator`.
@@ -55,7 +55,8 @@ class ExaggerationTraining(Training):
         discriminator: options of `Discriminator`.
         calibration: auto, raw, temperature or logit; see `Knob.fit`.
         enough: training images wanted in the smallest bin.
-        empty: what to do with a bin that no training image lies in: "error", or "borrow" real images of the nearest filled bin.
+        empty: what to do with a bin that no training image lies in: "error", or "borrow" real images of the
+            nearest filled bin.
         steps: discriminator steps an epoch.
         average: weight of the past in the moving average, in [0, 1).
         shift, flip: of training images, before the classifier sees them.
@@ -63,11 +64,13 @@ class ExaggerationTraining(Training):
         pictures: strips logged after each validation.
         stop_when_diverged: end a training that does not make sense, with advice.
         data_seed: of the draws of training images.
-        start: weights of an exaggerator of the same shape to go on from; the discriminator starts anew. None: random weights.
-        others: see `Training`; lr is Adam's, betas (0, 0.9), constant for half of the training, then linear to zero.
+        start: weights of an exaggerator of the same shape to go on from; the discriminator starts anew. None:
+            random weights.
+        others: see `Training`; lr is Adam's, betas (0, 0.9), constant for half of the training, then linear
+            to zero.
 
-    Departures: 1 discriminator step a generator step, smaller networks and a falling learning rate, for a small budget; a moving
-    average; shifted images.
+    Departures: 1 discriminator step per generator step, smaller networks and a falling learning rate, for a
+    small budget; a moving average; shifted images.
     Source: Explanation by Progressive Exaggeration (Singla et al., ICLR 2020), arXiv 1911.00483.
     """
 
@@ -106,7 +109,8 @@ class ExaggerationTraining(Training):
         super().__init__(net, **options)
         if classifier is None:
             raise UserError(
-                "generative exaggerator is trained against a classifier, found none; choose one, such as classifier=cnn"
+                "generative exaggerator is trained against a classifier, found none; choose one, such as "
+                "classifier=cnn"
             )
         if not isinstance(net, Exaggerator):
             raise UserError(f"generative exaggerator: net must be an Exaggerator, found {type(net).__name__}")
@@ -146,7 +150,8 @@ class ExaggerationTraining(Training):
         """Have the classifier grade the training images, fit the knob and sort the images into cells.
 
         Raises:
-            UserError: training images of a single class, a classifier that ignores its input, bins without images.
+            UserError: training images of a single class, a classifier that ignores its input, bins without
+                images.
         """
         knob = self.net.knob
         train, val, test = (of_classes(part, knob.pair) for part in (data.train, data.val, data.test))

@@ -1,4 +1,4 @@
-"""Looks at a training of progressive exaggeration: what strips do, and whether it still makes sense to go on."""
+"""Looks at a training of progressive exaggeration: what strips do, and whether to go on makes sense."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def measure(
     Returns:
         the strips (B, S, C, H, W), and by name:
         `requested`, `obtained`, `inside` (B, S): see `core.strip.Posteriors`.
-        `valid` (B, E): whether the classifier decides for the class at each end of the strip that is one class.
-        `l1`, `cycle`, `change` (B,): mean absolute error of x redrawn, of x redrawn from the strip's end, and between
-        the ends.
+        `valid` (B, E): whether the classifier decides for the class at each end that is one class.
+        `l1`, `cycle`, `change` (B,): mean absolute error of x redrawn, of x redrawn from the strip's end, and
+        between the ends.
     """
     knob, logits = model.knob, classifier(x)
     own, scale, steps = model.own_cell(logits, slot), knob.scale(slot), range(knob.bins)
@@ -92,8 +92,10 @@ class Watch:
 
     Args:
         grace: share of the training before strips are judged, in [0, 1].
-        least_rho: rank correlation between requested and obtained posterior below which the request counts as ignored.
-        won: hinge loss of the discriminator below which it has won, and above 2 - `won` with scores that do not vary it is dead.
+        least_rho: rank correlation between requested and obtained posterior below which the request counts as
+            ignored.
+        won: hinge loss of the discriminator below which it has won, and above 2 - `won` with scores that do
+            not vary it is dead.
         patience: validations in a row that a discriminator may look collapsed.
     """
 
@@ -128,12 +130,17 @@ class Watch:
         if self._bad >= self.patience:
             what = "always wins" if discriminator < self.won else "gives every image the same score"
             raise UserError(
-                f"exaggerator: the discriminator has collapsed (it {what}: hinge loss {discriminator:.3g} for {self._bad} validations); "
-                "lower training.d_steps or training.lr, or make the discriminator's width smaller (larger if it scores all alike)"
+                f"exaggerator: the discriminator has collapsed (it {what}: hinge loss {discriminator:.3g} "
+                "for "
+                f"{self._bad} validations); lower training.d_steps or training.lr, or make the "
+                "discriminator's "
+                "width smaller (larger if it scores all alike)"
             )
         if progress >= self.grace and (not rho >= self.least_rho or change < 1e-3):
             raise UserError(
-                f"exaggerator: the generator ignores the requested bin (rho {rho:.2f}, ends of a strip differ by {change:.4f} a pixel "
-                f"after {progress:.0%} of the training); raise training.lambda_cls to 5-10 or lower training.lambda_rec to 10-20, "
-                "or train longer (training.epochs)"
+                f"exaggerator: the generator ignores the requested bin (rho {rho:.2f}, ends of a strip "
+                "differ by "
+                f"{change:.4f} per pixel after {progress:.0%} of the training); raise training.lambda_cls to "
+                "5-10 or "
+                "lower training.lambda_rec to 10-20, or train longer (training.epochs)"
             )
