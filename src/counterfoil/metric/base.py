@@ -1,4 +1,4 @@
-"""The two kinds of metric: one number a counterfactual, and one number a set of counterfactuals."""
+"""The kinds of metric: a number per counterfactual, a number per set of them, and a figure that brings its own interval."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 
 
 class SampleMetric(Metric):
@@ -143,7 +144,38 @@ class SetMetric(Metric):
         return self.features.isfinite().all(1)
 
 
-def describe(metric: SampleMetric | SetMetric | type[SampleMetric] | type[SetMetric]) -> str:
+class EntryMetric(Metric):
+    """A figure that makes its interval itself; a subclass writes `entry`, and `update` where it reads counterfactuals.
+
+    Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are computed once and
+    are the same in the row of every method.
+
+    Attributes:
+        name: what the metric is reported as.
+        higher_is_better: the direction, None where there is none.
+    """
+
+    name: ClassVar[str]
+    full_state_update = False
+    is_differentiable = False
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Keep what is needed of a batch of counterfactuals; nothing by default."""
+
+    @abstractmethod
+    def entry(self) -> Entry:
+        """The figure of all counterfactuals so far, with its interval."""
+
+    def compute(self) -> Tensor:
+        """The value of the figure, NaN where it is not defined."""
+        value = self.entry().value
+        return torch.tensor(torch.nan if value is None else value, dtype=torch.float64)
+
+
+AnyMetric = SampleMetric | SetMetric | EntryMetric
+
+
+def describe(metric: AnyMetric | type[AnyMetric]) -> str:
     """The metric in one line, for a glossary: the first line of its docstring."""
     cls = metric if isinstance(metric, type) else type(metric)
     return (inspect.getdoc(cls) or cls.__name__).splitlines()[0]

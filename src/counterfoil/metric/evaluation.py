@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.base import SampleMetric, SetMetric
+from counterfoil.metric.base import AnyMetric, EntryMetric, SampleMetric, SetMetric
 from counterfoil.metric.bootstrap import (
     centred,
     mean_interval,
@@ -40,7 +40,7 @@ class _Column(NamedTuple):
 
 
 def evaluate_metrics(
-    metrics: Mapping[str, SampleMetric | SetMetric],
+    metrics: Mapping[str, AnyMetric],
     counterfactuals: Counterfactuals | Iterable[Counterfactuals],
     seed: int = 0,
     *,
@@ -50,7 +50,8 @@ def evaluate_metrics(
     """Reset the metrics, show them all counterfactuals and sum up.
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row a query, or with all
-    rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the reference images held fixed. A maximum has none.
+    rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the reference images held fixed. A maximum has none;
+    an `EntryMetric` brings its own.
 
     Args:
         metrics: by the name they are reported as.
@@ -72,13 +73,15 @@ def evaluate_metrics(
     for name, metric in metrics.items():
         if isinstance(metric, SetMetric):
             summary[name] = _set_entry(metric, query, set_resamples, seed)
+        elif isinstance(metric, EntryMetric):
+            summary[name] = _stated_entry(metric)
         else:
             summary.update({key: sampled[key] for key in (name, f"{name}_valid") if key in sampled})
     return summary, {column.name: column.values for column in columns if column.name in metrics}
 
 
 def _feed(
-    metrics: Mapping[str, SampleMetric | SetMetric],
+    metrics: Mapping[str, AnyMetric],
     counterfactuals: Counterfactuals | Iterable[Counterfactuals],
 ) -> tuple[Tensor, Tensor]:
     for metric in metrics.values():
@@ -98,7 +101,7 @@ def _batches(counterfactuals: Counterfactuals) -> Iterable[Counterfactuals]:
     return (counterfactuals[first : first + BATCH] for first in range(0, len(counterfactuals), BATCH))
 
 
-def _columns(metrics: Mapping[str, SampleMetric | SetMetric], valid: Tensor) -> list[_Column]:
+def _columns(metrics: Mapping[str, AnyMetric], valid: Tensor) -> list[_Column]:
     columns = []
     for name, metric in metrics.items():
         if isinstance(metric, SampleMetric):
@@ -131,6 +134,17 @@ def _set_entry(metric: SetMetric, query: Tensor, resamples: int, seed: int) -> E
     if metric.minimum is not None:
         low = max(low, metric.minimum)
     return _entry(value, low, high, int(metric.usable.sum()), metric)
+
+
+def _stated_entry(metric: EntryMetric) -> Entry:
+    stated = metric.entry()
+    return Entry(
+        value=stated.value,
+        low=stated.low,
+        high=stated.high,
+        n=stated.n,
+        higher_is_better=metric.higher_is_better,
+    )
 
 
 def _entry(value: float, low: float, high: float, n: int, metric: SampleMetric | SetMetric) -> Entry:

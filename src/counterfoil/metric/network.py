@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from counterfoil.core.errors import UserError
+from counterfoil.data.base import Images
 
 CHUNK = 256
 """The most inputs that a network is shown at once."""
@@ -30,6 +31,11 @@ def asked_once() -> Iterator[None]:
         yield
     finally:
         _said.reset(token)
+
+
+def over(images: Images, call: Callable[[Tensor], Tensor]) -> Tensor:
+    """What `call` says (N, ...) of all images of a split, at most CHUNK at a time."""
+    return torch.cat([call(images[rows].x) for rows in torch.arange(len(images)).split(CHUNK)])
 
 
 class Borrowed:

@@ -1,0 +1,158 @@
+"""Does a generator's edit of one attribute show that attribute, and leave the others alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Edits, Encodes
+from counterfoil.generative.attgan_training import single_edits
+from counterfoil.metric.attributes import AttributeReader
+from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.bootstrap import mean_interval, resampled_means
+from counterfoil.metric.effect import never_together
+from counterfoil.metric.network import Borrowed
+from counterfoil.metric.worlds import share
+
+BATCH = 64
+
+
+class Seen(NamedTuple):
+    """Of N test images: the error of their reconstruction (N,), whether each edit is seen (N, A) and the share of the others that is
+    as it was (N, A)."""
+
+    error: Tensor
+    seen: Tensor
+    kept: Tensor
+
+
+class Edited:
+    """Each attribute of the first test images moved alone to its farther end, and what the judge says; done once.
+
+    What no training image shows beside an attribute, such as sunglasses beside eyeglasses, is taken off when it is put on, and is not
+    counted among the others.
+
+    Args:
+        generator: edits attributes; edits start from the data's own attributes.
+        judge: tells all attributes, trained apart from the generator.
+        data: has attributes.
+        n: number of test images.
+    """
+
+    def __init__(self, generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> None:
+        self._generator = Borrowed(generator, "edit", "generative")
+        self._judge = AttributeReader(judge, data, "edit")
+        if not all(isinstance(generator, ability) for ability in (Encodes, Decodes, Edits)):
+            raise UserError(
+                f"metric=edit needs a generator that edits attributes, found {type(generator).__name__}; set generative=attgan"
+            )
+        self.names: tuple[str, ...] = tuple(generator.attribute_names)
+        self._columns = [self._judge.column(name) for name in self.names]
+        self.n = min(n, len(data.test))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Edited:
+        return self
+
+    @cached_property
+    def found(self) -> Seen:
+        """All images, a batch at a time."""
+        data = self._judge.data
+        apart = never_together(data.train.attributes[:, self._columns] > 0)
+        parts = [
+            self._batch(data.test[rows].x, data.test[rows].a[:, self._columns], apart)
+            for rows in torch.arange(self.n).split(BATCH)
+        ]
+        return Seen(*(torch.cat(columns).cpu() for columns in zip(*parts, strict=True)))
+
+    def _batch(self, x: Tensor, a: Tensor, apart: Tensor) -> Seen:
+        generator = self._generator.net
+        x, a, apart = (part.to(next(generator.parameters()).device) for part in (x, a, apart))
+        with torch.no_grad():
+            shown = single_edits(generator, x, a, apart=apart)
+        said = self._judge(shown.flatten(0, 1))[:, self._columns].unflatten(0, shown.shape[:2])
+        before, after = said[:, :1], said[:, 1:]
+        own = torch.eye(a.shape[1], dtype=torch.bool, device=x.device)
+        others = ~own & ~apart
+        kept = ((after == before) & others).float().sum(2) / others.sum(1).clamp(min=1)
+        return Seen((shown[:, 0] - x).abs().flatten(1).mean(1), after[:, own] == (a < 0.5), kept)
+
+
+class EditSeen(EntryMetric):
+    """Share of test images in which the judge sees the edit of one attribute alone.
+
+    mean 1[o_j(G(E(x), a with a_j turned)) = 1 - a_j], in [0, 1]; see `Edited`. A figure of the generator, the same for every method.
+
+    Args:
+        edited: shared by all attributes.
+        attribute: its name.
+    """
+
+    name = "edit_seen"
+    higher_is_better = True
+
+    def __init__(self, edited: Edited, attribute: str) -> None:
+        super().__init__()
+        self.edited, self.column = edited, edited.names.index(attribute)
+
+    def entry(self) -> Entry:
+        """The share, with Wilson's interval."""
+        return share(self.edited.found.seen[:, self.column], self.higher_is_better)
+
+
+class EditKept(EditSeen):
+    """Share of the other attributes that the judge sees unchanged between the reconstruction and the edit of one attribute.
+
+    In [0, 1]; see `Edited`. A figure of the generator, the same for every method.
+    """
+
+    name = "edit_kept"
+
+    def entry(self) -> Entry:
+        """The mean share over test images, with its bootstrap interval."""
+        return mean(self.edited.found.kept[:, self.column], "%", 1.0, True)
+
+
+class EditError(EntryMetric):
+    """Mean absolute error of the reconstruction from which edits start, in [0, 1].
+
+    mean |G(E(x), a) - x|; see `Edited`. A figure of the generator, the same for every method.
+    """
+
+    name = "edit_l1"
+    higher_is_better = False
+
+    def __init__(self, edited: Edited) -> None:
+        super().__init__()
+        self.edited = edited
+
+    def entry(self) -> Entry:
+        """The mean error over test images, with its bootstrap interval."""
+        return mean(self.edited.found.error, "", None, False)
+
+
+def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> Mapping[str, EntryMetric]:
+    """All figures of this file, by the name they are reported as.
+
+    Args: see `Edited`.
+    """
+    edited = Edited(generator, judge, data, n)
+    return {
+        EditError.name: EditError(edited),
+        **{
+            f"{kind.name}/{name}": kind(edited, name) for kind in (EditSeen, EditKept) for name in edited.names
+        },
+    }
+
+
+def mean(values: Tensor, unit: str, maximum: float | None, higher_is_better: bool) -> Entry:
+    """The mean of values (N,), one per image, with its bootstrap interval."""
+    values, image = values.double(), torch.arange(len(values))
+    low, high = mean_interval(values, image, resampled_means(values[:, None], image)[:, 0])
+    bounds = (low, high) if low == low else (None, None)
+    return Entry(float(values.mean()), *bounds, len(values), unit, higher_is_better, 0.0, maximum)

@@ -1,0 +1,207 @@
+"""How good is a classifier where attributes go together as in training, or the other way round? And what turns its decision?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+from counterfoil.core.generator import Decodes, Edits, Encodes
+from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.bootstrap import wilson
+from counterfoil.metric.network import CHUNK, Borrowed, over
+
+WORLDS = ("unbiased", "as_trained", "inverted")
+DRAWN = 500
+"""Test images that are drawn anew."""
+
+
+class Decided:
+    """Whether the classifier is right on each test image, and whether the two planted attributes agree there; read once.
+
+    Args:
+        classifier: the model explained.
+        data: test images with attributes, in which the two are independent.
+        spurious: {first, second, strength}: how often the two agree in training.
+    """
+
+    def __init__(self, classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None) -> None:
+        self._classifier = Borrowed(classifier, "worlds", "classifier")
+        self._data = Borrowed(data, "worlds", "data").net
+        if spurious is None:
+            raise UserError("metric=worlds needs data.spurious={first, second, strength}; leave it out of metric=")
+        self.spurious = spurious
+        self.strength = float(spurious["strength"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Decided:
+        return self
+
+    @cached_property
+    def correct(self) -> Tensor:
+        """Whether the decision is the label: bool (N,)."""
+        decided = over(self._data.test, self._classifier).argmax(1).cpu()
+        return decided == self._data.test.labels
+
+    @cached_property
+    def agree(self) -> Tensor:
+        """Whether an image has both attributes, or neither: bool (N,)."""
+        columns = [self._data.attribute_names.index(self.spurious[key]) for key in ("first", "second")]
+        first, second = self._data.test.attributes[:, columns].unbind(1)
+        return first == second
+
+
+class Accuracy(EntryMetric):
+    """The classifier's accuracy on test images, and where two attributes agree as often as in training, or as seldom.
+
+    s * (accuracy where they agree) + (1 - s) * (accuracy where they differ), in [0, 1]: s the training's strength in the world
+    "as_trained", one minus it in "inverted"; "unbiased" is the accuracy on the test images as they are. Intervals: Wilson's of the
+    parts, joined by squares. A figure of the classifier, the same for every method.
+
+    Args:
+        decided: shared by all worlds.
+        world: unbiased, as_trained or inverted.
+    """
+
+    name = "accuracy"
+    higher_is_better = True
+
+    def __init__(self, decided: Decided, world: str) -> None:
+        super().__init__()
+        self.decided, self.world = decided, world
+
+    def entry(self) -> Entry:
+        """The accuracy and its interval."""
+        correct, s = self.decided.correct, self.decided.strength
+        if self.world == "unbiased":
+            return share(correct, self.higher_is_better)
+        s = s if self.world == "as_trained" else 1 - s
+        agree = self.decided.agree
+        parts = [(s, correct[agree].double()), (1 - s, correct[~agree].double())]
+        value = sum(w * float(part.mean()) for w, part in parts)
+        bounds = [(w, wilson(float(part.mean()), len(part))) for w, part in parts]
+        half = sum((w * (high - low) / 2) ** 2 for w, (low, high) in bounds) ** 0.5
+        return Entry(value, value - half, value + half, len(correct), "%", True, 0.0, 1.0)
+
+
+def worlds(
+    classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None
+) -> Mapping[str, Accuracy]:
+    """The accuracy in each world, by the name it is reported as; see `Decided`."""
+    decided = Decided(classifier, data, spurious)
+    return {f"{Accuracy.name}_{world}": Accuracy(decided, world) for world in WORLDS}
+
+
+class TurnedByGenerator(EntryMetric):
+    """Share of decisions on test images that turn when the generator edits one attribute alone: absent against present.
+
+    mean 1[argmax f(G(z, a with it)) differs from argmax f(G(z, a without it))], z = E(x), a the generator's reading; in [0, 1]. A
+    figure of the classifier, the same for every method.
+
+    Args:
+        classifier: the model explained.
+        generator: edits attributes.
+        data: has test images.
+        attribute: which, such as a protected one.
+    """
+
+    name = "turned_generator"
+    higher_is_better = False
+
+    def __init__(self, classifier: nn.Module | None, generator: Any, data: Any, attribute: str) -> None:
+        super().__init__()
+        self._classifier = Borrowed(classifier, self.name, "classifier")
+        self._generator = Borrowed(generator, self.name, "generative=attgan generative")
+        self._data = Borrowed(data, self.name, "data").net
+        if not all(isinstance(generator, ability) for ability in (Encodes, Decodes, Edits)):
+            raise UserError(
+                f"metric=turned needs a generator that edits attributes, found {type(generator).__name__}; set generative=attgan"
+            )
+        self.column = _place(attribute, generator.attribute_names)
+        self._kept: Entry | None = None
+
+    def entry(self) -> Entry:
+        """The share; computed once."""
+        if self._kept is None:
+            self._kept = share(over(self._data.test, self._turned), self.higher_is_better)
+        return self._kept
+
+    def _turned(self, x: Tensor) -> Tensor:
+        z, a = self._generator(x, method="encode"), self._generator(x, method="attributes")
+        said = []
+        for present in (0.0, 1.0):
+            edited = a.clone()
+            edited[:, self.column] = present
+            said.append(self._classifier(self._generator(z, edited, method="decode")).argmax(1))
+        return said[0] != said[1]
+
+
+class TurnedDrawn(EntryMetric):
+    """Share of decisions on test images that turn when the image is drawn anew with one attribute turned: the true effect.
+
+    mean 1[argmax f(x) differs from argmax f(x with it turned)] over the first 500 test images, in [0, 1]; not defined for data that
+    cannot be drawn. A figure of the classifier, the same for every method.
+
+    Args:
+        classifier: the model explained.
+        data: draws twins, as data=avatars does.
+        attribute: which.
+    """
+
+    name = "turned_drawn"
+    higher_is_better = False
+
+    def __init__(self, classifier: nn.Module | None, data: Any, attribute: str) -> None:
+        super().__init__()
+        self._classifier = Borrowed(classifier, self.name, "classifier")
+        self._data = Borrowed(data, self.name, "data").net
+        self.attribute = attribute
+        self._kept: Entry | None = None
+
+    def entry(self) -> Entry:
+        """The share; computed once."""
+        if not callable(getattr(self._data, "twins", None)):
+            return Entry(None)
+        if self._kept is None:
+            n = min(DRAWN, len(self._data.test))
+            own, twin = (
+                over(images, self._classifier).argmax(1)
+                for images in (self._data.test.take(slice(0, n)), self._data.twins(self.attribute, n))
+            )
+            self._kept = share(own != twin, self.higher_is_better)
+        return self._kept
+
+
+def turned(
+    classifier: nn.Module | None, generator: Any, data: Any, attribute: str | None
+) -> Mapping[str, EntryMetric]:
+    """Both shares of decisions that one attribute turns, by the name they are reported as.
+
+    Args: see `TurnedByGenerator`.
+    """
+    if attribute is None:
+        raise UserError("metric=turned: set metric.turned.attribute to the attribute that is edited")
+    if attribute not in data.attribute_names:
+        _place(attribute, data.attribute_names)
+    return {
+        TurnedByGenerator.name: TurnedByGenerator(classifier, generator, data, attribute),
+        TurnedDrawn.name: TurnedDrawn(classifier, data, attribute),
+    }
+
+
+def share(hits: Tensor, higher_is_better: bool | None = None) -> Entry:
+    """The share of true values (N,), with Wilson's interval."""
+    value = float(hits.double().mean())
+    return Entry(value, *wilson(value, len(hits)), len(hits), "%", higher_is_better, 0.0, 1.0)
+
+
+def _place(attribute: str, names: Any) -> int:
+    if attribute not in names:
+        raise UserError(
+            f"metric.turned.attribute={attribute} is not known; known attributes: {', '.join(names) or 'none'}"
+        )
+    return int(list(names).index(attribute))
