@@ -1,4 +1,4 @@
-"""Pictures made worse: noise, squares, blur, shuffled pixels; and the corruptions that `corruption=` applies to queries.
+"""Pictures made worse: noise, squares, blur, shuffled pixels, and what `corruption=` does to queries.
 
 Each row's draw comes from the generator given, else from the global one.
 """

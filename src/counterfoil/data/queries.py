@@ -28,7 +28,8 @@ class QuerySet:
         names: of the images: their index in the test split, or their file name.
         query: (rows,) int64, which image a row asks of.
         target: (rows,) int64.
-        corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are explained as they are.
+        corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are
+            explained as they are.
     """
 
     images: Tensor
@@ -74,10 +75,10 @@ class QuerySet:
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
-    """Draw n test images, classes in turn, and give each its target: runner_up, own, all others, one class by name, or a pair "A:B".
+    """Draw n test images, classes in turn, and give each its target: one of `FORMS`, a class, or a pair "A:B".
 
-    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the classifier already
-    puts in a class requested by name are left out.
+    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the
+    classifier already puts in a class requested by name are left out.
 
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.

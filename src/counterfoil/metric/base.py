@@ -1,4 +1,4 @@
-"""The kinds of metric: a number per counterfactual, a number per set of them, and a figure that brings its own interval."""
+"""The kinds of metric: per counterfactual, per set of them, and figures that bring their own interval."""
 
 from __future__ import annotations
 
@@ -145,10 +145,10 @@ class SetMetric(Metric):
 
 
 class EntryMetric(Metric):
-    """A figure that makes its interval itself; a subclass writes `entry`, and `update` where it reads counterfactuals.
+    """A figure that makes its interval itself; a subclass writes `entry`, and perhaps `update`.
 
-    Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are computed once and
-    are the same in the row of every method.
+    Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are
+    computed once and are the same in the row of every method.
 
     Attributes:
         name: what the metric is reported as.

@@ -1,4 +1,4 @@
-"""Do counterfactuals teach the classifier's boundary? Small models learn from the pairs, and are held against the classifier."""
+"""Do counterfactuals teach the classifier's boundary? Small models learn from the pairs."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ PAIRS = ("counterfactuals", "real")
 class BoundaryAgreement(EntryMetric):
     """Share of held-out images on which a model that learned from the pairs decides as the classifier does.
 
-    n queries of two classes, each with its counterfactual of the other class, are up to 2n labelled points: a counterfactual that is
-    the query itself is none, so that `explainer=unchanged` teaches by the queries alone. Learners: "regression", logistic regression on
-    the judge's last layer; "network", a small convolutional network on pixels. Held out are the test images of both classes that are
-    no queries. In [0, 1]; Wilson's interval over the held-out images.
+    n queries of two classes, each with its counterfactual of the other class, are up to 2n labelled points: a
+    counterfactual that is the query itself is none, so that `explainer=unchanged` teaches by the queries
+    alone. Learners: "regression", logistic regression on the judge's last layer; "network", a small
+    convolutional network on pixels. Held out are the test images of both classes that are no queries. In [0,
+    1]; Wilson's interval over the held-out images.
 
     Args:
         lessons: what is taught, shared by all figures of one recipe.
         learner: regression or network.
-        size: learn from the first queries alone, this many rows; None: from all. Not defined where there are fewer.
+        size: learn from the first queries alone, this many rows; None: from all. Not defined where there are
+            fewer.
     """
 
     name = "boundary_agreement"
@@ -66,12 +68,8 @@ class BoundaryAgreement(EntryMetric):
         rows = sum(len(part) for part in self._rows)
         if rows < (self.size or 1):
             return Entry(None)
-        hits = self.lessons.hits(
-            *(dim_zero_cat(part) for part in (self._rows, self._found, self._targets)),
-            self.learner,
-            self.size or rows,
-            self.against,
-        )
+        x, found, target = (dim_zero_cat(part) for part in (self._rows, self._found, self._targets))
+        hits = self.lessons.hits(x, found, target, self.learner, self.size or rows, self.against)
         if hits is None:
             return Entry(None)
         share = float(hits.double().mean())
@@ -98,13 +96,14 @@ def boundaries(
     steps: int = 200,
     seed: int = 0,
 ) -> Mapping[str, BoundaryAgreement]:
-    """Agreement and accuracy of each learner, from the first `sizes` queries, by the name they are reported as.
+    """Agreement and accuracy of each learner at each size, by the name they are reported as.
 
     Args:
         judge: has `embed`, images -> (B, D).
         classifier: the model explained.
         data: its test images are held out; its training images are the real ones.
-        pairs: "counterfactuals", or "real": a training image of the target class in place of each, the upper bound.
+        pairs: "counterfactuals", or "real": a training image of the target class in place of each, the upper
+            bound.
         sizes: numbers of queries; None: all.
         steps: of training the small network, on at most 50 points each.
         seed: of its weights and batches, and of the real images.
@@ -166,14 +165,15 @@ class Lessons:
         of = (zlib.crc32(found.cpu().numpy().tobytes()), zlib.crc32(x.cpu().numpy().tobytes()))
         if of != self._of:
             self._of, self._said = of, {}
-        held = self._once("held", lambda: apart(self.data.test, pair, x))
+        held, held_label = self._once("held", lambda: apart(self.data.test, pair, x))
         key = (learner, size)
-        said = self._once(
-            key, lambda: self._taught(self.points(x, found, target, pair, size), held[0], learner)
+        said: Tensor = self._once(
+            key, lambda: self._taught(self.points(x, found, target, pair, size), held, learner)
         )
         if against == "label":
-            return said == held[1]
-        decided = self._once("decided", lambda: self.classifier(held[0])[:, pair].argmax(1))
+            right: Tensor = said == held_label
+            return right
+        decided: Tensor = self._once("decided", lambda: self.classifier(held)[:, pair].argmax(1))
         return said == decided
 
     def points(self, x: Tensor, found: Tensor, target: Tensor, pair: list[int], size: int) -> Points:
@@ -200,7 +200,7 @@ class Lessons:
 
 
 def regression(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
-    """The side (M,) on which logistic regression puts held-out rows; features scaled to the points, ridge 0.01.
+    """The side (M,) on which logistic regression puts held-out rows; scaled features, ridge 0.01.
 
     Args:
         x: features (N, D) of the points.
@@ -215,17 +215,17 @@ def regression(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
         optimizer.zero_grad()
         logits = (x - mean) / scale @ weights[1:] + weights[0]
         value = F.binary_cross_entropy_with_logits(logits, y.to(x)) + 0.005 * weights[1:].square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     with torch.inference_mode(False), torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[arg-type]
+        optimizer.step(loss)
     with torch.no_grad():
         return ((held - mean) / scale @ weights[1:] + weights[0] > 0).long()
 
 
 def network(x: Tensor, y: Tensor, held: Tensor, seed: int, steps: int) -> Tensor:
-    """The side (M,) on which a small network, trained `steps` batches of at most 50 points, puts held-out images."""
+    """The side (M,) on which a small network puts held-out images after `steps` batches of 50 points."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -235,7 +235,7 @@ def network(x: Tensor, y: Tensor, held: Tensor, seed: int, steps: int) -> Tensor
         for _step in range(steps):
             rows = torch.randperm(len(x), generator=generator)[:50].to(x.device)
             optimizer.zero_grad()
-            F.cross_entropy(model(x[rows] - 0.5), y[rows]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(model(x[rows] - 0.5), y[rows]).backward()
             optimizer.step()
     model.eval()
     with torch.no_grad():

@@ -31,7 +31,8 @@ class L1ToClean(SampleMetric):
 class L1ToReference(SampleMetric):
     """Mean absolute difference to the method's own counterfactual of the clean query.
 
-    mean |x' - x'_0|, over pixels and channels, in [0, 1]; 0 where nothing was corrupted. Needs reference=true.
+    mean |x' - x'_0|, over pixels and channels, in [0, 1]; 0 where nothing was corrupted. Needs
+    reference=true.
     """
 
     name = "l1_to_reference"
@@ -44,9 +45,9 @@ class L1ToReference(SampleMetric):
 class Removed(SampleMetric):
     """Share of the corruption that is gone where the counterfactual of the clean query changes nothing.
 
-    1 - |x' - x| / |x_c - x|, Euclidean, over the pixels where |x'_0 - x| <= 0.1 in all channels; x the clean query, x_c the corrupted
-    one, x'_0 the method's counterfactual of x. 1: all is gone, 0: all of it stayed, below 0: it grew; not defined where there was
-    none. Needs reference=true.
+    1 - |x' - x| / |x_c - x|, Euclidean, over the pixels where |x'_0 - x| <= 0.1 in all channels; x the clean
+    query, x_c the corrupted one, x'_0 the method's counterfactual of x. 1: all is gone, 0: all of it stayed,
+    below 0: it grew; not defined where there was none. Needs reference=true.
     """
 
     name = "removed"
@@ -81,7 +82,8 @@ class SquareError(SampleMetric):
         super().__init__()
         if corruption is not None and not hasattr(corruption, "inside"):
             raise UserError(
-                f"metric={self.name} needs corruption=square, found {type(corruption).__name__}; leave it out of metric="
+                f"metric={self.name} needs corruption=square, found {type(corruption).__name__}; "
+                "leave it out of metric="
             )
         self.corruption = corruption
 
@@ -94,17 +96,19 @@ class SquareError(SampleMetric):
             return torch.full((len(cf),), torch.nan, device=cf.factual.device)
         inside = self.corruption.inside(cf.factual).expand_as(cf.factual)
         error = difference.abs().masked_fill(~inside, 0).flatten(1).sum(1)
-        return error / inside[0].count_nonzero()
+        mean: Tensor = error / inside[0].count_nonzero()
+        return mean
 
 
 class SquareChange(SquareError):
     """Mean absolute difference to the painted image inside the square.
 
-    mean |x' - x_c| over the square's pixels and all channels, in [0, 1]: 0 where the paint stays as it is. See `SquareError`.
+    mean |x' - x_c| over the square's pixels and all channels, in [0, 1]: 0 where the paint stays as it is.
+    See `SquareError`.
     """
 
     name = "square_change"
-    higher_is_better = None
+    higher_is_better = None  # type: ignore[assignment]
 
     def score(self, cf: Counterfactuals) -> Tensor:
         return self._inside(cf, cf.delta)
@@ -120,6 +124,7 @@ def _reference(cf: Counterfactuals, metric: str) -> Tensor:
         return cf.counterfactual
     if cf.reference is None:
         raise UserError(
-            f"metric={metric} needs the counterfactuals of the clean queries; set reference=true, or leave it out of metric="
+            f"metric={metric} needs the counterfactuals of the clean queries; set reference=true, "
+            "or leave it out of metric="
         )
     return cf.reference

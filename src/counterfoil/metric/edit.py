@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
-from counterfoil.generative.attgan_training import single_edits
+from counterfoil.generative.attgan.training import single_edits
 from counterfoil.metric.attributes import AttributeReader
 from counterfoil.metric.base import EntryMetric
 from counterfoil.metric.bootstrap import mean_interval, resampled_means
@@ -24,8 +24,7 @@ BATCH = 64
 
 
 class Seen(NamedTuple):
-    """Of N test images: the error of their reconstruction (N,), whether each edit is seen (N, A) and the share of the others that is
-    as it was (N, A)."""
+    """Of N images: the reconstruction's error (N,); edits seen, and the share of others kept (N, A)."""
 
     error: Tensor
     seen: Tensor
@@ -33,10 +32,10 @@ class Seen(NamedTuple):
 
 
 class Edited:
-    """Each attribute of the first test images moved alone to its farther end, and what the judge says; done once.
+    """Each attribute of test images moved alone to its farther end, and what the judge says; done once.
 
-    What no training image shows beside an attribute, such as sunglasses beside eyeglasses, is taken off when it is put on, and is not
-    counted among the others.
+    What no training image shows beside an attribute, such as sunglasses beside eyeglasses, is taken off when
+    it is put on, and is not counted among the others.
 
     Args:
         generator: edits attributes; edits start from the data's own attributes.
@@ -50,7 +49,8 @@ class Edited:
         self._judge = AttributeReader(judge, data, "edit")
         if not all(isinstance(generator, ability) for ability in (Encodes, Decodes, Edits)):
             raise UserError(
-                f"metric=edit needs a generator that edits attributes, found {type(generator).__name__}; set generative=attgan"
+                f"metric=edit needs a generator that edits attributes, found {type(generator).__name__}; "
+                "set generative=attgan"
             )
         self.names: tuple[str, ...] = tuple(generator.attribute_names)
         self._columns = [self._judge.column(name) for name in self.names]
@@ -72,7 +72,7 @@ class Edited:
 
     def _batch(self, x: Tensor, a: Tensor, apart: Tensor) -> Seen:
         generator = self._generator.net
-        x, a, apart = (part.to(next(generator.parameters()).device) for part in (x, a, apart))
+        x, a, apart = (part.to(next(generator.parameters(), x).device) for part in (x, a, apart))
         with torch.no_grad():
             shown = single_edits(generator, x, a, apart=apart)
         said = self._judge(shown.flatten(0, 1))[:, self._columns].unflatten(0, shown.shape[:2])
@@ -86,7 +86,8 @@ class Edited:
 class EditSeen(EntryMetric):
     """Share of test images in which the judge sees the edit of one attribute alone.
 
-    mean 1[o_j(G(E(x), a with a_j turned)) = 1 - a_j], in [0, 1]; see `Edited`. A figure of the generator, the same for every method.
+    mean 1[o_j(G(E(x), a with a_j turned)) = 1 - a_j], in [0, 1]; see `Edited`. A figure of the generator, the
+    same for every method.
 
     Args:
         edited: shared by all attributes.
@@ -106,9 +107,9 @@ class EditSeen(EntryMetric):
 
 
 class EditKept(EditSeen):
-    """Share of the other attributes that the judge sees unchanged between the reconstruction and the edit of one attribute.
+    """Share of the other attributes that the judge sees unchanged by the edit of one attribute.
 
-    In [0, 1]; see `Edited`. A figure of the generator, the same for every method.
+    Against the reconstruction, in [0, 1]; see `Edited`. A figure of the generator, the same for every method.
     """
 
     name = "edit_kept"
@@ -145,7 +146,9 @@ def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> M
     return {
         EditError.name: EditError(edited),
         **{
-            f"{kind.name}/{name}": kind(edited, name) for kind in (EditSeen, EditKept) for name in edited.names
+            f"{kind.name}/{name}": kind(edited, name)
+            for kind in (EditSeen, EditKept)
+            for name in edited.names
         },
     }
 
@@ -154,5 +157,4 @@ def mean(values: Tensor, unit: str, maximum: float | None, higher_is_better: boo
     """The mean of values (N,), one per image, with its bootstrap interval."""
     values, image = values.double(), torch.arange(len(values))
     low, high = mean_interval(values, image, resampled_means(values[:, None], image)[:, 0])
-    bounds = (low, high) if low == low else (None, None)
-    return Entry(float(values.mean()), *bounds, len(values), unit, higher_is_better, 0.0, maximum)
+    return Entry(float(values.mean()), low, high, len(values), unit, higher_is_better, 0.0, maximum)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from counterfoil.core.entry import Entry
@@ -18,8 +17,8 @@ from counterfoil.metric.network import Borrowed, over
 class Effects:
     """How much each attribute moves the classifier's probability of class 1 over the test images.
 
-    |mean f_1 with it - mean f_1 without it|, over images without the attributes that never occur beside it; the attribute's effect where
-    attributes are independent otherwise.
+    |mean f_1 with it - mean f_1 without it|, over images without the attributes that never occur beside it;
+    the attribute's effect where attributes are independent otherwise.
 
     Args:
         classifier: the model explained, two classes.
@@ -33,8 +32,8 @@ class Effects:
         self.metric = metric
         if not self._data.attribute_names:
             raise UserError(
-                f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; leave it out for "
-                f"data={self._data.name}"
+                f"metric={metric} needs data with attributes, such as data=avatars or data=celeba; "
+                f"leave it out for data={self._data.name}"
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Effects:
@@ -52,7 +51,7 @@ class Effects:
         logits = over(test, self._classifier)
         if logits.shape[1] != 2:
             raise UserError(
-                f"metric={self.metric} needs a classifier of two classes, found {logits.shape[1]}; set attribute="
+                f"metric={self.metric} needs two classes, found {logits.shape[1]}; set attribute="
             )
         p, has = logits.softmax(1)[:, 1].cpu(), test.attributes > 0
         alone = ~(has.float() @ never_together(has).float()).bool()
@@ -63,16 +62,17 @@ class Effects:
 
 
 def never_together(has: Tensor) -> Tensor:
-    """Pairs (A, A) of attributes that no image shows at once: bool; attributes (N, A) that none shows are in no pair."""
+    """Which attributes (N, A) no image shows at once: bool (A, A); one that none shows is in no pair."""
     together = has.double().T @ has.double()
     shown = together.diagonal() > 0
     return (together == 0) & shown & shown[:, None]
 
 
 class TrueEffect(EntryMetric):
-    """How much an attribute moves the classifier's probability over the test images: the truth that changes should name.
+    """How much an attribute moves the classifier's probability over the test images.
 
-    |mean f_1 with it - mean f_1 without it|, in [0, 1], see `Effects`. A figure of the classifier, the same for every method.
+    |mean f_1 with it - mean f_1 without it|, in [0, 1], see `Effects`. A figure of the classifier, the same
+    for every method.
 
     Args:
         effects: shared by all attributes.
@@ -89,7 +89,9 @@ class TrueEffect(EntryMetric):
     def entry(self) -> Entry:
         """The effect; its interval is not estimated."""
         value = self.effects.by_name[self.attribute]
-        return Entry(value if value == value else None, n=len(self.effects._data.test), minimum=0.0, maximum=1.0)
+        return Entry(
+            value if value == value else None, n=len(self.effects._data.test), minimum=0.0, maximum=1.0
+        )
 
 
 def true_effects(classifier: nn.Module | None, data: Any) -> Mapping[str, TrueEffect]:

@@ -24,14 +24,15 @@ KINDS = ("declared", "judged")
 
 
 class Ranking(EntryMetric):
-    """Attributes ranked by their mean absolute change over the valid counterfactuals; subclasses say what is read off the rank.
+    """Attributes ranked by mean absolute change over the valid counterfactuals; subclasses read the rank.
 
     Intervals: the central 95 % of 1,000 resamples of the counterfactuals.
 
     Args:
         effects: true effects of the attributes.
         causes: names of the attributes that truly decide; "A+B" stands for both.
-        judge: whose probabilities tell the change; None: the change that the method declares, not defined where it declares none.
+        judge: whose probabilities tell the change; None: the change that the method declares, not defined
+            where it declares none.
     """
 
     _changes: list[Tensor]
@@ -42,16 +43,16 @@ class Ranking(EntryMetric):
         super().__init__()
         self.effects, self.judge = effects, judge
         self.causes = tuple(part for name in causes if name is not None for part in name.split("+"))
-        unknown = set(self.causes) - set(effects.names)
+        unknown = [name for name in self.causes if name not in effects.names]
         if unknown or not self.causes:
             raise UserError(
-                f"metric.introspection.causes: found {', '.join(sorted(unknown)) or 'none'}; set it, or attribute=, to what the "
-                f"classifier was built to use; known attributes: {', '.join(effects.names)}"
+                f"metric.introspection.causes: found {', '.join(unknown) or 'none'}; set it, or attribute=, "
+                f"to what the classifier was built to use; known attributes: {', '.join(effects.names)}"
             )
         self.add_state("_changes", default=[], dist_reduce_fx="cat")
 
     def update(self, cf: Counterfactuals) -> None:
-        """Keep the absolute change (B, A) of each attribute of the valid rows, NaN for attributes that are not declared."""
+        """Keep the absolute change (B, A) of each attribute of the valid rows, NaN where not declared."""
         if not len(cf):
             return
         if self.judge is not None:
@@ -78,7 +79,7 @@ class Ranking(EntryMetric):
     def _means(self) -> tuple[NDArray[Any], list[str], int]:
         """Mean changes (1 + R, A) over all rows and in each resample, of the attributes that have one."""
         values = torch.cat(self._changes).numpy() if self._changes else np.zeros((0, len(self.effects.names)))
-        known = np.isfinite(values).any(0)
+        known: NDArray[Any] = np.asarray(np.isfinite(values).any(0))
         names = [name for name, one in zip(self.effects.names, known, strict=True) if one]
         values = values[:, known]
         if not values.size:
@@ -149,7 +150,7 @@ class EffectCorrelation(Ranking):
 def introspections(
     classifier: nn.Module | None, data: Any, judge: nn.Module | None, causes: Sequence[str | None]
 ) -> Mapping[str, Ranking]:
-    """All figures of this file, of declared changes and of those that the judge sees, by the name they are reported as.
+    """All figures of this file, of declared and of judged changes, by the name they are reported as.
 
     Args:
         classifier: the model explained, two classes.

@@ -16,8 +16,8 @@ from counterfoil.metric.network import Borrowed
 class ManifoldScore(SampleMetric):
     """The classifier's own score of being off the manifold, larger the further off.
 
-    s(x'), by default the best that the classifier carries: predicted error (DEP), distance to its kernels (DUQ), energy (any). Values of
-    one classifier alone can be compared.
+    s(x'), by default the best that the classifier carries: predicted error (DEP), distance to its kernels
+    (DUQ), energy (any). Values of one classifier alone can be compared.
 
     Args:
         classifier: the model explained.

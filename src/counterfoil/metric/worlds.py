@@ -1,4 +1,4 @@
-"""How good is a classifier where attributes go together as in training, or the other way round? And what turns its decision?"""
+"""How good is a classifier where attributes go together otherwise than in training, and what turns it?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from counterfoil.core.entry import Entry
@@ -14,7 +13,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
 from counterfoil.metric.base import EntryMetric
 from counterfoil.metric.bootstrap import wilson
-from counterfoil.metric.network import CHUNK, Borrowed, over
+from counterfoil.metric.network import Borrowed, over
 
 WORLDS = ("unbiased", "as_trained", "inverted")
 DRAWN = 500
@@ -22,7 +21,7 @@ DRAWN = 500
 
 
 class Decided:
-    """Whether the classifier is right on each test image, and whether the two planted attributes agree there; read once.
+    """Whether the classifier is right on each test image, and whether the planted attributes agree there.
 
     Args:
         classifier: the model explained.
@@ -34,7 +33,9 @@ class Decided:
         self._classifier = Borrowed(classifier, "worlds", "classifier")
         self._data = Borrowed(data, "worlds", "data").net
         if spurious is None:
-            raise UserError("metric=worlds needs data.spurious={first, second, strength}; leave it out of metric=")
+            raise UserError(
+                "metric=worlds needs data.spurious={first, second, strength}; leave it out of metric="
+            )
         self.spurious = spurious
         self.strength = float(spurious["strength"])
 
@@ -44,23 +45,24 @@ class Decided:
     @cached_property
     def correct(self) -> Tensor:
         """Whether the decision is the label: bool (N,)."""
-        decided = over(self._data.test, self._classifier).argmax(1).cpu()
-        return decided == self._data.test.labels
+        labels: Tensor = self._data.test.labels
+        return over(self._data.test, self._classifier).argmax(1).cpu() == labels
 
     @cached_property
     def agree(self) -> Tensor:
         """Whether an image has both attributes, or neither: bool (N,)."""
         columns = [self._data.attribute_names.index(self.spurious[key]) for key in ("first", "second")]
-        first, second = self._data.test.attributes[:, columns].unbind(1)
-        return first == second
+        both: Tensor = self._data.test.attributes[:, columns]
+        return both[:, 0] == both[:, 1]
 
 
 class Accuracy(EntryMetric):
-    """The classifier's accuracy on test images, and where two attributes agree as often as in training, or as seldom.
+    """The classifier's accuracy where two attributes agree as often as in training, as seldom, or freely.
 
-    s * (accuracy where they agree) + (1 - s) * (accuracy where they differ), in [0, 1]: s the training's strength in the world
-    "as_trained", one minus it in "inverted"; "unbiased" is the accuracy on the test images as they are. Intervals: Wilson's of the
-    parts, joined by squares. A figure of the classifier, the same for every method.
+    s * (accuracy where they agree) + (1 - s) * (accuracy where they differ), in [0, 1]: s the training's
+    strength in the world "as_trained", one minus it in "inverted"; "unbiased" is the accuracy on the test
+    images as they are. Intervals: Wilson's of the parts, joined by squares. A figure of the classifier, the
+    same for every method.
 
     Args:
         decided: shared by all worlds.
@@ -97,10 +99,10 @@ def worlds(
 
 
 class TurnedByGenerator(EntryMetric):
-    """Share of decisions on test images that turn when the generator edits one attribute alone: absent against present.
+    """Share of decisions on test images that turn when the generator edits one attribute alone.
 
-    mean 1[argmax f(G(z, a with it)) differs from argmax f(G(z, a without it))], z = E(x), a the generator's reading; in [0, 1]. A
-    figure of the classifier, the same for every method.
+    mean 1[argmax f(G(z, a with it)) differs from argmax f(G(z, a without it))], z = E(x), a the generator's
+    reading; in [0, 1]. A figure of the classifier, the same for every method.
 
     Args:
         classifier: the model explained.
@@ -119,7 +121,8 @@ class TurnedByGenerator(EntryMetric):
         self._data = Borrowed(data, self.name, "data").net
         if not all(isinstance(generator, ability) for ability in (Encodes, Decodes, Edits)):
             raise UserError(
-                f"metric=turned needs a generator that edits attributes, found {type(generator).__name__}; set generative=attgan"
+                f"metric=turned needs a generator that edits attributes, found {type(generator).__name__}; "
+                "set generative=attgan"
             )
         self.column = _place(attribute, generator.attribute_names)
         self._kept: Entry | None = None
@@ -141,10 +144,10 @@ class TurnedByGenerator(EntryMetric):
 
 
 class TurnedDrawn(EntryMetric):
-    """Share of decisions on test images that turn when the image is drawn anew with one attribute turned: the true effect.
+    """Share of decisions on test images that turn when the image is drawn anew with one attribute turned.
 
-    mean 1[argmax f(x) differs from argmax f(x with it turned)] over the first 500 test images, in [0, 1]; not defined for data that
-    cannot be drawn. A figure of the classifier, the same for every method.
+    mean 1[argmax f(x) differs from argmax f(x with it turned)] over the first 500 test images, in [0, 1]; not
+    defined for data that cannot be drawn. A figure of the classifier, the same for every method.
 
     Args:
         classifier: the model explained.
@@ -202,6 +205,6 @@ def share(hits: Tensor, higher_is_better: bool | None = None) -> Entry:
 def _place(attribute: str, names: Any) -> int:
     if attribute not in names:
         raise UserError(
-            f"metric.turned.attribute={attribute} is not known; known attributes: {', '.join(names) or 'none'}"
+            f"metric.turned.attribute={attribute} is not known; known: {', '.join(names) or 'none'}"
         )
     return int(list(names).index(attribute))
