@@ -68,12 +68,6 @@ def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
     assert perturbation.nearest(counterfactuals, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
 
 
-def test_regression_learns_a_line(script):
-    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-    side = (x[:, 0] - x[:, 1] > 0.2).long()
-    assert (script("boundary").regression(x[:100], side[:100], x[100:]) == side[100:]).float().mean() > 0.95
-
-
 def test_introspection_ranks_by_mean_absolute_change(script):
     values = np.array([[0.9, -0.1, 0.2], [-0.7, 0.1, 0.0]] * 20)
     found = script("introspection").agreement(

@@ -40,6 +40,9 @@ def test_accuracies_weigh_images_that_agree_by_the_strength():
     )
     assert all(entry.low < entry.value and entry.n == 4 for entry in found.values())
     assert found["accuracy_unbiased"].maximum == 1.0
+    bare = worlds(First(), data, None)
+    assert bare["accuracy_unbiased"].entry() == found["accuracy_unbiased"]
+    assert bare["accuracy_inverted"].entry().value is None
 
 
 def test_decisions_turned_by_an_attribute():
@@ -68,8 +71,6 @@ def test_they_are_the_same_for_every_method(make):
 
 def test_refusals():
     data = faces([[1, 1, 0]])
-    with pytest.raises(UserError, match=r"needs data\.spurious"):
-        worlds(First(), data, None)
     with pytest.raises(UserError, match="attribute=Hat is not known; known: A, B, C"):
         turned(First(), Painter(), data, "Hat")
     with pytest.raises(UserError, match=r"set metric\.turned\.attribute"):

@@ -26,18 +26,14 @@ class Decided:
     Args:
         classifier: the model explained.
         data: test images with attributes, in which the two are independent.
-        spurious: {first, second, strength}: how often the two agree in training.
+        spurious: {first, second, strength}: how often the two agree in training; None: only the unbiased world
+            is defined.
     """
 
     def __init__(self, classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None) -> None:
         self._classifier = Borrowed(classifier, "worlds", "classifier")
         self._data = Borrowed(data, "worlds", "data").net
-        if spurious is None:
-            raise UserError(
-                "metric=worlds needs data.spurious={first, second, strength}; leave it out of metric="
-            )
         self.spurious = spurious
-        self.strength = float(spurious["strength"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Decided:
         return self
@@ -51,6 +47,7 @@ class Decided:
     @cached_property
     def agree(self) -> Tensor:
         """Whether an image has both attributes, or neither: bool (N,)."""
+        assert self.spurious is not None
         columns = [self._data.attribute_names.index(self.spurious[key]) for key in ("first", "second")]
         both: Tensor = self._data.test.attributes[:, columns]
         return both[:, 0] == both[:, 1]
@@ -78,10 +75,12 @@ class Accuracy(EntryMetric):
 
     def entry(self) -> Entry:
         """The accuracy and its interval."""
-        correct, s = self.decided.correct, self.decided.strength
+        correct, spurious = self.decided.correct, self.decided.spurious
         if self.world == "unbiased":
             return share(correct, self.higher_is_better)
-        s = s if self.world == "as_trained" else 1 - s
+        if spurious is None:
+            return Entry(None)
+        s = spurious["strength"] if self.world == "as_trained" else 1 - spurious["strength"]
         agree = self.decided.agree
         parts = [(s, correct[agree].double()), (1 - s, correct[~agree].double())]
         value = sum(w * float(part.mean()) for w, part in parts)
