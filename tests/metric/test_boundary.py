@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -55,16 +56,16 @@ def test_good_pairs_teach_the_boundary_and_wrong_ones_do_not(cf, data):
     for metric in made.values():
         metric.update(cf[:5])
         metric.update(cf[5:])
-    good = made["boundary_agreement/regression/10"].entry()
+    good = made["boundary_agreement/regression/10"].figure()
     assert good.value > 0.9
     assert good.n == 60
     assert good.low < good.value
-    assert made["boundary_accuracy/regression/10"].entry().value == good.value, "labels are decisions here"
-    assert made["boundary_agreement/network/10"].entry().value > 0.5
-    assert made["boundary_agreement/regression/11"].entry().value is None, "more than there are"
+    assert made["boundary_accuracy/regression/10"].figure().value == good.value, "labels are decisions here"
+    assert made["boundary_agreement/network/10"].figure().value > 0.5
+    assert math.isnan(made["boundary_agreement/regression/11"].figure().value), "more than there are"
     wrong = boundaries(Brightness(), Brightness(), data)["boundary_agreement/regression"]
     wrong.update(replace(cf, counterfactual=cf.factual + 1e-3))
-    assert wrong.entry().value < 0.8
+    assert wrong.figure().value < 0.8
 
 
 def test_a_counterfactual_that_is_its_query_is_no_point(cf, data):
@@ -103,4 +104,4 @@ def test_what_is_refused_or_not_defined(cf, data):
     (metric, *_others) = boundaries(Brightness(), Brightness(), data).values()
     assert metric.compute().isnan()
     metric.update(replace(cf, target=torch.zeros_like(cf.target)))
-    assert metric.entry().value is None, "one class has no boundary"
+    assert math.isnan(metric.figure().value), "one class has no boundary"

@@ -35,7 +35,7 @@ def data():
 
 
 def test_a_perfect_generator(data):
-    found = {name: metric.entry() for name, metric in edits(Painter(), Judge(), data).items()}
+    found = {name: metric.figure() for name, metric in edits(Painter(), Judge(), data).items()}
     assert found["edit_l1"].value == 0
     assert all(found[f"{kind}/{name}"].value == 1 for kind in ("edit_seen", "edit_kept") for name in "ABC")
     assert found["edit_seen/A"].n == 4
@@ -43,7 +43,7 @@ def test_a_perfect_generator(data):
 
 def test_what_leaks_is_seen_and_what_excludes_each_other_is_no_other(data):
     """A and C never occur together, so that taking C off for A is right; B is then the only other."""
-    found = {name: metric.entry() for name, metric in edits(Leaky(), Judge(), data, n=3).items()}
+    found = {name: metric.figure() for name, metric in edits(Leaky(), Judge(), data, n=3).items()}
     assert found["edit_seen/A"].value == 1
     assert found["edit_seen/C"].value == pytest.approx(1 / 3), "only where C was to come off"
     # turning A moves B in the first row (off with A) and in the third (on with A); the second has B anyway

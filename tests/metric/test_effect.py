@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -37,14 +38,14 @@ def test_an_attribute_is_compared_without_what_never_occurs_beside_it():
     assert Effects(First(), data, "m").by_name == pytest.approx({"A": 1.0, "B": 0.0, "C": 0.0}, abs=1e-6)
     made = true_effects(First(), data)
     assert list(made) == ["true_effect/A", "true_effect/B", "true_effect/C"]
-    assert made["true_effect/A"].entry().value == pytest.approx(1.0)
-    assert made["true_effect/A"].entry().n == 6
+    assert made["true_effect/A"].figure().value == pytest.approx(1.0)
+    assert made["true_effect/A"].figure().n == 6
 
 
 def test_an_attribute_that_all_have_has_no_effect_that_could_be_told():
     data = faces([[1, 1, 0], [0, 1, 0]])
     made = true_effects(First(), data)
-    assert made["true_effect/B"].entry().value is None
+    assert math.isnan(made["true_effect/B"].figure().value)
     assert made["true_effect/B"].compute().isnan()
 
 

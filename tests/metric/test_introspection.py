@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -55,13 +56,13 @@ def shown(cf, causes):
 def test_changes_are_ranked_by_their_mean_size_over_valid_rows(cf):
     made = shown(cf, ["A"])
     for kind in ("declared", "judged"):
-        assert made[f"cause_rank/{kind}"].entry().value == 1
-        assert made[f"cause_first/{kind}"].entry().value == 1
-        assert made[f"cause_first/{kind}"].entry().n == 40
+        assert made[f"cause_rank/{kind}"].figure().value == 1
+        assert made[f"cause_first/{kind}"].figure().value == 1
+        assert made[f"cause_first/{kind}"].figure().n == 40
     missed = shown(cf, ["B"])
-    assert missed["cause_rank/declared"].entry().value == 2, "0.8, 0.1 and 0.1: a tie is the better place"
-    assert missed["cause_first/declared"].entry().value == 0
-    assert shown(cf, ["B+A"])["cause_rank/declared"].entry().value == 1, "one of several causes is enough"
+    assert missed["cause_rank/declared"].figure().value == 2, "0.8, 0.1 and 0.1: a tie is the better place"
+    assert missed["cause_first/declared"].figure().value == 0
+    assert shown(cf, ["B+A"])["cause_rank/declared"].figure().value == 1, "one of several causes is enough"
 
 
 def test_correlation_is_spearmans(cf):
@@ -71,17 +72,17 @@ def test_correlation_is_spearmans(cf):
     rng = np.random.default_rng(0)
     drawn = [values[rng.integers(40, size=40)].mean(0) for _ in range(1000)]
     expected = [spearmanr(sample, truth).statistic for sample in drawn]
-    entry = made.entry()
+    entry = made.figure()
     assert entry.value == pytest.approx(spearmanr(values.mean(0), truth).statistic)
     assert (entry.low, entry.high) == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])))
 
 
 def test_what_is_not_declared_is_left_out(cf):
     bare = shown(replace(cf, changes={}), ["A"])
-    assert bare["cause_rank/declared"].entry().value is None
-    assert bare["cause_rank/judged"].entry().value == 1
+    assert math.isnan(bare["cause_rank/declared"].figure().value)
+    assert bare["cause_rank/judged"].figure().value == 1
     some = shown(replace(cf, changes={"A": cf.changes["A"]}), ["A"])
-    assert some["cause_rank/declared"].entry().value == 1
+    assert some["cause_rank/declared"].figure().value == 1
 
 
 def test_refusals():

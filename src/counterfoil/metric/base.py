@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +14,6 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.entry import Entry
 
 
 class SampleMetric(Metric):
@@ -144,8 +144,17 @@ class SetMetric(Metric):
         return self.features.isfinite().all(1)
 
 
-class EntryMetric(Metric):
-    """A figure that makes its interval itself; a subclass writes `entry`, and perhaps `update`.
+class Figure(NamedTuple):
+    """A value with its interval and count; NaN where not defined."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+
+
+class FigureMetric(Metric):
+    """A figure that makes its interval itself; a subclass writes `figure`, and perhaps `update`.
 
     Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are
     computed once and are the same in the row of every method.
@@ -163,16 +172,15 @@ class EntryMetric(Metric):
         """Keep what is needed of a batch of counterfactuals; nothing by default."""
 
     @abstractmethod
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The figure of all counterfactuals so far, with its interval."""
 
     def compute(self) -> Tensor:
         """The value of the figure, NaN where it is not defined."""
-        value = self.entry().value
-        return torch.tensor(torch.nan if value is None else value, dtype=torch.float64)
+        return torch.tensor(self.figure().value, dtype=torch.float64)
 
 
-AnyMetric = SampleMetric | SetMetric | EntryMetric
+AnyMetric = SampleMetric | SetMetric | FigureMetric
 
 
 def describe(metric: AnyMetric | type[AnyMetric]) -> str:

@@ -13,10 +13,9 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
-from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.base import Figure, FigureMetric
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.metric.network import Borrowed
 
@@ -26,7 +25,7 @@ LEARNERS = ("regression", "network")
 PAIRS = ("counterfactuals", "real")
 
 
-class BoundaryAgreement(EntryMetric):
+class BoundaryAgreement(FigureMetric):
     """Share of held-out images on which a model that learned from the pairs decides as the classifier does.
 
     n queries of two classes, each with its counterfactual of the other class, are up to 2n labelled points: a
@@ -44,6 +43,7 @@ class BoundaryAgreement(EntryMetric):
 
     name = "boundary_agreement"
     higher_is_better = True
+    unit, minimum, maximum = "%", 0.0, 1.0
     against: ClassVar[Literal["decision", "label"]] = "decision"
 
     _rows: list[Tensor]
@@ -63,17 +63,17 @@ class BoundaryAgreement(EntryMetric):
             self._found.append(cf.counterfactual)
             self._targets.append(cf.target)
 
-    def entry(self) -> Entry:
-        """The share, None where the queries are not of two classes, or too few."""
+    def figure(self) -> Figure:
+        """The share, not defined where the queries are not of two classes, or too few."""
         rows = sum(len(part) for part in self._rows)
         if rows < (self.size or 1):
-            return Entry(None)
+            return Figure()
         x, found, target = (dim_zero_cat(part) for part in (self._rows, self._found, self._targets))
         hits = self.lessons.hits(x, found, target, self.learner, self.size or rows, self.against)
         if hits is None:
-            return Entry(None)
+            return Figure()
         share = float(hits.double().mean())
-        return Entry(share, *wilson(share, len(hits)), len(hits), "%", True, 0.0, 1.0)
+        return Figure(share, *wilson(share, len(hits)), len(hits))
 
 
 class BoundaryAccuracy(BoundaryAgreement):

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
 from counterfoil.generative.attgan.training import single_edits
 from counterfoil.metric.attributes import AttributeReader
-from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.base import Figure, FigureMetric
 from counterfoil.metric.bootstrap import mean_interval, resampled_means
 from counterfoil.metric.effect import never_together
 from counterfoil.metric.network import Borrowed
@@ -83,7 +82,7 @@ class Edited:
         return Seen((shown[:, 0] - x).abs().flatten(1).mean(1), after[:, own] == (a < 0.5), kept)
 
 
-class EditSeen(EntryMetric):
+class EditSeen(FigureMetric):
     """Share of test images in which the judge sees the edit of one attribute alone.
 
     mean 1[o_j(G(E(x), a with a_j turned)) = 1 - a_j], in [0, 1]; see `Edited`. A figure of the generator, the
@@ -96,14 +95,15 @@ class EditSeen(EntryMetric):
 
     name = "edit_seen"
     higher_is_better = True
+    unit, minimum, maximum = "%", 0.0, 1.0
 
     def __init__(self, edited: Edited, attribute: str) -> None:
         super().__init__()
         self.edited, self.column = edited, edited.names.index(attribute)
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The share, with Wilson's interval."""
-        return share(self.edited.found.seen[:, self.column], self.higher_is_better)
+        return share(self.edited.found.seen[:, self.column])
 
 
 class EditKept(EditSeen):
@@ -114,12 +114,12 @@ class EditKept(EditSeen):
 
     name = "edit_kept"
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The mean share over test images, with its bootstrap interval."""
-        return mean(self.edited.found.kept[:, self.column], "%", 1.0, True)
+        return mean(self.edited.found.kept[:, self.column])
 
 
-class EditError(EntryMetric):
+class EditError(FigureMetric):
     """Mean absolute error of the reconstruction from which edits start, in [0, 1].
 
     mean |G(E(x), a) - x|; see `Edited`. A figure of the generator, the same for every method.
@@ -127,17 +127,18 @@ class EditError(EntryMetric):
 
     name = "edit_l1"
     higher_is_better = False
+    minimum, maximum = 0.0, 1.0
 
     def __init__(self, edited: Edited) -> None:
         super().__init__()
         self.edited = edited
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The mean error over test images, with its bootstrap interval."""
-        return mean(self.edited.found.error, "", None, False)
+        return mean(self.edited.found.error)
 
 
-def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> Mapping[str, EntryMetric]:
+def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> Mapping[str, FigureMetric]:
     """All figures of this file, by the name they are reported as.
 
     Args: see `Edited`.
@@ -153,8 +154,8 @@ def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> M
     }
 
 
-def mean(values: Tensor, unit: str, maximum: float | None, higher_is_better: bool) -> Entry:
+def mean(values: Tensor) -> Figure:
     """The mean of values (N,), one per image, with its bootstrap interval."""
     values, image = values.double(), torch.arange(len(values))
     low, high = mean_interval(values, image, resampled_means(values[:, None], image)[:, 0])
-    return Entry(float(values.mean()), low, high, len(values), unit, higher_is_better, 0.0, maximum)
+    return Figure(float(values.mean()), low, high, len(values))

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
-from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.base import Figure, FigureMetric
 from counterfoil.metric.network import Borrowed, over
 
 
@@ -68,7 +67,7 @@ def never_together(has: Tensor) -> Tensor:
     return (together == 0) & shown & shown[:, None]
 
 
-class TrueEffect(EntryMetric):
+class TrueEffect(FigureMetric):
     """How much an attribute moves the classifier's probability over the test images.
 
     |mean f_1 with it - mean f_1 without it|, in [0, 1], see `Effects`. A figure of the classifier, the same
@@ -81,17 +80,15 @@ class TrueEffect(EntryMetric):
 
     name = "true_effect"
     higher_is_better = None
+    minimum, maximum = 0.0, 1.0
 
     def __init__(self, effects: Effects, attribute: str) -> None:
         super().__init__()
         self.effects, self.attribute = effects, attribute
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The effect; its interval is not estimated."""
-        value = self.effects.by_name[self.attribute]
-        return Entry(
-            value if value == value else None, n=len(self.effects._data.test), minimum=0.0, maximum=1.0
-        )
+        return Figure(self.effects.by_name[self.attribute], n=len(self.effects._data.test))
 
 
 def true_effects(classifier: nn.Module | None, data: Any) -> Mapping[str, TrueEffect]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.base import AnyMetric, EntryMetric, SampleMetric, SetMetric
+from counterfoil.metric.base import AnyMetric, FigureMetric, SampleMetric, SetMetric
 from counterfoil.metric.bootstrap import (
     centred,
     mean_interval,
@@ -51,7 +51,7 @@ def evaluate_metrics(
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row a query, or with all
     rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the reference images held fixed. A maximum has none;
-    an `EntryMetric` brings its own.
+    an `FigureMetric` brings its own.
 
     Args:
         metrics: by the name they are reported as.
@@ -73,8 +73,8 @@ def evaluate_metrics(
     for name, metric in metrics.items():
         if isinstance(metric, SetMetric):
             summary[name] = _set_entry(metric, query, set_resamples, seed)
-        elif isinstance(metric, EntryMetric):
-            summary[name] = _stated_entry(metric)
+        elif isinstance(metric, FigureMetric):
+            summary[name] = _entry(*metric.figure(), metric)
         else:
             summary.update({key: sampled[key] for key in (name, f"{name}_valid") if key in sampled})
     return summary, {column.name: column.values for column in columns if column.name in metrics}
@@ -136,17 +136,6 @@ def _set_entry(metric: SetMetric, query: Tensor, resamples: int, seed: int) -> E
     return _entry(value, low, high, int(metric.usable.sum()), metric)
 
 
-def _stated_entry(metric: EntryMetric) -> Entry:
-    stated = metric.entry()
-    return Entry(
-        value=stated.value,
-        low=stated.low,
-        high=stated.high,
-        n=stated.n,
-        higher_is_better=metric.higher_is_better,
-    )
-
-
-def _entry(value: float, low: float, high: float, n: int, metric: SampleMetric | SetMetric) -> Entry:
+def _entry(value: float, low: float, high: float, n: int, metric: AnyMetric) -> Entry:
     number, lowest, highest = (x if math.isfinite(x) else None for x in (value, low, high))
     return Entry(value=number, low=lowest, high=highest, n=n, higher_is_better=metric.higher_is_better)

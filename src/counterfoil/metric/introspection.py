@@ -13,17 +13,16 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.metric.attributes import AttributeReader
-from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.base import Figure, FigureMetric
 from counterfoil.metric.effect import Effects
 
 RESAMPLES = 1000
 KINDS = ("declared", "judged")
 
 
-class Ranking(EntryMetric):
+class Ranking(FigureMetric):
     """Attributes ranked by mean absolute change over the valid counterfactuals; subclasses read the rank.
 
     Intervals: the central 95 % of 1,000 resamples of the counterfactuals.
@@ -67,14 +66,14 @@ class Ranking(EntryMetric):
     def read(self, means: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
         """The figure (R,) of mean changes (R, A) of the named attributes."""
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The figure over all rows, and its interval over resamples."""
         means, names, n = self._means()
         if not len(means):
-            return Entry(None, higher_is_better=self.higher_is_better)
+            return Figure()
         found = self.read(means, names)
         low, high = np.quantile(found[1:], [0.025, 0.975])
-        return Entry(float(found[0]), float(low), float(high), n, higher_is_better=self.higher_is_better)
+        return Figure(float(found[0]), float(low), float(high), n)
 
     def _means(self) -> tuple[NDArray[Any], list[str], int]:
         """Mean changes (1 + R, A) over all rows and in each resample, of the attributes that have one."""
@@ -99,6 +98,7 @@ class CauseRank(Ranking):
 
     name = "cause_rank"
     higher_is_better = False
+    minimum = 1.0
 
     def read(self, means: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
         """1 + the number of attributes that move more than each of the causes."""
@@ -114,18 +114,19 @@ class CauseFirst(Ranking):
 
     name = "cause_first"
     higher_is_better = True
+    unit, minimum, maximum = "%", 0.0, 1.0
 
     def read(self, means: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
         """Whether the largest mean change lies on a cause, 0 or 1."""
         hits: NDArray[Any] = self._on_cause(names)[means.argmax(1)].astype(float)
         return hits
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The share, which has no interval of its own."""
         means, names, n = self._means()
         if not len(means):
-            return Entry(None, higher_is_better=True)
-        return Entry(float(self.read(means[1:], names).mean()), None, None, n, "%", True, 0.0, 1.0)
+            return Figure()
+        return Figure(float(self.read(means[1:], names).mean()), n=n)
 
 
 class EffectCorrelation(Ranking):
@@ -136,6 +137,7 @@ class EffectCorrelation(Ranking):
 
     name = "effect_correlation"
     higher_is_better = True
+    minimum, maximum = -1.0, 1.0
 
     def read(self, means: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
         """Pearson's correlation of the ranks, ties by their mean rank."""

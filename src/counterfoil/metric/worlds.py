@@ -8,10 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
-from counterfoil.metric.base import EntryMetric
+from counterfoil.metric.base import Figure, FigureMetric
 from counterfoil.metric.bootstrap import wilson
 from counterfoil.metric.network import Borrowed, over
 
@@ -26,8 +25,7 @@ class Decided:
     Args:
         classifier: the model explained.
         data: test images with attributes, in which the two are independent.
-        spurious: {first, second, strength}: how often the two agree in training; None: only the unbiased world
-            is defined.
+        spurious: {first, second, strength}: how often the two agree in training; None: "unbiased" alone is defined.
     """
 
     def __init__(self, classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None) -> None:
@@ -53,7 +51,7 @@ class Decided:
         return both[:, 0] == both[:, 1]
 
 
-class Accuracy(EntryMetric):
+class Accuracy(FigureMetric):
     """The classifier's accuracy where two attributes agree as often as in training, as seldom, or freely.
 
     s * (accuracy where they agree) + (1 - s) * (accuracy where they differ), in [0, 1]: s the training's
@@ -68,25 +66,26 @@ class Accuracy(EntryMetric):
 
     name = "accuracy"
     higher_is_better = True
+    unit, minimum, maximum = "%", 0.0, 1.0
 
     def __init__(self, decided: Decided, world: str) -> None:
         super().__init__()
         self.decided, self.world = decided, world
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The accuracy and its interval."""
         correct, spurious = self.decided.correct, self.decided.spurious
         if self.world == "unbiased":
-            return share(correct, self.higher_is_better)
+            return share(correct)
         if spurious is None:
-            return Entry(None)
+            return Figure()
         s = spurious["strength"] if self.world == "as_trained" else 1 - spurious["strength"]
         agree = self.decided.agree
         parts = [(s, correct[agree].double()), (1 - s, correct[~agree].double())]
         value = sum(w * float(part.mean()) for w, part in parts)
         bounds = [(w, wilson(float(part.mean()), len(part))) for w, part in parts]
         half = sum((w * (high - low) / 2) ** 2 for w, (low, high) in bounds) ** 0.5
-        return Entry(value, value - half, value + half, len(correct), "%", True, 0.0, 1.0)
+        return Figure(value, value - half, value + half, len(correct))
 
 
 def worlds(
@@ -97,7 +96,7 @@ def worlds(
     return {f"{Accuracy.name}_{world}": Accuracy(decided, world) for world in WORLDS}
 
 
-class TurnedByGenerator(EntryMetric):
+class TurnedByGenerator(FigureMetric):
     """Share of decisions on test images that turn when the generator edits one attribute alone.
 
     mean 1[argmax f(G(z, a with it)) differs from argmax f(G(z, a without it))], z = E(x), a the generator's
@@ -112,6 +111,7 @@ class TurnedByGenerator(EntryMetric):
 
     name = "turned_generator"
     higher_is_better = False
+    unit, minimum, maximum = "%", 0.0, 1.0
 
     def __init__(self, classifier: nn.Module | None, generator: Any, data: Any, attribute: str) -> None:
         super().__init__()
@@ -124,12 +124,12 @@ class TurnedByGenerator(EntryMetric):
                 "set generative=attgan"
             )
         self.column = _place(attribute, generator.attribute_names)
-        self._kept: Entry | None = None
+        self._kept: Figure | None = None
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The share; computed once."""
         if self._kept is None:
-            self._kept = share(over(self._data.test, self._turned), self.higher_is_better)
+            self._kept = share(over(self._data.test, self._turned))
         return self._kept
 
     def _turned(self, x: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class TurnedByGenerator(EntryMetric):
         return said[0] != said[1]
 
 
-class TurnedDrawn(EntryMetric):
+class TurnedDrawn(FigureMetric):
     """Share of decisions on test images that turn when the image is drawn anew with one attribute turned.
 
     mean 1[argmax f(x) differs from argmax f(x with it turned)] over the first 500 test images, in [0, 1]; not
@@ -156,31 +156,32 @@ class TurnedDrawn(EntryMetric):
 
     name = "turned_drawn"
     higher_is_better = False
+    unit, minimum, maximum = "%", 0.0, 1.0
 
     def __init__(self, classifier: nn.Module | None, data: Any, attribute: str) -> None:
         super().__init__()
         self._classifier = Borrowed(classifier, self.name, "classifier")
         self._data = Borrowed(data, self.name, "data").net
         self.attribute = attribute
-        self._kept: Entry | None = None
+        self._kept: Figure | None = None
 
-    def entry(self) -> Entry:
+    def figure(self) -> Figure:
         """The share; computed once."""
         if not callable(getattr(self._data, "twins", None)):
-            return Entry(None)
+            return Figure()
         if self._kept is None:
             n = min(DRAWN, len(self._data.test))
             own, twin = (
                 over(images, self._classifier).argmax(1)
                 for images in (self._data.test.take(slice(0, n)), self._data.twins(self.attribute, n))
             )
-            self._kept = share(own != twin, self.higher_is_better)
+            self._kept = share(own != twin)
         return self._kept
 
 
 def turned(
     classifier: nn.Module | None, generator: Any, data: Any, attribute: str | None
-) -> Mapping[str, EntryMetric]:
+) -> Mapping[str, FigureMetric]:
     """Both shares of decisions that one attribute turns, by the name they are reported as.
 
     Args: see `TurnedByGenerator`.
@@ -195,10 +196,10 @@ def turned(
     }
 
 
-def share(hits: Tensor, higher_is_better: bool | None = None) -> Entry:
+def share(hits: Tensor) -> Figure:
     """The share of true values (N,), with Wilson's interval."""
     value = float(hits.double().mean())
-    return Entry(value, *wilson(value, len(hits)), len(hits), "%", higher_is_better, 0.0, 1.0)
+    return Figure(value, *wilson(value, len(hits)), len(hits))
 
 
 def _place(attribute: str, names: Any) -> int:
