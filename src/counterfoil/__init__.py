@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from counterfoil.explainer.wachter import Wachter as Wachter
     from counterfoil.generative.attgan.network import AttGAN as AttGAN
     from counterfoil.generative.cvae import CVAE as CVAE
+    from counterfoil.generative.exaggeration.network import Exaggerator as Exaggerator
     from counterfoil.generative.prior.dip import DIP as DIP
     from counterfoil.generative.prior.inr import INR as INR
     from counterfoil.generative.prior.start import PriorStart as PriorStart
