@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from counterfoil.core.errors import UserError
 from counterfoil.core.strip import Scale
 from counterfoil.core.target import class_index
-from counterfoil.data.base import Images
 
 OUTER = 0.95
 """Calibrated posterior at the end of the scale where bins lie on the logit."""
@@ -211,18 +210,6 @@ class Knob(nn.Module):
         self.temperature.copy_(temperature)
         self.edges.copy_(edges)
         self.centres.copy_(centres)
-
-
-def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) -> Tensor:
-    """A classifier's log-odds (T, N) on a split, a row per slot, on the CPU; `rows` images at once."""
-    reference = next(classifier.parameters(), torch.zeros(1))
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(images), rows):
-            logits = classifier(images[slice(start, start + rows)].x.to(reference)).float().cpu()
-            slots = [torch.full((len(logits),), slot) for slot in range(len(knob.slots))]
-            parts.append(torch.stack([knob.log_odds(logits, slot) for slot in slots]))
-    return torch.cat(parts, dim=1)
 
 
 def _resolve(

@@ -1,4 +1,4 @@
-"""Serves training images so that every bin of every target comes up equally often."""
+"""Grades training images, and serves them so that every bin of every target comes up equally often."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import torch
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import EpochSampler, Images
+from counterfoil.generative.exaggeration.calibration import Knob
 
 
 class Asked(NamedTuple):
@@ -162,3 +163,15 @@ def refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
             "or data "
             "in which the target varies"
         )
+
+
+def grade(classifier: nn.Module, knob: Knob, images: Images, rows: int = 512) -> Tensor:
+    """A classifier's log-odds (T, N) on a split, a row per slot, on the CPU; `rows` images at once."""
+    reference = next(classifier.parameters(), torch.zeros(1))
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(images), rows):
+            logits = classifier(images[slice(start, start + rows)].x.to(reference)).float().cpu()
+            slots = [torch.full((len(logits),), slot) for slot in range(len(knob.slots))]
+            parts.append(torch.stack([knob.log_odds(logits, slot) for slot in slots]))
+    return torch.cat(parts, dim=1)

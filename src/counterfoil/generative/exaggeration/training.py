@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from counterfoil.classifier.training import augment
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, stratified
-from counterfoil.generative.exaggeration.calibration import grade
 from counterfoil.generative.exaggeration.data import (
     Asked,
     BalancedData,
     BalancedSampler,
     InOrder,
     fill,
+    grade,
     of_classes,
     refuse_single_class,
 )
