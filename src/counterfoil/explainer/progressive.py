@@ -63,10 +63,8 @@ class Progressive(Explainer):
         if bound and bound != int(fingerprint(classifier)):
             raise UserError(
                 "explainer progressive: its generator was trained against another classifier (the hash of "
-                "weights "
-                "and decision differs); train it against this one with train.py explainer=progressive, or "
-                "load the "
-                "classifier it was made for"
+                "weights and decision differs); train it against this one with train.py "
+                "explainer=progressive, or load the classifier it was made for"
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.exaggerator = generator

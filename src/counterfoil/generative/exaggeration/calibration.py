@@ -115,8 +115,7 @@ class Knob(nn.Module):
             raise UserError(
                 f"target class {wrong[0]} is not served by this exaggerator, which was trained for "
                 f"{self.describe()}; choose one of those with target=, or train it with net.targets=null "
-                "(one "
-                "model for all classes)"
+                "(one model for all classes)"
             )
         return found[:, 0], found[:, 1].bool()
 
@@ -168,10 +167,8 @@ class Knob(nn.Module):
         if bool(flat.any()) or not bool(torch.isfinite(train).all()):
             raise UserError(
                 f"classifier: it ignores its input (or puts out NaN): the log-odds of {self.describe()} are "
-                "the "
-                f"same for all {train.shape[1]} training images, so that nothing can be exaggerated; train "
-                "it, or "
-                "check its mean, std and checkpoint"
+                f"the same for all {train.shape[1]} training images, so that nothing can be exaggerated; "
+                "train it, or check its mean, std and checkpoint"
             )
         best: tuple[str, Tensor] | None = None
         for name in _MODES if mode == "auto" else (mode,):
@@ -224,8 +221,7 @@ def _resolve(
     if len(found) != 2 or found[0] == found[1]:
         raise UserError(
             f"targets={list(targets)}: expected two different classes for a pair, one class, or null for "
-            "every "
-            "class"
+            "every class"
         )
     return (found[0], found[1]), (found[1],)
 

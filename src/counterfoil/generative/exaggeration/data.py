@@ -132,11 +132,9 @@ def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
         if vacant and empty == "error":
             raise UserError(
                 f"exaggerator: after calibration no training image lies in bin {vacant[0]} of "
-                f"0..{number - 1} of "
-                f"target {slot} (images per bin: {counts.tolist()}); lower net.bins, train on more images, "
-                "or set "
-                "training.empty=borrow to show the discriminator real images of the nearest filled bin "
-                "instead"
+                f"0..{number - 1} of target {slot} (images per bin: {counts.tolist()}); lower net.bins, "
+                "train on more images, or set training.empty=borrow to show the discriminator real images "
+                "of the nearest filled bin instead"
             )
         filled = (counts > 0).nonzero()[:, 0]
         for k in range(number):
@@ -160,8 +158,7 @@ def refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
         held = f"class {found[0]} alone" if found else "none of these classes"
         raise UserError(
             f"exaggerator: the training images hold {held}, expected {wanted}; choose another net.targets, "
-            "or data "
-            "in which the target varies"
+            "or data in which the target varies"
         )
 
 

@@ -80,9 +80,8 @@ class Exaggerator(nn.Module):
         """Images (B, C, H, W) in (0, 1) of codes, under the cells (B,) int64 requested."""
         if condition is None:
             raise UserError(
-                "generative exaggerator draws only under a requested bin; use it with explainer=progressive, "
-                "or "
-                "choose generative=vae"
+                "generative exaggerator draws only under a requested bin; use it with "
+                "explainer=progressive, or choose generative=vae"
             )
         for block in self.up:
             z = block(z, condition)

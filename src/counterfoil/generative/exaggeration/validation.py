@@ -131,16 +131,13 @@ class Watch:
             what = "always wins" if discriminator < self.won else "gives every image the same score"
             raise UserError(
                 f"exaggerator: the discriminator has collapsed (it {what}: hinge loss {discriminator:.3g} "
-                "for "
-                f"{self._bad} validations); lower training.d_steps or training.lr, or make the "
-                "discriminator's "
-                "width smaller (larger if it scores all alike)"
+                f"for {self._bad} validations); lower training.d_steps or training.lr, or make the "
+                "discriminator's width smaller (larger if it scores all alike)"
             )
         if progress >= self.grace and (not rho >= self.least_rho or change < 1e-3):
             raise UserError(
                 f"exaggerator: the generator ignores the requested bin (rho {rho:.2f}, ends of a strip "
-                "differ by "
-                f"{change:.4f} per pixel after {progress:.0%} of the training); raise training.lambda_cls to "
-                "5-10 or "
-                "lower training.lambda_rec to 10-20, or train longer (training.epochs)"
+                f"differ by {change:.4f} per pixel after {progress:.0%} of the training); raise "
+                "training.lambda_cls to 5-10 or lower training.lambda_rec to 10-20, or train longer "
+                "(training.epochs)"
             )
