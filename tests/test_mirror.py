@@ -47,7 +47,6 @@ COVERED = {
     "classifier/resnet.py": "classifier/test_networks.py",
     "search/candidate.py": "search/test_term.py",
     "report/strip_picture.py": "report/test_strips.py",
-    "util/record.py": "run/test_evaluate.py",
     "util/loggers.py": "util/test_small.py",
     "util/pictures.py": "util/test_small.py",
     "util/seed.py": "util/test_small.py",

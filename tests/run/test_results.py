@@ -1,21 +1,29 @@
-"""From a method's images along the way to what the page says about them."""
+"""What is measured and shown: strips on the page, a judge asked once, metrics that cannot be taken."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from safetensors.torch import save_file
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import probability_of
+from counterfoil.data.digits import Digits
+from counterfoil.data.images import Unlabelled
 from counterfoil.metric.network import Borrowed
 from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models
+from counterfoil.run.results import measurable
 
+Compose = Callable[..., tuple[DictConfig, Any]]
+NEEDS_JUDGE = {"judge_agreement", "fid_judge", "kid_judge"}
 SMALL = (
     "explainer=[nearest,progressive]",
     "explainer.progressive.generator.net.width=4",
@@ -112,3 +120,26 @@ def test_the_judge_is_asked_once_about_each_set(
     assert sum(x.shape[0] == 6 for _, x in asked) == 2, (
         "logits for the agreement and the page, features for both"
     )
+
+
+def test_without_a_judge_labelled_data_keep_all_other_metrics(
+    compose: Compose, recwarn: pytest.WarningsRecorder
+) -> None:
+    for said in ("judge=null", "~classifier@judge"):
+        config = RunConfig.of(compose("evaluate", said)[0])
+        with pytest.warns(CounterfoilWarning, match="left out"):
+            kept = measurable(config, Digits(), [said])
+        assert set(config.metric) - set(kept) == NEEDS_JUDGE
+    with_judge = RunConfig.of(compose("evaluate")[0])
+    assert measurable(with_judge, Digits(), ["metric=[validity]"]) == list(with_judge.metric)
+    assert not list(recwarn)
+
+
+def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compose) -> None:
+    config = RunConfig.of(compose("evaluate", "metric=[validity,fid_judge]")[0])
+    assert measurable(config, Unlabelled(), []) == ["validity"]
+    with pytest.raises(
+        UserError, match="metric=fid_judge needs other images or labels, data=images has the queries alone"
+    ):
+        measurable(config, Unlabelled(), ["metric=[validity,fid_judge]"])
+    assert measurable(config.measuring([]), Unlabelled(), ["metric=[]"]) == []

@@ -17,6 +17,7 @@ from counterfoil.core.target import FORMS, class_index, resolve_targets
 from counterfoil.data.base import ImageData, Images
 from counterfoil.data.corruption import Corruption
 from counterfoil.data.folder import read_images
+from counterfoil.util.record import whole
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,12 @@ class QuerySet:
     def save(self, path: Path) -> None:
         """Write image,target rows under a temporary name, then rename."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        try:
-            with partial.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["index", "target"])
-                writer.writerows(
-                    [self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True)
-                )
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole(path) as partial, partial.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["index", "target"])
+            writer.writerows(
+                [self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True)
+            )
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.util.record import whole
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3) or (H, W, 4): one picture, red green blue (alpha)."""
@@ -124,10 +125,6 @@ def save_png(path: Path | str, image: Pixels) -> Path:
     """Write a PNG under a temporary name, then rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(encode(image)[1])
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

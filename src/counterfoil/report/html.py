@@ -15,6 +15,7 @@ from counterfoil.report import format as fmt
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
 from counterfoil.report.strips import strip_view
+from counterfoil.util.record import write_text
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
 _PLOTS = (
@@ -207,10 +208,5 @@ def _over_valid(name: str, descriptions: Mapping[str, str]) -> str:
 
 def _write(path: Path, page: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, page)
     return path

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.report.format import Entry, Methods, arrow, direction, finite, label, unit
+from counterfoil.util.record import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,15 +149,7 @@ def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
     """Write a figure as an SVG file with transparent ground for a light or a dark page; whole or absent."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(
-            _recoloured(figure, _DARK if dark else _LIGHT, DARK_SERIES if dark else LIGHT_SERIES),
-            encoding="utf-8",
-        )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, _recoloured(figure, _DARK if dark else _LIGHT, DARK_SERIES if dark else LIGHT_SERIES))
     return path
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.util.record import write_json
+from counterfoil.util.record import whole, write_json
 
 OURS = (
     "run.json",
@@ -126,40 +127,17 @@ def write_queries(
     path: Path,
     counterfactuals: Mapping[str, Counterfactuals],
     tables: Mapping[str, Mapping[str, Tensor]],
-    index: list[int | str],
+    index: Sequence[int | str],
 ) -> None:
-    """One row a counterfactual: method, query, target, source, valid, and every metric."""
-    partial = path.with_name(path.name + ".partial")
+    """One row per counterfactual: method, query, image, source, target, valid, and every metric."""
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
-    try:
-        with partial.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
-            for method, cf in counterfactuals.items():
-                columns = [
-                    tables[method][name].tolist() if name in tables[method] else [float("nan")] * len(cf)
-                    for name in names
-                ]
-                heads = zip(
-                    cf.query.tolist(),
-                    cf.source.tolist(),
-                    cf.target.tolist(),
-                    cf.valid.tolist(),
-                    *columns,
-                    strict=True,
-                )
-                for query, source, target, valid, *values in heads:
-                    writer.writerow(
-                        [
-                            method,
-                            query,
-                            index[query],
-                            source,
-                            target,
-                            int(valid),
-                            *(f"{value:.6g}" for value in values),
-                        ]
-                    )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
+        for method, cf in counterfactuals.items():
+            undefined = [math.nan] * len(cf)
+            columns = [tables[method][n].tolist() if n in tables[method] else undefined for n in names]
+            facts = (cf.query.tolist(), cf.source.tolist(), cf.target.tolist(), cf.valid.tolist())
+            for query, source, target, valid, *values in zip(*facts, *columns, strict=True):
+                shown = [f"{value:.6g}" for value in values]
+                writer.writerow([method, query, index[query], source, target, int(valid), *shown])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,27 +37,29 @@ def versions() -> dict[str, str]:
 
 def command_line() -> str:
     """The command that started this process, for a person to repeat."""
-    import shlex
-
     script = Path(sys.argv[0])
-    inner = (
-        script.parent.name == "benchmarks"
-    )  # the other scripts lie at the top, wherever they are called from
-    return shlex.join(
-        ["python", str(Path(script.parent.name, script.name)) if inner else script.name, *sys.argv[1:]]
-    )
+    # the other scripts lie at the top, wherever they are called from
+    shown = Path("benchmarks", script.name) if script.parent.name == "benchmarks" else script.name
+    return shlex.join(["python", str(shown), *sys.argv[1:]])
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write under a temporary name, then rename."""
+    """Write a value, and what JSON does not know as text; the file is whole or as it was."""
     write_text(path, json.dumps(value, indent=1, default=str))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
+    """Write text; the file is whole or as it was."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place at the end; it is removed where writing fails."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

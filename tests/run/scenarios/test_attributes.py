@@ -18,7 +18,7 @@ from counterfoil.data.avatars import Avatars
 from counterfoil.run.evaluate import evaluate
 from counterfoil.run.train import train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Script = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("python_avatars", "resvg_py")),

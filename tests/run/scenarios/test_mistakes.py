@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Script = Callable[..., tuple[int, str, str]]
 
 MISTAKES = {

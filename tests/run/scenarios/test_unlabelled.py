@@ -17,11 +17,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from counterfoil.classifier.cnn import CNN
-from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.data.digits import Digits
-from counterfoil.data.images import Unlabelled
-from counterfoil.run.config import RunConfig
-from counterfoil.run.results import measurable
 
 Script = Callable[..., tuple[int, str, str]]
 Compose = Callable[..., tuple[DictConfig, Any]]
@@ -197,26 +192,3 @@ def test_nothing_is_trained_on_them(script: Script, given: tuple[str, ...]) -> N
     code, _, err = script("train", "data=images", given[0], "classifier=cnn", "logger=none")
     assert code == 1
     assert "data=images has no labels, so nothing can be trained on it; choose data=folder" in err
-
-
-def test_without_a_judge_labelled_data_keep_all_other_metrics(
-    compose: Compose, recwarn: pytest.WarningsRecorder
-) -> None:
-    for said in ("judge=null", "~classifier@judge"):
-        config = RunConfig.of(compose("evaluate", said)[0])
-        with pytest.warns(CounterfoilWarning, match="left out"):
-            kept = measurable(config, Digits(), [said])
-        assert set(config.metric) - set(kept) == set(NEEDS_JUDGE)
-    with_judge = RunConfig.of(compose("evaluate")[0])
-    assert measurable(with_judge, Digits(), ["metric=[validity]"]) == list(with_judge.metric)
-    assert not list(recwarn)
-
-
-def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compose) -> None:
-    config = RunConfig.of(compose("evaluate", "metric=[validity,fid_judge]")[0])
-    assert measurable(config, Unlabelled(), []) == ["validity"]
-    with pytest.raises(
-        UserError, match="metric=fid_judge needs other images or labels, data=images has the queries alone"
-    ):
-        measurable(config, Unlabelled(), ["metric=[validity,fid_judge]"])
-    assert measurable(config.measuring([]), Unlabelled(), ["metric=[]"]) == []
