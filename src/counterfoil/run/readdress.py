@@ -183,11 +183,11 @@ def _others(old: str, name: str, new: Mapping[str, str]) -> str:
 
 
 def _exists(target: str) -> bool:
+    module, _, name = target.rpartition(".")
     try:
-        get_object(target)
-    except Exception:
+        return hasattr(importlib.import_module(module), name)
+    except ImportError:
         return False
-    return True
 
 
 @functools.cache
