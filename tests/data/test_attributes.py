@@ -20,7 +20,7 @@ class Named(ImageData):
         return Splits(images, images, ("not A", "A"), images, ("A", "B", "C"))
 
 
-def test_own_attributes_in_the_order_asked():
+def test_own_attributes_in_the_order_of_their_names():
     data = Named()
     batch = data.train[:5]
     assert torch.equal(BatchAttributes(data, ["B", "A"])(batch), batch.a[:, [1, 0]])

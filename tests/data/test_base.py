@@ -18,7 +18,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").glob("*.yaml"))
 
 
 class Toy(ImageData):
-    """100 training and 20 test images whose pixel is their row number; class 1 is rare; attributes "odd" and "never"."""
+    """100 training and 20 test images whose pixel is their row number; class 1 is rare; two attributes."""
 
     name = "toy"
 

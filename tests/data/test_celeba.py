@@ -17,7 +17,7 @@ N = 40
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Picture i is uniformly grey of value 3 i; Smiling = i odd, Young = i % 4 < 2; splits 30 / 4 / 6, in mixed order."""
+    """Picture i is grey 3 i; Smiling = i odd, Young = i % 4 < 2; splits 30 / 4 / 6, in mixed order."""
     root = tmp_path / "celeba"
     (root / "img_align_celeba").mkdir(parents=True)
     attributes, partition = [str(N), " ".join(NAMES) + " "], []
@@ -128,7 +128,7 @@ def test_damaged_lists_are_told(root: Path) -> None:
         celeba(root).setup()
 
 
-def test_root_is_asked_for_and_identifies(root: Path) -> None:
+def test_root_is_needed_and_identifies(root: Path) -> None:
     with pytest.raises(UserError, match=r"data\.root=FOLDER"):
         _ = celeba(None).identity
     with pytest.raises(UserError, match="not a folder"):

@@ -11,7 +11,7 @@ pytest.importorskip("python_avatars")
 pytest.importorskip("resvg_py")
 
 PLAIN = dict.fromkeys(ATTRIBUTES, False)
-# Where in the picture (rows, columns) a change of the attribute must show, and nowhere else: eyes, mouth, hair, clothes.
+# Where in the picture (rows, columns) a change of the attribute must show, and nowhere else.
 REGION = {
     "Smiling": (slice(36, 54), slice(20, 44)),
     "Mouth_Open": (slice(36, 54), slice(20, 44)),

@@ -20,7 +20,7 @@ def picture(path: Path, value: int = 0, size: tuple[int, int] = (6, 6), mode: st
 
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
-    """60 pictures a class; their value is 10 for the class "b" and 20 for "a"."""
+    """60 pictures per class; their value is 10 for the class "b" and 20 for "a"."""
     for name, value in (("b", 10), ("a", 20)):
         for i in range(60):
             picture(tmp_path / "set" / name / f"{i}.png", value)
@@ -86,7 +86,8 @@ def test_csv_with_attributes_and_splits(tmp_path: Path) -> None:
     for i in range(12):
         picture(tmp_path / "pics" / f"{i}.png", i)
         lines.append(
-            f"pics/{i}.png,{'cat' if i % 3 else 'dog'},{'test' if i >= 8 else 'train'},{i % 2},{'-1' if i < 6 else '1'}"
+            f"pics/{i}.png,{'cat' if i % 3 else 'dog'},{'test' if i >= 8 else 'train'},"
+            f"{i % 2},{'-1' if i < 6 else '1'}"
         )
     (tmp_path / "table.csv").write_text("\n".join(lines))
     data = Folder(csv=tmp_path / "table.csv")

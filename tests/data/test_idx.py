@@ -94,10 +94,10 @@ def test_without_network_one_error_names_everything() -> None:
 
 def test_download_checks_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_set(tmp_path / "server", packed=True)
-    asked = []
+    fetched = []
 
     def read(url: str, label: str) -> bytes:
-        asked.append(url)
+        fetched.append(url)
         if "first" in url:
             return b"an error page"
         return (source / label).read_bytes()
@@ -109,9 +109,9 @@ def test_download_checks_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sums = tuple(idx.hashlib.md5((source / f"{name}.gz").read_bytes()).hexdigest() for name in FILES)
     monkeypatch.setattr(Mnist, "md5", sums)
     assert len(Mnist().test) == 20
-    count = len(asked)
+    count = len(fetched)
     assert len(Mnist().test) == 20
-    assert len(asked) == count
+    assert len(fetched) == count
     assert not list((tmp_path / "cache").rglob("*.partial"))
 
 

@@ -24,7 +24,7 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_all_images_are_asked_about_and_none_is_for_training(pictures: Path) -> None:
+def test_all_images_are_queries_and_none_is_for_training(pictures: Path) -> None:
     data = Unlabelled(root=pictures)
     assert [len(part) for part in (data.train, data.val, data.test)] == [0, 3, 3]
     assert data.test.images[:, 0, 0, 0].tolist() == [10, 20, 30]

@@ -1,4 +1,4 @@
-"""Outliers of a data set: of the kinds asked for, the same every time."""
+"""Outliers of a data set: of known kinds, the same every time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from counterfoil.data.outliers import outliers
 
 
-def test_outliers_are_those_asked_for_and_repeat(toy: Any) -> None:
+def test_outliers_are_of_known_kinds_and_repeat(toy: Any) -> None:
     x = toy.test[range(20)].x
     made, again = outliers(x), outliers(x)
     assert list(made) == ["noise", "black_square", "white_square", "shuffled"]

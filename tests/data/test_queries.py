@@ -1,4 +1,4 @@
-"""The frozen questions: drawn alike for everybody, read from a table or a folder, and refused where they make no sense."""
+"""The frozen queries: drawn alike for everybody, read from a table or a folder, refused where senseless."""
 
 from __future__ import annotations
 

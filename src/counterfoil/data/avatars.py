@@ -1,4 +1,4 @@
-"""Cartoon faces with known attributes: the stand-in for CelebA that needs no download and has the ground truth."""
+"""Cartoon faces with known attributes and known true counterfactuals; nothing to download."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ _SHARES = (0.8, 0.1, 0.1)
 
 
 class Avatars(ImageData):
-    """Colour faces, 64 x 64, drawn from ten binary attributes; 80 % for training, 10 % each for validation and test.
+    """Colour faces, 64 x 64, drawn from ten binary attributes.
 
-    Each attribute is drawn independently with probability 1/2, save that Eyeglasses (clear lenses) and Sunglasses (dark
-    lenses) exclude each other: Sunglasses is drawn among the faces without Eyeglasses, so that its probability is 1/4. The
-    mouth shows Smiling and Mouth_Open, four shapes of mouth in all. Beard is a beard below the lip, Mustache what is above
-    it. Everything else (styles, colours, eyes, eyebrows, nose, background) is random and independent of the attributes,
-    save that the colour of facial hair is chosen to stand out from the skin.
+    80 % are for training, 10 % each for validation and test.
+    Each attribute is drawn independently with probability 1/2, save that Eyeglasses (clear lenses) and
+    Sunglasses (dark lenses) exclude each other: Sunglasses is drawn among the faces without Eyeglasses, so
+    that its probability is 1/4. The mouth shows Smiling and Mouth_Open, four shapes of mouth in all. Beard
+    is a beard below the lip, Mustache what is above it. Everything else (styles, colours, eyes, eyebrows,
+    nose, background) is random and independent of the attributes, save that the colour of facial hair is
+    chosen to stand out from the skin.
 
     Args:
         n: number of faces in all splits together.
-        spurious: {first, second, strength, test}: make attribute `second` equal to `first` with probability `strength` in
-            the training and validation faces, and in the test faces too where `test` is true (default: independent there).
-            A planted Sunglasses wins over Eyeglasses.
-        cache_dir: where the drawn faces are kept, under a hash of the recipe; None: COUNTERFOIL_CACHE, else ~/.cache/counterfoil.
+        spurious: {first, second, strength, test}: make attribute `second` equal to `first` with probability
+            `strength` in the training and validation faces, and in the test faces too where `test` is true
+            (default: independent there). A planted Sunglasses wins over Eyeglasses.
+        cache_dir: where the drawn faces are kept, under a hash of the recipe; None: COUNTERFOIL_CACHE, else
+            ~/.cache/counterfoil.
         attribute: which attribute the labels tell, "Smiling" by default.
         seed: also of the faces.
 
@@ -80,14 +83,16 @@ class Avatars(ImageData):
         return Splits(train, test, ("not Smiling", "Smiling"), val, ATTRIBUTES)
 
     def twins(self, attribute: str, n: int) -> Images:
-        """The first `n` test faces drawn anew with this one attribute turned: their true counterfactuals, labels as the truth has it.
+        """True counterfactuals: the first `n` test faces drawn anew with this one attribute turned.
 
-        A pair that excludes each other is never shown together: what is turned on takes the other off.
+        Labels are those of the turned faces. A pair that excludes each other is never shown together: what is
+        turned on takes the other off.
         """
         _require_packages()
         if self.limit is not None:
             raise UserError(
-                "data.limit: twins are drawn of all test faces; leave the limit out, or set data.n for fewer faces"
+                "data.limit: twins are drawn of all test faces; "
+                "leave the limit out, or set data.n for fewer faces"
             )
         rows = self.test.attributes
         assert rows is not None
@@ -104,7 +109,7 @@ class Avatars(ImageData):
         return Images(torch.from_numpy(pixels), truth[:, labels].amin(1), truth)
 
     def export_celeba(self, folder: str | Path, n: int | None = None) -> None:
-        """Write the first `n` faces of each split (None: all) as JPEGs and lists in CelebA's layout on disk."""
+        """Write the first `n` faces of each split (None: all) as JPEGs and lists in CelebA's layout."""
         from PIL import Image
 
         folder = Path(folder)
@@ -181,7 +186,8 @@ def _checked(spurious: Mapping[str, Any]) -> dict[str, Any]:
     known = {"first", "second", "strength", "test"}
     if set(spurious) - known or {"first", "second", "strength"} - set(spurious):
         raise UserError(
-            f"data.spurious has the keys {', '.join(map(str, spurious))}; expected first, second, strength and perhaps test"
+            f"data.spurious has the keys {', '.join(map(str, spurious))}; "
+            "expected first, second, strength and perhaps test"
         )
     pair = (spurious["first"], spurious["second"])
     for name in pair:
@@ -191,7 +197,8 @@ def _checked(spurious: Mapping[str, Any]) -> dict[str, Any]:
             )
     if len(set(pair)) == 1 or any(set(pair) == set(exclusive) for exclusive in EXCLUSIVE):
         raise UserError(
-            f"data.spurious: {pair[0]} and {pair[1]} cannot vary together; name two attributes that one face can show"
+            f"data.spurious: {pair[0]} and {pair[1]} cannot vary together; "
+            "name two attributes that one face can show"
         )
     if not 0 <= spurious["strength"] <= 1:
         raise UserError(
@@ -209,5 +216,6 @@ def _require_packages() -> None:
     missing = [name for name in ("python_avatars", "resvg_py") if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"data=avatars needs the packages {', '.join(missing)}: pip install 'counterfoil[avatars]', or take data=digits"
+            f"data=avatars needs the packages {', '.join(missing)}: "
+            "pip install 'counterfoil[avatars]', or take data=digits"
         )

@@ -22,7 +22,7 @@ MAX_VAL = 10_000
 
 
 class Batch(NamedTuple):
-    """Images x (B, C, H, W) float32 in [0, 1], labels y (B,) int64, attributes a (B, A) float32 in {0, 1} or None."""
+    """Images x (B, C, H, W) float32 in [0, 1], labels y (B,) int64, attributes a (B, A) in {0, 1} or None."""
 
     x: Tensor
     y: Tensor
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 class Images(Dataset[Batch]):
-    """One split, held as uint8 and turned into float a batch at a time: x = images[index] / 255.
+    """One split, held as uint8 and turned into float batch by batch: x = images[index] / 255.
 
     Args:
         images: uint8 (N, C, H, W), in memory or backed by a memory map.
@@ -78,11 +78,12 @@ class Images(Dataset[Batch]):
 
 
 class EpochSampler(Sampler[list[int]]):
-    """Index lists, a batch each, whose order is a function of (seed, epoch) alone, so that a resumed run sees the same batches.
+    """Index lists, one per batch, whose order is a function of (seed, epoch) alone.
 
+    A resumed run therefore sees the same batches.
     Args:
         length: number of rows.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         seed: of the order; not used without `shuffle`.
         shuffle: a new order each epoch, else rows in order.
         drop_last: leave out the last batch where it is short, unless it is the only one.
@@ -127,20 +128,24 @@ class Splits:
 
 
 class ImageData(LightningDataModule, ABC):
-    """A data set in three splits; a new one writes `load` and, where it has options that change the content, `options`.
+    """A data set in three splits.
 
-    The splits are loaded when first requested, by `setup` or by reading any property below `identity`.
+    A new one writes `load` and, where it has options that change the content, `options`. The splits are
+    loaded when first requested, by `setup` or by reading any property below `identity`.
 
     Args:
         name: what the set is called in hashes, messages and reports; None: the class's own name for it.
-        batch_size: rows a batch, for all three loaders.
+        batch_size: rows per batch, for all three loaders.
         seed: of the validation split and of the order of training batches.
         limit: keep this many images of each split, classes in proportion; None: all.
-        attribute: make the labels this attribute's 0/1, or with "A+B" those of having both; None: the data's own classes.
-        val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no split of its own.
+        attribute: make the labels this attribute's 0/1, or with "A+B" those of having both; None: the data's
+            own classes.
+        val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no
+            split of its own.
 
     Raises:
-        UserError: an option out of range, an attribute that the data lack or that is the same in every training image.
+        UserError: an option out of range, an attribute that the data lack or that is the same in every
+            training image.
     """
 
     name: str = "images"
@@ -181,7 +186,7 @@ class ImageData(LightningDataModule, ABC):
 
     @property
     def images_identity(self) -> dict[str, Any]:
-        """What makes the images what they are, whatever is asked about them; nothing is loaded."""
+        """What makes the images what they are, whatever their labels tell; nothing is loaded."""
         return {
             "name": self.name,
             "seed": self.seed,
@@ -246,8 +251,8 @@ class ImageData(LightningDataModule, ABC):
         return self.train.images.shape[-1]
 
     def outliers(self, x: Tensor) -> dict[str, Tensor]:
-        """What images (B, C, H, W) of these data may be confused with, (B, C, H, W) by kind; see `data.outliers`."""
-        from counterfoil.data.outliers import outliers  # other sets, which are data like these
+        """Outliers (B, C, H, W) by kind, made of images (B, C, H, W) of these data; see `data.outliers`."""
+        from counterfoil.data.outliers import outliers  # it loads other data sets
 
         return outliers(x, self.name if self.labelled else "")
 
@@ -316,7 +321,7 @@ def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:
 
 
 def hold_out(splits: Splits, fraction: float, seed: int) -> Splits:
-    """Split the training images into train and val, stratified; every class keeps at least one training image."""
+    """Split the training images into train and val, stratified; each class keeps a training image."""
     total = len(splits.train)
     size = max(1, min(round(fraction * total), MAX_VAL))
     kept = stratified(splits.train.labels, total - size, seed)
@@ -336,8 +341,8 @@ def bind(splits: Splits, attribute: str, name: str) -> Splits:
     val = None if splits.val is None else _relabelled(splits.val, columns)
     if train.labels.min() == train.labels.max():
         raise UserError(
-            f"attribute={attribute} is {int(train.labels[0])} in all {len(train)} training images of data={name}; "
-            "choose an attribute that varies, or a larger data.limit"
+            f"attribute={attribute} is {int(train.labels[0])} in all {len(train)} training images of "
+            f"data={name}; choose an attribute that varies, or a larger data.limit"
         )
     return replace(splits, train=train, val=val, test=test, class_names=(f"not {attribute}", attribute))
 

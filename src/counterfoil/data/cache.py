@@ -46,7 +46,7 @@ def progress() -> Progress:
 
 
 def open_cached(path: Path, shape: tuple[int, ...]) -> Tensor | None:
-    """A file written by `write_cached` as a tensor on a private memory map; None where it is missing or not whole."""
+    """A file of `write_cached` as a tensor on a private memory map; None where it is missing or not whole."""
     try:
         images = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -59,7 +59,7 @@ def write_cached(
 ) -> Tensor:
     """Write chunks of images one after another to an .npy file, with a progress bar, and open it.
 
-    The file is written front to back, not through a memory map: a full disk is then an error and not a bus error.
+    The file is written front to back, not through a memory map, where a full disk would be a bus error.
 
     Args:
         path: the file; whole or absent, also after an error.
@@ -84,7 +84,8 @@ def write_cached(
         partial.replace(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error}); name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE"
+            f"{path} cannot be written ({error}); "
+            "name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE"
         ) from error
     finally:
         with suppress(OSError):

@@ -18,15 +18,16 @@ _PARTS = ("train", "val", "test")
 
 
 class CelebA(ImageData):
-    """The published layout: img_align_celeba/*.jpg, list_attr_celeba.txt, list_eval_partition.txt, identity_CelebA.txt.
+    """The published layout: img_align_celeba/*.jpg, list_attr_celeba.txt and list_eval_partition.txt.
 
-    Any number of attributes will do, and any of the pictures: those in both lists are taken. Pictures are decoded once, on
-    all cores, to a uint8 file that is mapped into memory. identity_CelebA.txt is not read and may be absent.
+    Any number of attributes will do, and any of the pictures: those in both lists are taken. Pictures are
+    decoded once, on all cores, to a uint8 file that is mapped into memory. identity_CelebA.txt is not read.
 
     Args:
         root: folder of the lists and of img_align_celeba.
         size: side of the images in pixels.
-        crop: side of the square cut from the middle of a picture before it is scaled; 178 is the width of the originals.
+        crop: side of the square cut from the middle of a picture before it is scaled; 178 is the width of the
+            originals.
         attributes: keep only these, in this order; None: all in the file.
         cache_dir: where decoded images are kept; None: COUNTERFOIL_CACHE, else ~/.cache/counterfoil.
         attribute: which attribute the labels tell, "Smiling" by default.
@@ -64,7 +65,8 @@ class CelebA(ImageData):
         """The folder, resolved; raises UserError where none was given."""
         if self._root is None:
             raise UserError(
-                f"data={self.name} needs data.root=FOLDER, the folder of {_ATTRIBUTES}, {_PARTITION} and {_PICTURES}/"
+                f"data={self.name} needs data.root=FOLDER, "
+                f"the folder of {_ATTRIBUTES}, {_PARTITION} and {_PICTURES}/"
             )
         return Path(self._root).expanduser().resolve()
 
@@ -90,7 +92,7 @@ class CelebA(ImageData):
         )
 
     def _rows(self, names: list[str]) -> tuple[list[int], list[int]]:
-        """Rows in order of the splits, so that each split is one stretch of the memory map, and the size of each split."""
+        """Rows in order of the splits, each one stretch of the memory map, and the sizes of the splits."""
         part_of = _read_partition(self.root / _PARTITION)
         rows = sorted((part_of[name], i) for i, name in enumerate(names) if name in part_of)
         counts = np.bincount([part for part, _ in rows], minlength=len(_PARTS)).tolist()
@@ -107,7 +109,8 @@ class CelebA(ImageData):
         missing = [name for name in (_ATTRIBUTES, _PARTITION, _PICTURES) if not (self.root / name).exists()]
         if missing:
             raise UserError(
-                f"data.root={self.root} lacks {', '.join(missing)}; expected CelebA's layout (list files and {_PICTURES}/)"
+                f"data.root={self.root} lacks {', '.join(missing)}; "
+                f"expected CelebA's layout (list files and {_PICTURES}/)"
             )
 
     def _columns(self, known: list[str]) -> list[int]:
@@ -120,11 +123,15 @@ class CelebA(ImageData):
 
 
 def _read_attributes(path: Path) -> tuple[list[str], list[str], NDArray[np.uint8]]:
-    """File names, attribute names, values (N, A) in {0, 1}: a count, a line of names, then a line of -1 and 1 a picture."""
+    """File names, attribute names and values (N, A) in {0, 1}.
+
+    The file holds a count, a line of names, then one line of -1 and 1 per picture.
+    """
     lines = path.read_text().splitlines()
     if len(lines) < 3 or not lines[0].strip().isdigit():
         raise UserError(
-            f"{path} is no list of attributes: expected a line with the number of pictures, a line of names, then the pictures"
+            f"{path} is no list of attributes: "
+            "expected a line with the number of pictures, a line of names, then the pictures"
         )
     count, attributes, rows = (
         int(lines[0]),
@@ -136,7 +143,8 @@ def _read_attributes(path: Path) -> tuple[list[str], list[str], NDArray[np.uint8
     for row in rows:
         if len(row) != 1 + len(attributes) or not set(row[1:]) <= {"-1", "1", "0"}:
             raise UserError(
-                f"{path}: the line of {row[0]} has {len(row) - 1} values; expected {len(attributes)}, each -1 or 1"
+                f"{path}: the line of {row[0]} has {len(row) - 1} values; "
+                f"expected {len(attributes)}, each -1 or 1"
             )
     values = np.array([[value == "1" for value in row[1:]] for row in rows], dtype=np.uint8)
     return [row[0] for row in rows], attributes, values
@@ -148,6 +156,7 @@ def _read_partition(path: Path) -> dict[str, int]:
     for row in rows:
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
             raise UserError(
-                f"{path}: found the line {' '.join(row)!r}, expected a file name and 0 (train), 1 (val) or 2 (test)"
+                f"{path}: found the line {' '.join(row)!r}, "
+                "expected a file name and 0 (train), 1 (val) or 2 (test)"
             )
     return {name: int(part) for name, part in rows}

@@ -1,4 +1,4 @@
-"""Pictures made worse: noise, squares, blur, shuffled pixels, and what `corruption=` does to queries.
+"""Corruptions of images: noise, squares, blur, shuffled pixels; `corruption=` applies one to the queries.
 
 Each row's draw comes from the generator given, else from the global one.
 """
@@ -119,7 +119,7 @@ def noise_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 def shuffle_pixels(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Images (B, C, H, W) with their pixels in random order, channels together: the same histogram, nothing to see."""
+    """Images (B, C, H, W) with their pixels in random order, channels together: the histograms stay."""
     order = torch.rand(len(x), x.shape[-2] * x.shape[-1], generator=generator).argsort(1).to(x.device)
     return x.flatten(2).gather(2, order[:, None].expand(-1, x.shape[1], -1)).view_as(x)
 
@@ -147,7 +147,10 @@ def paint_square(
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
-    """Images (B, C, H, W) under a Gaussian of standard deviation `sigma` > 0 in pixels, cut off at three of them; edges repeat."""
+    """Images (B, C, H, W) under a Gaussian of standard deviation `sigma` > 0 in pixels.
+
+    The kernel is cut off at three standard deviations; edges repeat.
+    """
     reach = max(1, round(3 * sigma))
     at = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
     kernel = (-(at**2) / (2 * sigma**2)).exp()

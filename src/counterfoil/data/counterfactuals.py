@@ -1,4 +1,4 @@
-"""Reads counterfactuals that are already there: an earlier run's, or those another tool made."""
+"""Reads counterfactuals of an earlier run or of another tool."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def _read_file(path: Path) -> Counterfactuals:
     missing = [name for name in NEEDED if name not in tensors]
     if missing:
         raise UserError(
-            f"counterfactuals={path} lacks {', '.join(missing)}; expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}"
+            f"counterfactuals={path} lacks {', '.join(missing)}; "
+            f"expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}"
         )
     factual, counterfactual = (_images(tensors[name], name, path) for name in NEEDED[:2])
     target = _whole_numbers(tensors["target"], "target", path)
@@ -79,7 +80,8 @@ def _read_file(path: Path) -> Counterfactuals:
     for name, column in {**costs, "query": query}.items():
         if column.shape != target.shape:
             raise UserError(
-                f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, expected one number for each of {len(target)} rows"
+                f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, "
+                f"expected one number for each of {len(target)} rows"
             )
     nothing = factual.new_zeros(len(target), 2)
     return Counterfactuals(factual, counterfactual, target, nothing, nothing, query, **costs)
@@ -116,7 +118,8 @@ def _whole_numbers(values: Tensor, name: str, path: Path) -> Tensor:
         name == "query" and bool((whole < 0).any())
     ):
         raise UserError(
-            f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, expected whole numbers from 0"
+            f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, "
+            "expected whole numbers from 0"
         )
     return whole.long()
 
@@ -128,8 +131,8 @@ def _images(values: Tensor, name: str, path: Path) -> Tensor:
     low, high = float(values.min()), float(values.max())
     if not (values.is_floating_point() and low >= 0 and high <= 1):
         raise UserError(
-            f"counterfactuals={path}: {name} holds {values.dtype} in [{low:g}, {high:g}], expected floats in [0, 1]; "
-            "divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"
+            f"counterfactuals={path}: {name} holds {values.dtype} in [{low:g}, {high:g}], "
+            "expected floats in [0, 1]; divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"
         )
     return values.float()
 
@@ -139,7 +142,8 @@ def _graded(
 ) -> Counterfactuals:
     if tuple(cf.factual.shape[1:]) != size:
         raise UserError(
-            f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), the data are {size}"
+            f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), "
+            f"the data are {size}"
         )
     factual_logits, counterfactual_logits = (
         _logits(classifier, images) for images in (cf.factual, cf.counterfactual)
@@ -147,7 +151,8 @@ def _graded(
     classes = factual_logits.shape[1]
     if int(cf.target.min()) < 0 or int(cf.target.max()) >= classes:
         raise UserError(
-            f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, expected 0..{classes - 1}"
+            f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, "
+            f"expected 0..{classes - 1}"
         )
     return replace(
         cf,

@@ -25,9 +25,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Shape:
-    """What every picture is made into: `channels` (1 grey, 3 colour), then a square, then `size` x `size` pixels.
+    """What every picture becomes: `channels` (1 grey, 3 colour), a square, then `size` x `size` pixels.
 
-    The square is the middle one of side `crop`, or of the picture's shorter side where that is smaller or `crop` is None.
+    The square is the middle one of side `crop`, or of the picture's shorter side where that is smaller or
+    `crop` is None.
     """
 
     channels: int
@@ -73,7 +74,10 @@ def open_image(path: Path) -> Image:
 
 
 def decode(files: Sequence[Path], shape: Shape) -> Iterator[NDArray[np.uint8]]:
-    """Chunks uint8 (n, C, H, W) in the order of the files. Threads do: reading and scaling pictures frees Python's lock."""
+    """Chunks uint8 (n, C, H, W) in the order of the files, decoded by threads.
+
+    Threads suffice: reading and scaling pictures frees Python's lock.
+    """
 
     def one(path: Path) -> NDArray[np.uint8]:
         return shape.of(open_image(path))

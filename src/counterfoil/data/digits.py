@@ -43,7 +43,7 @@ def build(
     per_class: tuple[int, int] = (1000, 200),
     seed: int = 0,
 ) -> None:
-    """Make the asset anew: `per_class` training and test images of each digit, drawn from MNIST's IDX files, in MNIST's order."""
+    """Write the asset: `per_class` training and test images of each digit of MNIST, in MNIST's order."""
     arrays: dict[str, NDArray[np.uint8]] = {}
     for part, names, number in zip(("train", "test"), (FILES[:2], FILES[2:]), per_class, strict=True):
         images, labels = (
@@ -56,7 +56,8 @@ def build(
         ]
         rows = torch.cat(drawn).sort().values
         arrays |= {f"{part}_images": images[rows].numpy(), f"{part}_labels": labels[rows].numpy()}
-    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub takes every keyword for allow_pickle
+    # numpy's stub takes every keyword for allow_pickle
+    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

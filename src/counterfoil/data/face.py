@@ -1,4 +1,4 @@
-"""One cartoon face: its parts by attribute, and its drawing. Imports no torch, for the sake of the worker processes."""
+"""One cartoon face: its parts by attribute, and its drawing. Without torch: worker processes start faster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ ATTRIBUTES = (
 EXCLUSIVE = (("Eyeglasses", "Sunglasses"),)
 """Pairs that one picture cannot show together."""
 
-# Names of python_avatars' enum members. Parts whose colour is fixed, or that hide another attribute, are left out.
+# Names of python_avatars' enum members, without parts of a fixed colour and those that hide another
+# attribute.
 _MOUTH = {
     # (Smiling, Mouth_Open)
     (True, True): ("SMILE", "BIG_SMILE", "DEFAULT"),
@@ -102,7 +103,7 @@ _DIALS = (
 
 _CANVAS = 'width="264px" height="280px" viewBox="0 0 264 280"'
 _CROPPED = f'width="{SIZE}" height="{SIZE}" viewBox="30 20 204 204"'
-# A third larger about its middle, and features darker: else a mouth is nine pixels of low contrast on dark skin.
+# A third larger about its middle, features darker: else a mouth is nine pixels of low contrast on dark skin.
 _MOUTH_AT = 'Mouth" transform="translate(2.000000, 52.000000)"'
 _LARGER_MOUTH_AT = 'Mouth" transform="translate(-16.9, 44.3) scale(1.35)"'
 _FAINT = re.compile(r'fill-opacity="0\.[67]\d*"')
@@ -116,7 +117,8 @@ _BARE_LIP = (
 def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw a face that has exactly these attributes; everything else about it is drawn from `rng`.
 
-    The same generator state with other attributes gives the same face with only those attributes changed: the true counterfactual.
+    The same generator state with other attributes gives the same face with only those attributes changed: its
+    true counterfactual.
 
     Returns:
         uint8 (3, 64, 64).
@@ -139,7 +141,11 @@ def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np
 
 
 def draw_many(attributes: NDArray[np.uint8], seed: int, start: int) -> NDArray[np.uint8]:
-    """Draw the faces `start`, `start` + 1, ... with attributes (n, A), each from its own generator: uint8 (n, 3, 64, 64)."""
+    """The faces `start`, `start` + 1, ... with attributes (n, A), each from its own generator.
+
+    Returns:
+        uint8 (n, 3, 64, 64).
+    """
     rows = (dict(zip(ATTRIBUTES, row, strict=True)) for row in attributes.astype(bool).tolist())
     return np.stack([draw(row, np.random.default_rng((seed, start + i))) for i, row in enumerate(rows)])
 

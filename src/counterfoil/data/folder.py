@@ -1,4 +1,4 @@
-"""A person's own images: a sub-folder a class, or a CSV of paths and labels."""
+"""The user's own images: one sub-folder per class, or a CSV of paths and labels."""
 
 from __future__ import annotations
 
@@ -38,20 +38,23 @@ class Row:
 class Folder(ImageData):
     """Images in a folder, any size, 1 or 3 channels.
 
-    Layouts: `root/<class>/*.png`; `root/<train|val|test>/<class>/*.png`; or a CSV with the columns path, label, perhaps split
-    (train, val, test), and one column of 0/1 for each attribute, its paths relative to `root`. Without splits, each image
-    goes where a hash of its path below `root` sends it: 80 % train, 10 % val, 10 % test, whatever other images there are.
-    Every image is cut to its middle square and scaled to `size`.
+    Layouts: `root/<class>/*.png`; `root/<train|val|test>/<class>/*.png`; or a CSV with the columns path,
+    label, perhaps split (train, val, test), and one column of 0/1 for each attribute, its paths relative to
+    `root`. Without splits, each image goes where a hash of its path below `root` sends it: 80 % train, 10 %
+    val, 10 % test, whatever other images there are. Every image is cut to its middle square and scaled to
+    `size`.
 
     Args:
         root: the folder; None: the folder of the CSV.
         csv: the table of paths and labels; None: the sub-folders are the classes.
         size: side of the images in pixels; None: the shorter side of the first image.
         channels: 1 or 3; None: as the first image.
-        cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else ~/.cache/counterfoil.
+        cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else
+            ~/.cache/counterfoil.
 
     Raises:
-        UserError: nothing to read, fewer than two classes, an unreadable image, a row of the CSV without a label, a split without images.
+        UserError: nothing to read, fewer than two classes, an unreadable image, a row of the CSV without a
+            label, a split without images.
     """
 
     name = "folder"
@@ -78,9 +81,11 @@ class Folder(ImageData):
         """The folder, resolved; raises UserError where neither it nor a CSV was given."""
         if self._root is None and self.csv is None:
             raise UserError(
-                f"data={self.name} needs data.root=FOLDER with one sub-folder a class, or data.csv=FILE"
+                f"data={self.name} needs data.root=FOLDER with one sub-folder per class, or data.csv=FILE"
             )
-        return Path(self._root).expanduser().resolve() if self._root is not None else self.csv.parent  # type: ignore[union-attr]
+        if self._root is not None:
+            return Path(self._root).expanduser().resolve()
+        return self.csv.parent  # type: ignore[union-attr]
 
     def options(self) -> dict[str, Any]:
         """The folder, the names, labels and sizes of its files, and what is made of them."""
@@ -111,7 +116,7 @@ class Folder(ImageData):
 
     @cached_property
     def _table(self) -> tuple[list[Row], tuple[str, ...]]:
-        """Rows in order of split and path, so that each split is one stretch, and the names of the attributes."""
+        """Rows in order of split and path, each split one stretch, and the names of the attributes."""
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root} is not a folder")
         rows, attribute_names = (
@@ -119,14 +124,15 @@ class Folder(ImageData):
         )
         if not rows:
             raise UserError(
-                f"{self.csv or self.root} holds no images; expected one sub-folder of image files a class"
+                f"{self.csv or self.root} holds no images; expected one sub-folder of image files per class"
             )
         if any(row.part is None for row in rows):
             rows = [replace(row, part=_hashed_part(row.path, self.root)) for row in rows]
         for part in ("train", "test"):
             if not any(row.part == part for row in rows):
                 raise UserError(
-                    f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; give train and test splits"
+                    f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; "
+                    "give train and test splits"
                 )
         return sorted(rows, key=lambda row: (_ORDER.index(row.part or ""), str(row.path))), attribute_names
 
@@ -154,7 +160,7 @@ def read_files(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | 
 
 
 def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, list[str]]:
-    """Read all images of one folder, which must have the right size already: what a model is to be asked about.
+    """Read all images of one folder, which must have the right size already.
 
     Args:
         folder: of the image files.
@@ -175,7 +181,8 @@ def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, l
     for path, picture in zip(files, pictures, strict=True):
         if picture.size != (size, size):
             raise UserError(
-                f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; scale or cut it first"
+                f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; "
+                "scale or cut it first"
             )
     pixels = np.stack([Shape(channels, size).of(picture) for picture in pictures])
     return torch.from_numpy(pixels), [path.name for path in files]
@@ -206,7 +213,8 @@ def _csv_rows(table: Path, root: Path) -> tuple[list[Row], tuple[str, ...]]:
         reader.fieldnames = columns
         if not {"path", "label"} <= set(columns):
             raise UserError(
-                f"{table} has the columns {', '.join(columns) or 'none'}; expected path, label and perhaps attributes"
+                f"{table} has the columns {', '.join(columns) or 'none'}; "
+                "expected path, label and perhaps attributes"
             )
         attributes = tuple(column for column in columns if column not in ("path", "label", "split"))
         return [

@@ -32,8 +32,9 @@ _TIMEOUT = 10.0
 class IdxData(ImageData):
     """Four IDX files, gzipped or not.
 
-    They are looked for in `root` and its sub-folder named like the set; without `root`, in the folder named by the
-    environment variable COUNTERFOIL_DATA and in the cache, and downloaded into the cache where they are in neither.
+    They are looked for in `root` and its sub-folder named like the set; without `root`, in the folder named
+    by the environment variable COUNTERFOIL_DATA and in the cache, and downloaded into the cache where they
+    are in neither.
 
     Args:
         root: folder of the files.
@@ -68,7 +69,8 @@ class IdxData(ImageData):
         x, y = read_idx(images, ndim=3), read_idx(labels, ndim=1).long()
         if len(x) != len(y):
             raise UserError(
-                f"{images} holds {len(x)} images but {labels} holds {len(y)} labels; one of them is of another set"
+                f"{images} holds {len(x)} images but {labels} holds {len(y)} labels; "
+                "one of them is of another set"
             )
         if int(y.max()) >= len(self.labels_named):
             raise UserError(
@@ -78,7 +80,7 @@ class IdxData(ImageData):
 
     def _files(self) -> list[Path]:
         if self.root is not None and not self.root.is_dir():
-            raise UserError(f"data.root={self.root} is not a folder; {self._cure()}")
+            raise UserError(f"data.root={self.root} is not a folder; {self._fix()}")
         folders = self._folders()
         for folder in folders:
             found = [_present(folder, name) for name in FILES]
@@ -86,7 +88,7 @@ class IdxData(ImageData):
                 return [path for path in found if path]
         if self.root is not None:
             missing = [name for name in FILES if not any(_present(folder, name) for folder in folders)]
-            raise UserError(f"data={self.name}: {self.root} has no {', '.join(missing)}; {self._cure()}")
+            raise UserError(f"data={self.name}: {self.root} has no {', '.join(missing)}; {self._fix()}")
         return self._download(folders)
 
     def _folders(self) -> list[Path]:
@@ -107,12 +109,15 @@ class IdxData(ImageData):
         except OSError as error:
             places = ", ".join(str(place) for place in searched)
             raise UserError(
-                f"data={self.name} is not in {places} and cannot be downloaded ({error}); {self._cure()}"
+                f"data={self.name} is not in {places} and cannot be downloaded ({error}); {self._fix()}"
             ) from error
         return [folder / f"{name}.gz" for name in FILES]
 
-    def _cure(self) -> str:
-        return f"put {', '.join(FILES)} (.gz or not) in a folder and name it by data.root=FOLDER, or take the shipped sample: data=digits"
+    def _fix(self) -> str:
+        return (
+            f"put {', '.join(FILES)} (.gz or not) in a folder and name it by data.root=FOLDER, "
+            "or take the shipped sample: data=digits"
+        )
 
 
 class Mnist(IdxData):
@@ -137,7 +142,8 @@ class Mnist(IdxData):
 class FashionMnist(IdxData):
     """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28 x 28.
 
-    Reference: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms (Xiao et al., 2017), arXiv 1708.07747
+    Reference: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms (Xiao et al.,
+    2017), arXiv 1708.07747
     """
 
     name = "fashion_mnist"
@@ -163,7 +169,9 @@ class FashionMnist(IdxData):
 
 
 def read_idx(path: Path, ndim: int) -> Tensor:
-    """Read an IDX file of unsigned bytes, gzipped or not: two zero bytes, type, number of dimensions, sizes (big endian), values.
+    """Read an IDX file of unsigned bytes, gzipped or not.
+
+    It holds two zero bytes, type, number of dimensions, sizes (big endian), values.
 
     Returns:
         uint8 tensor of `ndim` dimensions.
@@ -175,13 +183,15 @@ def read_idx(path: Path, ndim: int) -> Tensor:
     header = 4 + 4 * ndim
     if len(raw) < header or raw[:4] != bytes((0, 0, _UINT8, ndim)):
         raise UserError(
-            f"{path} is no IDX file of {ndim}-d bytes: it begins with {raw[:4].hex(' ')}, expected 00 00 08 {ndim:02x}"
+            f"{path} is no IDX file of {ndim}-d bytes: it begins with {raw[:4].hex(' ')}, "
+            f"expected 00 00 08 {ndim:02x}"
         )
     shape = [int.from_bytes(raw[at : at + 4], "big") for at in range(4, header, 4)]
     expected = header + math.prod(shape)
     if len(raw) != expected:
         raise UserError(
-            f"{path} is damaged: {expected} bytes expected for shape {tuple(shape)}, found {len(raw)}; get it again"
+            f"{path} is damaged: {expected} bytes expected for shape {tuple(shape)}, found {len(raw)}; "
+            "get it again"
         )
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=header).reshape(shape).copy())
 
@@ -202,7 +212,7 @@ def _present(folder: Path, name: str) -> Path | None:
 
 
 def _fetch(urls: list[str], path: Path, md5: str) -> None:
-    """Write the first url that answers with the right bytes to `path`; raises the last OSError where none does."""
+    """Write the first url that gives the right bytes to `path`; raises the last OSError where none does."""
     failure: OSError = OSError("no mirror is known")
     for url in urls:
         try:
@@ -220,12 +230,12 @@ def _fetch(urls: list[str], path: Path, md5: str) -> None:
 
 
 def _read_url(url: str, label: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, progress() as bar:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, progress() as bar:
         task = bar.add_task(
-            f"Downloading {label}", total=int(answer.headers.get("Content-Length", 0)) or None
+            f"Downloading {label}", total=int(response.headers.get("Content-Length", 0)) or None
         )
         chunks = []
-        while chunk := answer.read(1 << 16):
+        while chunk := response.read(1 << 16):
             chunks.append(chunk)
             bar.advance(task, len(chunk))
     return b"".join(chunks)

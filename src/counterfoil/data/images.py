@@ -1,4 +1,4 @@
-"""Images of which nothing is known: the files of one folder, to ask a classifier about that comes from elsewhere."""
+"""Unlabelled images: the files of one folder, for a classifier that was trained elsewhere."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from counterfoil.data.folder import check_shape, final_shape, read_files
 class Unlabelled(ImageData):
     """The image files right in a folder, any size, 1 or 3 channels, without labels.
 
-    All are the test split; the validation split is the same images, as a sample of what is asked about; the training split is empty.
-    Every label is 0 and says nothing. Every image is cut to its middle square and scaled to `size`.
+    All are the test split; the validation split is the same images, as a sample of them; the training split
+    is empty. Every label is 0 and says nothing. Every image is cut to its middle square and scaled to `size`.
 
     Args:
         root: the folder.
         size: side of the images in pixels; None: the shorter side of the first image.
         channels: 1 or 3; None: as the first image.
-        class_names: of the classifier's classes, in its order; None: () here, as the classifier alone knows how many there are.
-        cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else ~/.cache/counterfoil.
+        class_names: of the classifier's classes, in its order; None: () here, as the classifier alone knows
+            how many there are.
+        cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else
+            ~/.cache/counterfoil.
 
     Raises:
         UserError: no folder, no images in it, an unreadable one, or fewer than two names of classes.
@@ -51,7 +53,8 @@ class Unlabelled(ImageData):
         self._given_names = tuple(str(name) for name in class_names or ())
         if class_names is not None and len(set(self._given_names)) < max(2, len(class_names)):
             raise UserError(
-                f"data.class_names={list(class_names)}: expected at least two different names, one a class of the classifier"
+                f"data.class_names={list(class_names)}: "
+                "expected at least two different names, one per class of the classifier"
             )
         self._root = root
         self._shape = (channels, size)
@@ -84,9 +87,9 @@ class Unlabelled(ImageData):
         if not files:
             nested = any(path.is_dir() and image_files(path) for path in root.iterdir())
             fix = (
-                "choose data=folder for one sub-folder a class"
+                "choose data=folder for one sub-folder per class"
                 if nested
-                else "put the images to ask about right into it"
+                else "put the images to explain right into it"
             )
             raise UserError(f"data.root={root} holds no image files; {fix}")
         return files

@@ -21,7 +21,7 @@ def outliers(x: Tensor, name: str = "", seed: int = 0) -> dict[str, Tensor]:
 
     Args:
         x: the images.
-        name: of their data set, whose like is not taken for the other set; "": unknown, so that no other set is.
+        name: of their data set, which is not taken as the other set; "": unknown, so that no other set is.
         seed: of noise, places and orders.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The frozen set of questions that all methods of a benchmark explain."""
+"""The frozen queries that all methods of a benchmark explain."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from counterfoil.util.record import whole
 
 @dataclass(frozen=True)
 class QuerySet:
-    """Rows to explain; several rows may ask of the same image.
+    """Rows to explain, each an image and a target; several rows may share an image.
 
     Attributes:
-        images: uint8 (n, C, H, W), one a query.
+        images: uint8 (n, C, H, W), one per query.
         names: of the images: their index in the test split, or their file name.
-        query: (rows,) int64, which image a row asks of.
+        query: (rows,) int64, the index of a row's image.
         target: (rows,) int64.
         corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are
             explained as they are.
@@ -71,10 +71,11 @@ class QuerySet:
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
-    """Draw n test images, classes in turn, and give each its target: one of `FORMS`, a class, or a pair "A:B".
+    """Draw n test images, classes in turn, and give each its target.
 
-    A pair asks of images of A, where the classifier sees A, for B, and of those of B for A. Images that the
-    classifier already puts in a class requested by name are left out.
+    A target is one of `FORMS`, a class by name, or a pair "A:B". A pair takes images of A that
+    the classifier puts in A, with target B, and those of B with target A. Images that the classifier already
+    puts in a target given by name are left out.
 
     Raises:
         UserError: where n is not positive, the target is unknown, or fewer than one image is left.
@@ -86,7 +87,8 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
     if ":" in target and target not in names:
         if not data.labelled:
             raise UserError(
-                f"target={target}: a pair is told by labels, which data={data.name} does not have; choose target=CLASS"
+                f"target={target}: a pair needs labels, which data={data.name} does not have; "
+                "choose target=CLASS"
             )
         return _between(
             data.test,
@@ -107,7 +109,7 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
 
 
 def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySet:
-    """Questions from a CSV with columns index,target: a test image's index and a class by name or number."""
+    """Queries from a CSV with columns index,target: a test image's index and a class by name or number."""
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -117,7 +119,8 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
         ) from error
     if not rows or not {"index", "target"} <= set(rows[0]):
         raise UserError(
-            f"queries={path}: expected columns index,target and at least one row, found {sorted(rows[0]) if rows else 'no rows'}"
+            f"queries={path}: expected columns index,target and at least one row, "
+            f"found {sorted(rows[0]) if rows else 'no rows'}"
         )
     index, targets = [], []
     for line, row in enumerate(rows, start=2):
@@ -134,7 +137,7 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
 
 
 def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
-    """Questions of the image files in a folder, which must have the data's size."""
+    """Queries from the image files in a folder, which must have the data's size."""
     images, names = read_images(folder, data.size, data.channels)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
@@ -172,13 +175,14 @@ def stratified_order(images: Images, seed: int) -> list[int]:
 
 
 def _between(images: Images, classifier: nn.Module, n: int, order: list[int], pair: list[int]) -> QuerySet:
-    """Images whose label and decision are one class of a pair, each requested the other."""
+    """Images whose label and decision are one class of a pair, each with the other as its target."""
     index = [i for i in order if int(images.labels[i]) in pair]
     decided = _logits(classifier, images, index).argmax(1).tolist() if index else []
     chosen = [i for i, label in zip(index, decided, strict=True) if label == int(images.labels[i])][:n]
     if not chosen or pair[0] == pair[1]:
         raise UserError(
-            f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; choose two other classes"
+            f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; "
+            "choose two other classes"
         )
     targets = torch.tensor([pair[0] + pair[1] - int(images.labels[i]) for i in chosen])
     return QuerySet(images.images[torch.tensor(chosen)], tuple(chosen), torch.arange(len(chosen)), targets)

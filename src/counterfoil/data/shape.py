@@ -11,15 +11,15 @@ NAMES = ("Thickness", "Slant", "Width")
 
 
 def measure(x: Tensor) -> Tensor:
-    """Thickness and width in pixels and slant as a tangent, (B, 3), of images (B, C, H, W) in [0, 1]; zeros where nothing is drawn.
+    """Thickness and width in pixels and slant as a tangent, (B, 3), of images (B, C, H, W) in [0, 1].
 
-    Ink is every pixel above half of the image's own maximum, channels averaged. With m_pq the central moments of the ink over its
-    area, x to the right and y upwards:
+    Zeros where nothing is drawn. Ink is every pixel above half of the image's own maximum, channels averaged.
+    With m_pq the central moments of the ink over its area, x to the right and y upwards:
 
         thickness = 2 area / perimeter,  slant = m_11 / m_02,  width = sqrt(12 (m_20 - m_11^2 / m_02))
 
-    The perimeter counts edges between ink and ground, so that diagonal strokes read up to sqrt(2) thinner; the width is that of a
-    uniform bar with the stroke's horizontal spread once its slant is taken out.
+    The perimeter counts edges between ink and ground, so that diagonal strokes read up to sqrt(2) thinner;
+    the width is that of a uniform bar with the stroke's horizontal spread once its slant is taken out.
     """
     grey = x.mean(1)
     peak = grey.flatten(1).amax(1)
@@ -33,7 +33,7 @@ def measure(x: Tensor) -> Tensor:
 
 
 class ShapeScale:
-    """Maps the three measures to [0, 1]: 0 at their 2nd percentile over some images, 1 at the 98th, clamped beyond.
+    """Maps the three measures to [0, 1]: 0 at their 2nd percentile over some images, 1 at the 98th, clamped.
 
     Args:
         images: (N, C, H, W) in [0, 1], whose percentiles are taken.
