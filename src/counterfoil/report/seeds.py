@@ -1,129 +1,94 @@
-"""Several runs of one evaluation, a seed each: means over seeds with intervals that tell how much another seed would move them."""
+"""Several runs of one evaluation, one per seed: means with intervals that tell how much another seed would move them."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from counterfoil.core.errors import UserError
-from counterfoil.report.format import Entry, Methods, finite, unit
+from scipy.stats import t as student
+
+from counterfoil.core.entry import Entry
+from counterfoil.report.table import Rows
 
 LEVEL = 0.95
-_ALIKE = ("data", "target", "classifier", "judge")
-"""What runs must share to be averaged."""
+HOW = (
+    "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % interval "
+    "of that mean: Student's over the seeds, on the logit for shares and on the logarithm for what is positive and "
+    "unbounded, or the interval that the queries of all runs give, where that is wider. Bold: the best, and what its "
+    "paired difference over common queries and seeds cannot tell from the best."
+)
+"""What stands below a table of several seeds."""
 
 
-def read_runs(folders: Sequence[Path | str]) -> list[dict[str, Any]]:
-    """The content of metrics.json of each run folder.
+def over_seeds(runs: Sequence[Rows]) -> dict[str, dict[str, Entry]]:
+    """Mean over S runs of each metric of each row.
 
-    Raises:
-        UserError: a folder without a readable metrics.json, runs of different questions, or the same seed twice at one confidence.
-    """
-    runs = [_read(Path(folder)) for folder in folders]
-    if not runs:
-        raise UserError("no run folders given; expected folders that evaluate.py has written")
-    for key in _ALIKE:
-        found = sorted({str(run["queries"].get(key)) for run in runs})
-        if len(found) > 1:
-            raise UserError(
-                f"the runs differ in {key}: {', '.join(found)}; give runs that differ in seed and confidence alone"
-            )
-    seen: dict[tuple[Any, Any], Path | str] = {}
-    for folder, run in zip(folders, runs, strict=True):
-        key_of = (run["queries"].get("seed"), run["queries"].get("confidence"))
-        if key_of in seen:
-            raise UserError(
-                f"{seen[key_of]} and {folder} both have seed={key_of[0]} confidence={key_of[1]}; give each run once"
-            )
-        seen[key_of] = folder
-    return runs
+    value = mean_s v_s;  interval = g^-1(g(value) +- max(t_{S-1} * sd(g(v)) / sqrt(S),  sqrt(sum_s h_s^2) / S))
 
-
-def over_seeds(runs: Sequence[Methods]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Mean over runs of each metric of each method, in the form of metrics.json.
-
-    value = mean_s v_s;  half-width = max(t_{S-1} * sd(v) / sqrt(S),  sqrt(sum_s h_s^2) / S)
-
-    The first is Student's interval over the S runs, each with models and queries of its own seed. The second is what the runs' own
-    half-widths h_s over queries give for their mean: runs that agree by chance, or all at 100 %, do not look more certain than
-    their queries allow. One run keeps its own interval. Shares stay in [0, 1].
+    g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) so that 0 and 1 have one; the
+    logarithm for what is positive and unbounded; else the identity, cut at the declared ends. The first half-width
+    is Student's over runs with models and queries of their own; the second is what the runs' own half-widths h_s over
+    queries, on the scale of g, give for the mean: runs that agree by chance do not look more certain than
+    their queries allow. The interval always holds the value. One run keeps its own.
 
     Returns:
-        {method: {metric: {"value", "low", "high", "n", "seeds", "higher_is_better"}}}; n is the sum over runs, and runs without a
-        finite value are left out.
+        row -> metric -> entry; n is the sum over runs, `seeds` their number; runs without a value are left out.
     """
-    names = dict.fromkeys(method for run in runs for method in run)
-    return {method: _metrics([run[method] for run in runs if method in run]) for method in names}
+    names = dict.fromkeys(name for run in runs for name in run)
+    return {name: _metrics([run[name] for run in runs if name in run]) for name in names}
 
 
-def by_confidence(runs: Sequence[Mapping[str, Any]]) -> dict[float, dict[str, dict[str, dict[str, Any]]]]:
-    """`over_seeds` of the runs at each confidence, in rising order."""
-    groups: dict[float, list[Methods]] = {}
-    for run in runs:
-        groups.setdefault(float(run["queries"]["confidence"]), []).append(run["methods"])
-    return {confidence: over_seeds(groups[confidence]) for confidence in sorted(groups)}
+def pool(entries: Sequence[Entry]) -> Entry:
+    """The mean of one metric over runs, see `over_seeds`; at least one entry."""
+    kept = [entry for entry in entries if entry.value is not None]
+    if len(kept) < 2:
+        return kept[0] if kept else replace(entries[0], value=None, low=None, high=None, n=0, seeds=0)
+    value = sum(entry.value for entry in kept if entry.value is not None) / len(kept)
+    forward, back = _scale(kept)
+    centre = forward(value, sum(entry.n for entry in kept))
+    half = max(_between(kept, forward), _within(kept, forward))
+    low, high = min(back(centre - half), value), max(back(centre + half), value)
+    count, seeds = sum(entry.n for entry in kept), sum(entry.seeds for entry in kept)
+    return replace(kept[0], value=value, low=low, high=high, n=count, seeds=seeds)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "metrics.json" if folder.is_dir() else folder
-    try:
-        run: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); expected the folder of a finished run of evaluate.py"
-        ) from error
-    if not isinstance(run, dict) or not {"methods", "queries"} <= run.keys():
-        raise UserError(f"{path} is not a metrics.json of evaluate.py: it has no methods and queries")
-    return run
-
-
-def _metrics(rows: Sequence[Mapping[str, Entry]]) -> dict[str, dict[str, Any]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: _pool([row[name] for row in rows if name in row], name) for name in names}
-
-
-def _pool(entries: Sequence[Entry], metric: str) -> dict[str, Any]:
-    kept = [entry for entry in entries if finite(entry.get("value"))]
-    better = next(
-        (entry["higher_is_better"] for entry in entries if entry.get("higher_is_better") is not None), None
-    )
-    count = sum(entry.get("n") or 0 for entry in kept)
-    pooled: dict[str, Any] = {
-        "value": None,
-        "low": None,
-        "high": None,
-        "n": count,
-        "seeds": len(kept),
-        "higher_is_better": better,
-    }
-    if len(kept) == 1:
-        return pooled | {key: kept[0].get(key) for key in ("value", "low", "high")}
-    if kept:
-        value = sum(entry["value"] for entry in kept) / len(kept)
-        half = max(_between([entry["value"] for entry in kept]), _within(kept))
-        pooled |= dict(zip(("value", "low", "high"), (value, *_bounds(value, half, metric)), strict=True))
-    return pooled
-
-
-def _between(values: Sequence[float]) -> float:
-    """Half-width of Student's interval of the mean of S >= 2 numbers."""
-    from scipy.stats import t
-
+def half_width(values: Sequence[float]) -> float:
+    """Half-width of Student's 95 % interval of the mean of S >= 2 numbers."""
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * math.sqrt(variance / len(values))
+    return float(student.ppf((1 + LEVEL) / 2, len(values) - 1)) * math.sqrt(variance / len(values))
 
 
-def _within(entries: Sequence[Entry]) -> float:
+def _metrics(rows: Sequence[Mapping[str, Entry]]) -> dict[str, Entry]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: pool([row[name] for row in rows if name in row]) for name in names}
+
+
+def _scale(entries: Sequence[Entry]) -> tuple[Callable[[float, int], float], Callable[[float], float]]:
+    """g, given a value and its count, and its inverse."""
+    first = entries[0]
+    if (first.minimum, first.maximum) == (0, 1):
+        return _logit, lambda x: 1 / (1 + math.exp(-x))
+    if first.minimum == 0 and first.maximum is None and all((entry.value or 0.0) > 0 for entry in entries):
+        return (lambda value, _n: math.log(max(value, 1e-300))), lambda x: math.exp(min(x, 700.0))
+    return (lambda value, _n: value), lambda x: x
+
+
+def _logit(share: float, n: int) -> float:
+    counted = (n * share + 0.5) / (n + 1)
+    return math.log(counted / (1 - counted))
+
+
+def _between(entries: Sequence[Entry], forward: Callable[[float, int], float]) -> float:
+    return half_width([forward(entry.value, entry.n) for entry in entries if entry.value is not None])
+
+
+def _within(entries: Sequence[Entry], forward: Callable[[float, int], float]) -> float:
     """Half-width of the mean from the runs' own intervals; 0 where one of them has none."""
-    if not all(finite(entry.get("low")) and finite(entry.get("high")) for entry in entries):
-        return 0.0
-    return math.sqrt(sum(((entry["high"] - entry["low"]) / 2) ** 2 for entry in entries)) / len(entries)
-
-
-def _bounds(value: float, half: float, metric: str) -> tuple[float, float]:
-    low, high = value - half, value + half
-    return (max(low, 0.0), min(high, 1.0)) if unit(metric) == "%" else (low, high)
+    halves = []
+    for entry in entries:
+        if entry.low is None or entry.high is None:
+            return 0.0
+        halves.append((forward(entry.high, entry.n) - forward(entry.low, entry.n)) / 2)
+    return math.sqrt(sum(half * half for half in halves)) / len(halves)

@@ -1,0 +1,105 @@
+"""The jobs of a study as they lie on disk: one finished run folder each, read when asked."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished run of evaluate.py.
+
+    Attributes:
+        folder: its run folder.
+        summary: the content of its metrics.json.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @cached_property
+    def config(self) -> Any:
+        """The run's composed config."""
+        return OmegaConf.create(dict(self.summary["config"]))
+
+    def option(self, path: str) -> Any:
+        """The value of an option by its dotted path, such as `confidence` or `explainer.disc.prior`."""
+        value = OmegaConf.select(self.config, path)
+        return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.option("seed"))
+
+    @cached_property
+    def methods(self) -> dict[str, dict[str, Entry]]:
+        """Method -> metric -> entry."""
+        return {
+            name: {metric: Entry.from_dict(entry) for metric, entry in row.items()}
+            for name, row in self.summary["methods"].items()
+        }
+
+    @cached_property
+    def rows(self) -> dict[str, list[dict[str, str]]]:
+        """Method -> the lines of queries.csv, one per counterfactual."""
+        found: dict[str, list[dict[str, str]]] = {}
+        with (self.folder / "queries.csv").open() as file:
+            for line in csv.DictReader(file):
+                found.setdefault(line["method"], []).append(line)
+        return found
+
+    def counterfactuals(self, method: str) -> Counterfactuals:
+        """All that a method made, in the order of the queries."""
+        files = sorted((self.folder / "counterfactuals" / method).glob("*.safetensors"))
+        if not files:
+            raise UserError(f"{self.folder} holds no counterfactuals of {method}; run the study again")
+        return Counterfactuals.cat([Counterfactuals.load(file) for file in files])
+
+
+def read_job(folder: Path) -> Job:
+    """The finished run in a folder; UserError where there is none."""
+    path = folder / "metrics.json"
+    try:
+        summary = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); expected a finished run of evaluate.py") from error
+    if not isinstance(summary, dict) or not {"methods", "queries", "config"} <= summary.keys():
+        raise UserError(f"{path} is not a metrics.json of evaluate.py: it lacks methods, queries or config")
+    return Job(folder, summary)
+
+
+def by_option(jobs: Sequence[Job], path: str) -> dict[Any, list[Job]]:
+    """The jobs at each value of an option, values in rising order where they can be ordered."""
+    groups: dict[Any, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.option(path), []).append(job)
+    try:
+        return dict(sorted(groups.items()))
+    except TypeError:
+        return groups
+
+
+def select(jobs: Sequence[Job], where: Mapping[str, Any]) -> list[Job]:
+    """The jobs whose options have these values.
+
+    Raises:
+        UserError: none has.
+    """
+    found = [job for job in jobs if all(job.option(path) == value for path, value in where.items())]
+    if not found:
+        told = ", ".join(f"{path}={value}" for path, value in where.items())
+        raise UserError(f"study: no finished job has {told}; the view needs one")
+    return found

@@ -1,0 +1,149 @@
+"""Methods against metrics, joined over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from counterfoil.core.entry import Entry
+from counterfoil.metric.ties import Keyed, best_of, over_runs, paired_interval, ranked, standing
+from counterfoil.report.jobs import Job, by_option, select
+from counterfoil.report.seeds import HOW, over_seeds
+from counterfoil.report.table import Rows, Table
+from counterfoil.report.view.base import Shown, View
+
+VALID = "_valid"
+
+
+class Leaderboard(View):
+    """One row per method (or per value of an option), one column per metric, the mean over seeds in each cell.
+
+    Args:
+        metrics: columns, in order; None: every metric that was measured.
+        methods: rows, in order; None: all.
+        where: options that the jobs must have, such as {confidence: 0.95}.
+        rows: an option whose values are the rows instead of the methods, such as `corruption`; then one
+            table per method.
+        columns: an option whose values are the columns, of one metric; then one table per metric.
+        labels: row or column -> the name it is shown under.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        rows: str | None = None,
+        columns: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.metrics, self.methods, self.where = metrics, methods, dict(where or {})
+        self.rows, self.columns, self.labels = rows, columns, dict(labels or {})
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        """One table, or one per method or per metric."""
+        chosen = select(jobs, self.where)
+        if self.columns is not None:
+            return Shown(self._by_columns(chosen, self.columns))
+        if self.rows is not None:
+            return Shown(self._by_rows(chosen, self.rows))
+        return Shown({name: self._table(chosen)})
+
+    def _table(self, jobs: Sequence[Job]) -> Table:
+        found = self._kept(joined(jobs))
+        names = self.metrics or list(dict.fromkeys(metric for row in found.values() for metric in row))
+        marked = {metric: marks(jobs, {n: r[metric] for n, r in found.items() if metric in r}, metric) for metric in names}
+        return Table(self._named(found), list(names), self._named_marks(marked), note=self._note(jobs))
+
+    def _by_rows(self, jobs: Sequence[Job], option: str) -> dict[str, Table]:
+        groups = {str(value): self._kept(joined(part)) for value, part in by_option(jobs, option).items()}
+        methods = dict.fromkeys(method for rows in groups.values() for method in rows)
+        return {
+            method: Table(
+                self._named({value: rows[method] for value, rows in groups.items() if method in rows}),
+                self.metrics, corner=option, note=self._note(jobs),
+            )
+            for method in methods
+        }  # fmt: skip
+
+    def _by_columns(self, jobs: Sequence[Job], option: str) -> dict[str, Table]:
+        groups = {str(value): self._kept(joined(part)) for value, part in by_option(jobs, option).items()}
+        methods = dict.fromkeys(method for rows in groups.values() for method in rows)
+        tables = {}
+        for metric in self.metrics or ():
+            rows = {
+                method: {self.labels.get(v, v): _headless(group[method][metric]) for v, group in groups.items() if metric in group.get(method, {})}
+                for method in methods
+            }
+            tables[metric] = Table(self._named(rows), note=self._note(jobs))
+        return tables
+
+    def _kept(self, rows: Rows) -> dict[str, Mapping[str, Entry]]:
+        return {name: rows[name] for name in (self.methods or rows) if name in rows}
+
+    def _named(self, rows: Rows) -> dict[str, Mapping[str, Entry]]:
+        return {self.labels.get(name, name): cells for name, cells in rows.items()}
+
+    def _named_marks(self, marked: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        return {metric: {self.labels.get(n, n): mark for n, mark in row.items()} for metric, row in marked.items()}
+
+    def _note(self, jobs: Sequence[Job]) -> str:
+        return HOW if len({job.seed for job in jobs}) > 1 else ""
+
+
+def joined(jobs: Sequence[Job]) -> dict[str, dict[str, Entry]]:
+    """The methods of several jobs; each method's runs are averaged over seeds."""
+    return over_seeds([job.methods for job in jobs])
+
+
+def marks(jobs: Sequence[Job], row: Mapping[str, Entry], metric: str) -> dict[str, str]:
+    """Who is best in a metric, and who is tied, by paired differences over the common queries of each seed."""
+    best = best_of(row)
+    if best is None:
+        return {}
+    found = {(name, best): difference(jobs, name, best, metric) for name in ranked(row) if name != best}
+    return standing(row, found)
+
+
+def difference(jobs: Sequence[Job], one: str, other: str, metric: str) -> tuple[float, float] | None:
+    """The 95 % interval of `one` minus `other`: paired by query, or by seed for what has no value per query."""
+    seeds = by_option(jobs, "seed")
+    parts = [(_find(part, one), _find(part, other)) for part in seeds.values()]
+    shared = [(a, b) for a, b in parts if a is not None and b is not None]
+    pairs = [(_values(a, one, metric), _values(b, other, metric)) for a, b in shared]
+    if shared and all(x and y for x, y in pairs):
+        return paired_interval([(x, y) for x, y in pairs if x and y])
+    gaps = [_gap(a.methods[one].get(metric), b.methods[other].get(metric)) for a, b in shared]
+    known = [gap for gap in gaps if gap is not None]
+    return over_runs(known) if len(known) > 1 else None
+
+
+def _find(jobs: Sequence[Job], method: str) -> Job | None:
+    return next((job for job in jobs if method in job.methods), None)
+
+
+def _gap(one: Entry | None, other: Entry | None) -> float | None:
+    if one is None or other is None or one.value is None or other.value is None:
+        return None
+    return one.value - other.value
+
+
+def _values(job: Job, method: str, metric: str) -> Keyed | None:
+    """Value by (image, target); None for a metric without a value per counterfactual."""
+    column, lines = metric.removesuffix(VALID), job.rows.get(method, [])
+    if not lines or column not in lines[0]:
+        return None
+    only_valid = metric != column
+    return {
+        (line["image"], line["target"]): float(line[column])
+        for line in lines
+        if not only_valid or line["valid"] == "1"
+    }
+
+
+def _headless(entry: Entry) -> Entry:
+    """An entry whose column is named by an option's value, so not by its metric."""
+    from dataclasses import replace
+
+    return replace(entry, label="")

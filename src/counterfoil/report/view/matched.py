@@ -1,0 +1,130 @@
+"""What does one method gain over another at equal pixel change?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+from counterfoil.metric.bootstrap import percentiles, query_weights
+from counterfoil.report.jobs import Job, by_option, select
+from counterfoil.report.plot import save_both, trails
+from counterfoil.report.seeds import over_seeds
+from counterfoil.report.table import Table
+from counterfoil.report.view.base import Shown, View
+from counterfoil.report.view.leaderboard import joined
+
+RESAMPLES = 1000
+STEPS = 21
+"""Places in the overlap of two curves whose mean difference is taken."""
+MEAN = "mean over the shared range"
+
+
+class Matched(View):
+    """Difference of two methods' `metric` at equal `distance`, read off their curves over the values of an option.
+
+    The runs of one seed explain the same queries under several values of `over`, so each method draws a curve: mean
+    metric over mean distance, straight between its runs. Two methods are compared where both have a value. The
+    difference at a distance, and its mean over the shared range, is resampled over queries, which both methods and all
+    runs share; over seeds it is pooled as in `over_seeds`. A gain whose interval holds 0 is none.
+
+    Args:
+        pairs: (one, other); the difference is the other minus the one.
+        over: the option that moves a method along its curve.
+        metric, distance: by name; both with a value per counterfactual.
+        at: distances at which to compare besides the mean, left out where a seed's curves do not reach.
+        where: options that the jobs must have.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Sequence[str]],
+        over: str = "confidence",
+        metric: str = "judge_agreement",
+        distance: str = "l1",
+        at: Sequence[float] = (),
+        where: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.pairs = [(one, other) for one, other in pairs]
+        self.over, self.metric, self.distance = over, metric, distance
+        self.at, self.where = tuple(at), dict(where or {})
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        """One row per pair, and the curves of all methods with both intervals."""
+        chosen = select(jobs, self.where)
+        seeds = [self._curves(part) for part in by_option(chosen, "seed").values()]
+        unit = next(iter(chosen[0].methods.values()))[self.metric].unit
+        rows = [
+            {f"{other} - {one}": self._compared(curves, one, other, unit, seeds) for one, other in self.pairs}
+            for curves in seeds
+        ]
+        names = dict.fromkeys(name for pair in self.pairs for name in pair)
+        points = {n: [joined(part)[n] for part in by_option(chosen, self.over).values()] for n in names}
+        note = "In points. Intervals as in tables over seeds; a difference whose interval holds 0 is none."
+        table = Table(over_seeds(rows), corner=f"{self.metric.replace('_', ' ')} at equal {self.distance}", note=note)
+        return Shown({name: table}, save_both(trails(points, self.distance, self.metric), folder / f"{name}.svg"))
+
+    def _curves(self, jobs: Sequence[Job]) -> dict[str, np.ndarray]:
+        """Method -> (R, N, 2): distance and metric of each of N queries in each of R runs, in the option's order."""
+        runs = [job for part in by_option(jobs, self.over).values() for job in part]
+        names = [n for n in dict.fromkeys(n for pair in self.pairs for n in pair)]
+        lacking = [n for n in names if not all(n in run.methods for run in runs)]
+        if lacking:
+            raise UserError(f"study: {lacking[0]} is not in every job, so it has no curve over {self.over}")
+        return {n: np.stack([self._points(run, n) for run in runs]) for n in names}
+
+    def _points(self, job: Job, method: str) -> np.ndarray:
+        found = {line["image"]: (float(line[self.distance]), float(line[self.metric])) for line in job.rows[method]}
+        if len(found) != len(job.rows[method]):
+            raise UserError(f"{job.folder} holds several counterfactuals per image; compare runs with count=1, one target")
+        return np.array([found[image] for image in sorted(found)])
+
+    def _compared(
+        self, curves: Mapping[str, np.ndarray], one: str, other: str, unit: str, seeds: Sequence[Mapping[str, np.ndarray]]
+    ) -> dict[str, Entry]:
+        shared = [overlap(seed[one], seed[other]) for seed in seeds]
+        inside = [place for place in self.at if all(part[0] <= place <= part[-1] for part in shared)]
+        a, b = curves[one], curves[other]
+        values = {MEAN: differences(a, b, overlap(a, b)).mean(1)}
+        values |= {f"at {place:g}": differences(a, b, np.array([place]))[:, 0] for place in inside}
+        return {name: _entry(drawn, a.shape[1], unit) for name, drawn in values.items()}
+
+
+def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The other's metric minus the one's at each distance (P,), in the data and in each resample: (1 + RESAMPLES, P)."""
+    count = one.shape[1]
+    if other.shape[1] != count:
+        raise UserError("study: the two methods explained different queries; give jobs of one n and seed")
+    drawn = [torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]
+    weights = torch.cat(drawn).numpy() / count
+    curves = [np.einsum("wn,rnk->wrk", weights, values) for values in (one, other)]
+    return np.stack([at(b, places) - at(a, places) for a, b in zip(*curves, strict=True)])
+
+
+def at(curve: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Metric (P,) at each distance, straight between the points (R, 2) of a curve, level beyond its ends."""
+    order = curve[:, 0].argsort()
+    return np.interp(places, curve[order, 0], curve[order, 1])
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Evenly spaced distances (STEPS,) at which both methods have a value."""
+    means = [values[..., 0].mean(1) for values in (one, other)]
+    low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
+    if low >= high:
+        raise UserError(
+            f"study: the two methods share no distance: one starts at {low:.3f} where the other ends at {high:.3f}; "
+            "vary the option more"
+        )
+    return np.linspace(low, high, STEPS)
+
+
+def _entry(values: np.ndarray, n: int, unit: str) -> Entry:
+    low, high = percentiles(torch.from_numpy(values[1:]))
+    return Entry(float(values[0]), low, high if math.isfinite(high) else None, n, unit, True)
