@@ -25,7 +25,7 @@ def test_agreement_over_all_and_over_valid_rows(make):
     # the classifier agrees with the target on rows 0 and 3; the judge on rows 0 and 2
     logits = torch.eye(3)[torch.tensor([2, 0, 1, 2])]
     cf = replace(make(4), counterfactual=x, target=target, counterfactual_logits=logits)
-    summary, table = evaluate_metrics({"judge_agreement": JudgeAgreement(judge=Brightness())}, cf)
+    summary, table, _ = evaluate_metrics({"judge_agreement": JudgeAgreement(judge=Brightness())}, cf)
     assert table["judge_agreement"].tolist() == [1, 0, 1, 0]
-    assert (summary["judge_agreement"]["value"], summary["judge_agreement"]["n"]) == (0.5, 4)
-    assert (summary["judge_agreement_valid"]["value"], summary["judge_agreement_valid"]["n"]) == (0.5, 2)
+    assert (summary["judge_agreement"].value, summary["judge_agreement"].n) == (0.5, 4)
+    assert (summary["judge_agreement_valid"].value, summary["judge_agreement_valid"].n) == (0.5, 2)

@@ -55,15 +55,15 @@ def test_gate_asks_the_classifier_about_the_reconstruction(cf, parts):
 
 
 def test_an_entry_for_each_declared_attribute(cf, parts):
-    entries, table = evaluate_metrics(attribute.declared_metrics(cf, parts.classifier), cf)
+    entries, table, _ = evaluate_metrics(attribute.declared_metrics(cf, parts.classifier), cf)
     assert list(entries) == [
         "reconstruction_gate",
         "attribute_change/A",
         "attribute_change/B",
         "attribute_change/C",
     ]
-    assert entries["attribute_change/A"]["value"] == pytest.approx(0.25)
-    assert entries["attribute_change/A"]["n"] == 4
+    assert entries["attribute_change/A"].value == pytest.approx(0.25)
+    assert entries["attribute_change/A"].n == 4
     assert set(table) == set(entries)
 
 

@@ -73,12 +73,12 @@ def test_a_perfect_strip_scores_perfectly(
     made = {
         name: getattr(compatibility, f"Compatibility{name}")() for name in ("Rho", "MAE", "MSE", "Inside")
     }
-    summary, table = evaluate_metrics(made, cf)
-    assert [round(summary[name]["value"] or 0, 5) for name in made] == [1, 0, 0, 1]
+    summary, table, _ = evaluate_metrics(made, cf)
+    assert [round(summary[name].value or 0, 5) for name in made] == [1, 0, 0, 1]
     waiting = ~strips.walked
     assert waiting.any()
     assert torch.equal(table["MAE"].isnan(), waiting)
-    assert summary["Rho"]["n"] == summary["MAE"]["n"] == int((~waiting).sum())
+    assert summary["Rho"].n == summary["MAE"].n == int((~waiting).sum())
 
 
 def test_figures_by_hand_and_by_scipy(
@@ -140,8 +140,8 @@ def test_other_methods_have_no_value(
         "extreme": compatibility.ExtremeValidity(),
         "lsc": LatentCloseness(generator),
     }
-    summary, _table = evaluate_metrics(made, plain)
-    assert all(entry["value"] is None for entry in summary.values())
+    summary, _table, _ = evaluate_metrics(made, plain)
+    assert all(entry.value is None for entry in summary.values())
     with pytest.raises(UserError, match="explainer=progressive"):
         Within(classifier, None, "m")
     with pytest.raises(UserError, match="explainer=progressive"):
@@ -165,7 +165,7 @@ def test_the_curve_groups_by_the_factuals_bin(
     assert len(x) == 4
     usable = read.requested.isfinite().all(1)
     low = usable & (read.source < 2)
-    assert series["from bins 0-1"][2]["value"] == pytest.approx(float(read.obtained[low, 2].mean()), abs=1e-6)
+    assert series["from bins 0-1"][2].value == pytest.approx(float(read.obtained[low, 2].mean()), abs=1e-6)
 
 
 def test_redrawing_errors_are_those_of_the_generator(generator: Exaggerator, strips: Counterfactuals) -> None:

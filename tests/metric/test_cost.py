@@ -21,11 +21,12 @@ def test_mean(metric, make):
 def test_memory_is_the_maximum_and_has_no_interval(make):
     cf = replace(make(3), peak_memory_mb=torch.tensor([100.0, 300.0, math.nan]))
     entry = evaluate_metrics({"peak_memory_mb": PeakMemory()}, cf)[0]["peak_memory_mb"]
-    assert entry == {"value": 300.0, "low": None, "high": None, "n": 2, "higher_is_better": False}
+    assert (entry.value, entry.low, entry.high, entry.n) == (300.0, None, None, 2)
+    assert (entry.unit, entry.minimum, entry.higher_is_better) == ("MB", 0.0, False)
 
 
 def test_unknown_costs_are_none(make):
     cf = replace(make(3), seconds=torch.full((3,), math.nan), peak_memory_mb=torch.full((3,), math.nan))
-    summary, _ = evaluate_metrics({"seconds": Seconds(), "peak_memory_mb": PeakMemory()}, cf)
+    summary, _, _ = evaluate_metrics({"seconds": Seconds(), "peak_memory_mb": PeakMemory()}, cf)
     for entry in summary.values():
-        assert (entry["value"], entry["low"], entry["high"], entry["n"]) == (None, None, None, 0)
+        assert (entry.value, entry.low, entry.high, entry.n) == (None, None, None, 0)

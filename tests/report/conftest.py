@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 from counterfoil.core.strip import Strip
 
 ROWS = 12
@@ -40,9 +41,19 @@ def _counterfactuals(shift: float, valid: Tensor, walks: bool = False) -> Counte
     )
 
 
-def _entry(value: float | None, spread: float, better: bool, n: int = ROWS) -> dict[str, object]:
+FACTS = {
+    "validity": {"unit": "%", "minimum": 0.0, "maximum": 1.0, "main": True, "role": "success"},
+    "l1_valid": {"label": "L1, valid", "main": True, "role": "distance"},
+    "l1": {"label": "L1", "role": "distance"},
+    "fid_judge": {"label": "FID (judge)", "main": True},
+    "im1": {"label": "IM1", "main": True},
+}
+"""What the metrics of the run declare."""
+
+
+def _entry(metric: str, value: float | None, spread: float, better: bool, n: int = ROWS) -> Entry:
     low, high = (None, None) if value is None else (value - spread, value + spread)
-    return {"value": value, "low": low, "high": high, "n": n, "higher_is_better": better}
+    return Entry(value, low, high, n, higher_is_better=better, **FACTS[metric])  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -61,16 +72,21 @@ def run() -> SimpleNamespace:
     }
     tables["wachter"]["judge_agreement"] = (torch.arange(ROWS) % 3 > 0).float()
     tables["revise"]["im1"] = torch.where(torch.arange(ROWS) < 4, torch.arange(ROWS) / 7, torch.nan)
+
+    def mean_l1(name: str) -> float:
+        return float(tables[name]["l1"].mean())
+
     summary = {
+        "standing": {"validity": {"wachter": "best", "revise": "tied"}, "l1_valid": {"revise": "best"}},
         "methods": {
             name: {
-                "validity": _entry(share, 0.3, True),
+                "validity": _entry("validity", share, 0.3, True),
                 "l1_valid": _entry(
-                    float(tables[name]["l1"].mean()) if share else None, 0.001, False, round(share * ROWS)
+                    "l1_valid", mean_l1(name) if share else None, 0.001, False, round(share * ROWS)
                 ),
-                "fid_judge": _entry(float("nan"), 1.0, False),
-                "l1": _entry(float(tables[name]["l1"].mean()), 0.001, False),
-                "im1": _entry(1.0, 0.1, False),
+                "fid_judge": _entry("fid_judge", float("nan"), 1.0, False),
+                "l1": _entry("l1", mean_l1(name), 0.001, False),
+                "im1": _entry("im1", 1.0, 0.1, False),
             }
             for name, share in shares.items()
         },

@@ -108,7 +108,14 @@ def test_best_is_marked_with_regard_to_intervals(page):
 def test_bare_run(run, tmp_path):
     counterfactuals = run.methods["wachter"][torch.tensor([0])]
     page = write_report(
-        tmp_path / "r.html", {"methods": {"wachter": {}}}, {"wachter": counterfactuals}, {}, (), {}, "t", "c"
+        tmp_path / "r.html",
+        {"methods": {"wachter": {}}, "standing": {}},
+        {"wachter": counterfactuals},
+        {},
+        (),
+        {},
+        "t",
+        "c",
     )
     assert "judge agrees" not in page.read_text(encoding="utf-8")
     assert _outline(page.read_text(encoding="utf-8")).open == []

@@ -1,57 +1,58 @@
+"""The leaderboard of the terminal."""
+
+from __future__ import annotations
+
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from counterfoil.report.format import MAIN
-from counterfoil.report.leaderboard import leaderboard, to_markdown
+from counterfoil.core.entry import Entry
+from counterfoil.report.leaderboard import leaderboard, run_table
 
 
-def _printed(summary, width, **options):
+def _printed(summary: Any, width: int, **options: Any) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, **options).print(leaderboard(summary, title="12 queries"))
+    console = Console(file=out, width=width, **options)
+    for table in leaderboard(summary, width=width):
+        console.print(table)
     return out.getvalue()
 
 
-def test_terminal_table(run):
+def test_every_metric_is_shown(run: SimpleNamespace) -> None:
     text = _printed(run.summary, 100)
-    assert "12 queries" in text
-    assert "9/12" in text
-    assert "75.0" in text
-    assert "±30.0" in text
-    assert "–" in text
-    assert "<b>own</b>" in text
-    assert "↑" in text
-    assert "↓" in text
+    for part in ("9/12", "75.0", "±27.5", "–", "<b>own</b>", "↑", "↓", "IM1", "FID"):
+        assert part in text
 
 
-def test_names_are_not_markup(run):
+def test_names_are_not_markup(run: SimpleNamespace) -> None:
     run.summary["methods"] = {"[red]name": run.summary["methods"]["revise"]}
     assert "[red]name" in _printed(run.summary, 100)
 
 
-@pytest.mark.parametrize("width", [80, 100])
-def test_all_main_metrics_fit(width):
-    entry = {"value": 0.9371, "low": 0.9, "high": 0.99, "n": 1000, "higher_is_better": True}
-    row = dict.fromkeys(MAIN, entry) | {
-        "fid_judge": {**entry, "value": 1640.0, "low": 1500.0, "high": 1800.0}
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_blocks_fit_the_width_and_drop_nothing(width: int) -> None:
+    row = {
+        f"metric_{i}": Entry(0.9371 + i, 0.9 + i, 0.99 + i, 1000, higher_is_better=True) for i in range(20)
     }
-    lines = _printed({"methods": {"growing_spheres": row, "revise": row}}, width).splitlines()
-    assert max(map(len, lines)) <= width
-    assert "…" not in "".join(lines)
-    assert any(line.count(".937") == 6 and "93.7" in line for line in lines)
+    text = _printed({"methods": {"growing_spheres": row, "revise": row}, "standing": {}}, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(f"{i}\n" in text or f"{i} " in text for i in range(20))
+    assert text.count("0.937") == 2
 
 
-def test_bold_only_where_the_interval_overlaps(run):
+def test_bold_is_what_stands_in_the_standing(run: SimpleNamespace) -> None:
     text = _printed(run.summary, 100, force_terminal=True, color_system="standard")
     assert "\x1b[1;32m100\x1b[0m" in text
     assert "\x1b[1m75.0\x1b[0m" in text
     assert "\x1b[1m0.0\x1b[0m" not in text
 
 
-def test_markdown(run):
-    lines = to_markdown(run.summary, ["validity", "l1_valid"]).splitlines()
-    assert lines[0] == "| method | valid of all | Validity % ↑ | L1, valid ↓ |"
-    assert lines[1] == "| --- | ---: | ---: | ---: |"
-    assert lines[2].startswith("| revise | 9/12 | **75.0 [45.0, 105]** | **0.")
-    assert lines[4].endswith("| 0/12 | 0.0 [-30.0, 30.0] | – |")
+def test_table_of_a_run_for_files(run: SimpleNamespace) -> None:
+    lines = run_table(run.summary).markdown().splitlines()
+    assert lines[0] == "| method | Validity % ↑ | L1, valid ↓ | FID (judge) ↓ | IM1 ↓ | L1 ↓ |"
+    assert lines[2].startswith("| revise | **75.0 [45.0, 100]** | **0.")
+    assert lines[4].startswith("| <b>own</b> & $co$ {{ x }} | 0.0 [0.0, 30.0] | – |")

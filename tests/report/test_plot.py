@@ -1,7 +1,10 @@
 import re
 from xml.etree import ElementTree
 
-from counterfoil.report.plot import curve, curves, inline_svg, save_svg, scatter, trails
+from counterfoil.core.entry import Entry
+from counterfoil.report.plot import against, curves, inline_svg, save_both, scatter, trails
+
+SHARE = {"unit": "%", "minimum": 0.0, "maximum": 1.0}
 
 
 def test_scatter_leaves_out_methods_without_both_figures(run):
@@ -15,10 +18,10 @@ def test_points_and_intervals_are_where_the_figures_are(run):
     axes = scatter(run.summary["methods"], "l1", "validity").axes[0]
     middle = [container.lines[0].get_xydata()[0].tolist() for container in axes.containers]
     assert middle == [
-        [row["l1"]["value"], row["validity"]["value"] * 100] for row in run.summary["methods"].values()
+        [row["l1"].value, row["validity"].value * 100] for row in run.summary["methods"].values()
     ]
     vertical = axes.containers[0].lines[2][1].get_segments()[0]
-    assert [round(y, 6) for _, y in vertical] == [45, 105]
+    assert [round(y, 6) for _, y in vertical] == [45, 100]
 
 
 def test_inline_svg_is_wellformed_themed_and_deterministic(run):
@@ -40,27 +43,23 @@ def test_names_are_text_not_markup_or_mathematics(run):
 
 
 def test_curve_with_a_gap_and_both_themes(tmp_path):
-    entries = [
-        {"value": 0.5, "low": 0.4, "high": 0.6},
-        {"value": None, "low": None, "high": None},
-        {"value": 0.9, "low": 0.8, "high": 1.0},
-    ]
-    figure = curve(
-        [0.5, 0.8, 0.95], {"revise": entries}, "confidence", "judge agreement, %", metric="judge_agreement"
-    )
-    assert figure.axes[0].lines[0].get_ydata()[[0, 2]].tolist() == [50, 90]
-    light, dark = (
-        save_svg(figure, tmp_path / f"{name}.svg", dark=name == "dark").read_text()
-        for name in ("light", "dark")
-    )
+    entries = [Entry(0.5, 0.4, 0.6), Entry(None), Entry(0.9, 0.8, 1.0)]
+    figure = against([0.5, 0.8, 0.95], {"revise": entries}, "requested", "obtained")
+    assert figure.axes[0].lines[1].get_ydata()[[0, 2]].tolist() == [0.5, 0.9]
+    files = save_both(figure, tmp_path / "curve.svg")
+    light, dark = (path.read_text() for path in files.values())
     assert light != dark
     assert "var(--" not in light + dark
-    assert {path.name for path in tmp_path.iterdir()} == {"light.svg", "dark.svg"}
+    assert (
+        {path.name for path in tmp_path.iterdir()}
+        == {"curve.svg", "curve-dark.svg"}
+        == {f"{n}.svg" for n in files}
+    )
 
 
 def test_panels_share_positions_and_a_legend():
-    share = [{"value": 0.5, "low": 0.4, "high": 0.6}, {"value": 0.9, "low": 0.8, "high": 1.0}]
-    distance = [{"value": 0.01, "low": 0.005, "high": 0.02}, {"value": 0.02, "low": 0.01, "high": 0.03}]
+    share = [Entry(0.5, 0.4, 0.6, **SHARE), Entry(0.9, 0.8, 1.0, **SHARE)]
+    distance = [Entry(0.01, 0.005, 0.02, label="L1, valid"), Entry(0.02, 0.01, 0.03, label="L1, valid")]
     figure = curves(
         [0.5, 0.9],
         {"validity": {"a": share, "b": share}, "l1_valid": {"a": distance, "b": distance}},
@@ -77,8 +76,8 @@ def test_panels_share_positions_and_a_legend():
 def test_a_trail_joins_the_rows_of_a_method_in_their_order():
     rows = [
         {
-            "l1": {"value": x, "low": x - 0.01, "high": x + 0.02},
-            "judge_agreement": {"value": y, "low": y - 0.1, "high": y + 0.1},
+            "l1": Entry(x, x - 0.01, x + 0.02),
+            "judge_agreement": Entry(y, y - 0.1, y + 0.1, **SHARE),
         }
         for x, y in ((0.05, 0.6), (0.04, 0.8))
     ]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from counterfoil.core.entry import Entry
 from counterfoil.core.strip import Scale, Strip
 from counterfoil.report.html import write_report
 from counterfoil.report.strip_picture import draw_strips, save_strips
@@ -82,7 +83,7 @@ def test_the_view_knows_whether_the_scale_is_calibrated(walked, calibrated):
         "m",
         calibrated,
         *arguments,
-        {"m": {"compatibility_rho": {"value": 0.9, "low": 0.8, "high": 1.0}}},
+        {"m": {"compatibility_rho": Entry(0.9, 0.8, 1.0, role="strip")}},
         1.0,
     )
     assert shown.calibrated

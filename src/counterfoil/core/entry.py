@@ -19,6 +19,8 @@ class Entry:
         higher_is_better: the direction, None where there is none.
         minimum, maximum: the range that value and interval never leave; None: unbounded.
         label: the metric's name for people, "" for one made from its name.
+        main: whether it stands among the first columns of a page; the others are unfolded.
+        role: what it tells, for plots: "success", "distance", "strip", or "".
         seeds: how many runs it is a mean over.
     """
 
@@ -31,6 +33,8 @@ class Entry:
     minimum: float | None = None
     maximum: float | None = None
     label: str = ""
+    main: bool = False
+    role: str = ""
     seeds: int = 1
 
     def __post_init__(self) -> None:
@@ -56,6 +60,11 @@ class Entry:
         """The entry that `as_dict` gave; names that are not known are left out."""
         known = {field.name for field in fields(Entry)}
         return Entry(**{name: value for name, value in values.items() if name in known})
+
+
+def label(name: str) -> str:
+    """A metric's name for people where it declares none: `l1_valid` -> `L1 valid`."""
+    return name.replace("_", " ").strip().capitalize()
 
 
 def _inside(number: float | None, minimum: float | None, maximum: float | None) -> float | None:

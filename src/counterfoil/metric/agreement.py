@@ -26,6 +26,9 @@ class JudgeAgreement(SampleMetric):
     """
 
     name = "judge_agreement"
+    label = "Judge agreement"
+    main = True
+    role = "success"
     higher_is_better = True
     boolean = True
     also_valid = True

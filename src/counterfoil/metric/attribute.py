@@ -36,6 +36,7 @@ class AttributeChange(SampleMetric):
     """
 
     name = "attribute_change"
+    minimum = 0.0
     higher_is_better = None
 
     def __init__(self, attribute: str) -> None:
@@ -53,6 +54,8 @@ class AttributeL1(SampleMetric):
     """
 
     name = "attribute_l1"
+    label = "Attribute L1"
+    minimum = 0.0
     higher_is_better = False
     also_valid = True
 
@@ -71,6 +74,7 @@ class AttributesMoved(SampleMetric):
     """
 
     name = "attributes_moved"
+    minimum = 0.0
     higher_is_better = False
     also_valid = True
 
@@ -101,6 +105,8 @@ class CausalScore(SampleMetric):
     """
 
     name = "causal_score"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = True
 
     def __init__(self, causes: Sequence[str | None]) -> None:
@@ -131,6 +137,7 @@ class LatentPerturbation(SampleMetric):
     """
 
     name = "latent_perturbation"
+    minimum = 0.0
     higher_is_better = False
     also_valid = True
 

@@ -88,6 +88,8 @@ class MNAC(SampleMetric):
     """
 
     name = "mnac"
+    label = "MNAC"
+    minimum = 0.0
     higher_is_better = False
     also_valid = True
 

@@ -16,7 +16,48 @@ from torchmetrics.utilities.data import dim_zero_cat
 from counterfoil.core.counterfactuals import Counterfactuals
 
 
-class SampleMetric(Metric):
+class Facts(Metric):
+    """What a metric declares of its figures; each becomes part of every `Entry`.
+
+    Attributes:
+        name: what the metric is reported as.
+        label: its name for people; "" makes one of `name`.
+        unit: "%" for shares, which are held in [0, 1] and written times 100; "" for none.
+        higher_is_better: the direction, None where there is none.
+        minimum, maximum: the range that the figure and its interval never leave.
+        main: whether it stands among the first columns of a page.
+        role: what it tells, for plots: "success", "distance", "strip", or "".
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str] = ""
+    unit: ClassVar[str] = ""
+    minimum: ClassVar[float | None] = None
+    maximum: ClassVar[float | None] = None
+    main: ClassVar[bool] = False
+    role: ClassVar[str] = ""
+
+    full_state_update = False
+    is_differentiable = False
+
+    def entry(self, value: float, low: float, high: float, n: int) -> Entry:
+        """A figure of this metric, with the facts declared."""
+        return Entry(
+            value,
+            low,
+            high,
+            n,
+            self.unit,
+            self.higher_is_better,
+            self.minimum,
+            self.maximum,
+            self.label,
+            self.main,
+            self.role,
+        )
+
+
+class SampleMetric(Facts):
     """A number a counterfactual; a subclass writes `score` and declares the facts below.
 
     A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and count.
@@ -24,22 +65,22 @@ class SampleMetric(Metric):
     metrics whose states are equal after the first batch, and from then on reports one for the other.
 
     Attributes:
-        name: what the metric is reported as.
-        higher_is_better: the direction, None where there is none.
-        boolean: every value is 0 or 1, so that the mean is a share.
+        boolean: every value is 0 or 1, so that the mean is a share: its unit is "%", its range [0, 1].
         also_valid: the value over the valid rows alone is reported too, as `<name>_valid`.
         aggregate: how rows become one number.
     """
 
-    name: ClassVar[str]
     boolean: ClassVar[bool] = False
     also_valid: ClassVar[bool] = False
     aggregate: ClassVar[Literal["mean", "max"]] = "mean"
-    full_state_update = False
-    is_differentiable = False
 
     _values: list[Tensor]
     _valid: list[Tensor]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.boolean:
+            cls.unit, cls.minimum, cls.maximum = "%", 0.0, 1.0
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -84,22 +125,12 @@ class SampleMetric(Metric):
         return dim_zero_cat(self._valid) if len(self._valid) else torch.zeros(0, dtype=torch.bool)
 
 
-class SetMetric(Metric):
+class SetMetric(Facts):
     """A number a set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts below.
 
     Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows with a feature that is
     not finite are left out of it.
-
-    Attributes:
-        name: what the metric is reported as.
-        higher_is_better: the direction.
-        minimum: the least value possible, where there is one.
     """
-
-    name: ClassVar[str]
-    minimum: ClassVar[float | None] = None
-    full_state_update = False
-    is_differentiable = False
 
     _features: list[Tensor]
 

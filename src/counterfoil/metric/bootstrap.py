@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 LEVEL = 0.95
@@ -76,17 +77,12 @@ def centred(samples: Tensor, value: float, level: float = LEVEL) -> tuple[float,
 def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a share of n independent trials; it has a width at 0 and 1 too.
 
-    (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
-
     Source: Probable Inference, the Law of Succession, and Statistical Inference (Wilson, 1927), JASA 22(158).
     """
     if n == 0:
         return math.nan, math.nan
-    z = math.sqrt(2) * float(torch.erfinv(torch.tensor(level, dtype=torch.float64)))
-    centre = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    interval = binomtest(round(share * n), n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def share_interval(

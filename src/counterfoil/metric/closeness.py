@@ -31,6 +31,8 @@ class LatentCloseness(SetMetric):
     """
 
     name = "latent_closeness"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = True
 
     def __init__(self, generator: Any, neighbours: int = 11, components: int = 300, pool: int = 500) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 from counterfoil.core.query import reaches
 from counterfoil.core.strip import Posteriors
 from counterfoil.metric.base import SampleMetric, SetMetric
@@ -32,6 +33,9 @@ class CompatibilityRho(SetMetric):
     """
 
     name = "compatibility_rho"
+    minimum = -1.0
+    maximum = 1.0
+    role = "strip"
     higher_is_better = True
 
     def embed(self, x: Tensor) -> Tensor:
@@ -78,6 +82,10 @@ class CompatibilityMAE(_OnStrip):
     """
 
     name = "compatibility_mae"
+    label = "Compatibility MAE"
+    minimum = 0.0
+    maximum = 1.0
+    role = "strip"
     higher_is_better = False
 
     def along(self, read: Posteriors) -> Tensor:
@@ -91,6 +99,10 @@ class CompatibilityMSE(_OnStrip):
     """
 
     name = "compatibility_mse"
+    label = "Compatibility MSE"
+    minimum = 0.0
+    maximum = 1.0
+    role = "strip"
     higher_is_better = False
 
     def along(self, read: Posteriors) -> Tensor:
@@ -104,6 +116,10 @@ class CompatibilityInside(_OnStrip):
     """
 
     name = "compatibility_inside"
+    unit = "%"
+    minimum = 0.0
+    maximum = 1.0
+    role = "strip"
     higher_is_better = True
 
     def along(self, read: Posteriors) -> Tensor:
@@ -118,6 +134,7 @@ class ExtremeValidity(SampleMetric):
     """
 
     name = "extreme_validity"
+    role = "strip"
     higher_is_better = True
     boolean = True
 
@@ -127,8 +144,8 @@ class ExtremeValidity(SampleMetric):
         return reaches(cf.strip.logits[:, -1], cf.target).float().masked_fill(~cf.walked, torch.nan)
 
 
-def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, list[dict[str, float]]]]:
-    """Mean obtained against requested posterior, by the factual's own bin: x and series for a plot.
+def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, list[Entry]]]:
+    """Mean obtained against requested posterior, by the factual's own bin: x and series for `report.plot.curve`.
 
     Bands are the mean +- 1.96 standard errors. Groups of bins are named by their range of steps; empty ones
     are left out.
@@ -136,7 +153,7 @@ def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, lis
     usable = read.requested.isfinite().all(1)
     bins = read.requested.shape[1]
     width = -(-bins // groups)
-    series: dict[str, list[dict[str, float]]] = {}
+    series: dict[str, list[Entry]] = {}
     for first in range(0, bins, width):
         rows = usable & (read.source >= first) & (read.source < first + width)
         if bool(rows.any()):
@@ -148,7 +165,7 @@ def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, lis
     return read.requested[usable].double().mean(0).tolist() if bool(usable.any()) else [], series
 
 
-def _mean_entry(values: Tensor) -> dict[str, float]:
+def _mean_entry(values: Tensor) -> Entry:
     mean = float(values.mean())
     margin = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return {"value": mean, "low": mean - margin, "high": mean + margin}
+    return Entry(mean, mean - margin, mean + margin, len(values), minimum=0.0, maximum=1.0)

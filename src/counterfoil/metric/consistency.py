@@ -41,6 +41,9 @@ class ReconstructionL1(_Redrawn):
     """
 
     name = "reconstruction_l1"
+    label = "Reconstruction L1"
+    minimum = 0.0
+    maximum = 1.0
 
     def score(self, cf: Counterfactuals) -> Tensor:
         return self._error(cf, self._redrawn(cf, cf.factual))
@@ -53,6 +56,9 @@ class CycleL1(_Redrawn):
     """
 
     name = "cycle_l1"
+    label = "Cycle L1"
+    minimum = 0.0
+    maximum = 1.0
 
     def score(self, cf: Counterfactuals) -> Tensor:
         model = self._generator.net

@@ -15,6 +15,7 @@ class Steps(SampleMetric):
     """
 
     name = "steps"
+    minimum = 0.0
     higher_is_better = False
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -28,6 +29,9 @@ class Seconds(SampleMetric):
     """
 
     name = "seconds"
+    unit = "s"
+    minimum = 0.0
+    main = True
     higher_is_better = False
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -41,6 +45,7 @@ class ClassifierCalls(SampleMetric):
     """
 
     name = "classifier_calls"
+    minimum = 0.0
     higher_is_better = False
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -54,6 +59,9 @@ class PeakMemory(SampleMetric):
     """
 
     name = "peak_memory_mb"
+    label = "Peak memory"
+    unit = "MB"
+    minimum = 0.0
     higher_is_better = False
     aggregate = "max"
 

@@ -29,6 +29,10 @@ class COUT(SampleMetric):
     """
 
     name = "cout"
+    label = "COUT"
+    minimum = -1.0
+    maximum = 1.0
+    main = True
     higher_is_better = True
     also_valid = True
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypedDict
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry, label
 from counterfoil.metric.base import AnyMetric, FigureMetric, SampleMetric, SetMetric
 from counterfoil.metric.bootstrap import (
     centred,
@@ -23,14 +25,19 @@ from counterfoil.metric.network import asked_once
 BATCH = 256
 
 
-class Entry(TypedDict):
-    """One cell of a leaderboard; None stands for "not defined", as JSON has no NaN."""
+class Scored(NamedTuple):
+    """What `evaluate_metrics` measures.
 
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    higher_is_better: bool | None
+    Attributes:
+        summary: an entry per metric, with `<name>_valid` after each that is also reported over the valid rows alone; n
+            counts the rows whose value is defined.
+        table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
+        draws: the values (R,) of every set metric in the resamples, the same resamples for all methods.
+    """
+
+    summary: dict[str, Entry]
+    table: dict[str, Tensor]
+    draws: dict[str, Tensor]
 
 
 class _Column(NamedTuple):
@@ -46,7 +53,7 @@ def evaluate_metrics(
     *,
     resamples: int = 1000,
     set_resamples: int = 100,
-) -> tuple[dict[str, Entry], dict[str, Tensor]]:
+) -> Scored:
     """Reset the metrics, show them all counterfactuals and sum up.
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row a query, or with all
@@ -58,26 +65,23 @@ def evaluate_metrics(
         counterfactuals: all of them, or batches in order; read once.
         seed: of the resamples, the same for all metrics, so that two methods on the same queries are resampled alike.
         resamples, set_resamples: how many, for sample and for set metrics.
-
-    Returns:
-        summary: an entry a metric, with `<name>_valid` after each that is also reported over the valid rows alone; n counts the
-            rows whose value is defined. Safe for JSON.
-        table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
     """
     with asked_once():
         query, valid = _feed(metrics, counterfactuals)
     columns = _columns(metrics, valid)
     summary: dict[str, Entry] = {}
+    draws: dict[str, Tensor] = {}
     means = resampled_means(_stack(columns, len(query)), query, resamples, seed)
     sampled = {column.name: _sample_entry(column, query, means[:, i]) for i, column in enumerate(columns)}
     for name, metric in metrics.items():
         if isinstance(metric, SetMetric):
-            summary[name] = _set_entry(metric, query, set_resamples, seed)
+            draws[name] = _draws(metric, query, set_resamples, seed)
+            summary[name] = _set_entry(metric, query, draws[name])
         elif isinstance(metric, FigureMetric):
-            summary[name] = _entry(*metric.figure(), metric)
+            summary[name] = metric.entry(*metric.figure())
         else:
             summary.update({key: sampled[key] for key in (name, f"{name}_valid") if key in sampled})
-    return summary, {column.name: column.values for column in columns if column.name in metrics}
+    return Scored(summary, {c.name: c.values for c in columns if c.name in metrics}, draws)
 
 
 def _feed(
@@ -122,20 +126,26 @@ def _sample_entry(column: _Column, query: Tensor, samples: Tensor) -> Entry:
         low, high = math.nan, math.nan
     else:
         low, high = (share_interval if metric.boolean else mean_interval)(values, query, samples)
-    return _entry(float(metric.reduce(values)), low, high, int(values.isfinite().sum()), metric)
+    entry = metric.entry(float(metric.reduce(values)), low, high, int(values.isfinite().sum()))
+    over_valid, distance = (
+        column.name == f"{metric.name}_valid",
+        metric.role == "distance" and metric.also_valid,
+    )
+    if not over_valid:
+        return replace(entry, main=metric.main and not distance)
+    return replace(entry, main=metric.main and distance, label=f"{metric.label or label(metric.name)}, valid")
 
 
-def _set_entry(metric: SetMetric, query: Tensor, resamples: int, seed: int) -> Entry:
+def _draws(metric: SetMetric, query: Tensor, resamples: int, seed: int) -> Tensor:
+    """The number in each resample of the queries (R,); empty for fewer than two queries."""
+    if len(torch.unique(query)) < 2:
+        return torch.zeros(0, dtype=torch.float64)
+    return torch.cat([metric.weighted(weights) for weights in query_weights(query, resamples, seed)])
+
+
+def _set_entry(metric: SetMetric, query: Tensor, draws: Tensor) -> Entry:
     value = float(metric.compute()) if len(query) else math.nan
     low, high = math.nan, math.nan
-    if math.isfinite(value) and len(torch.unique(query)) > 1:
-        samples = torch.cat([metric.weighted(weights) for weights in query_weights(query, resamples, seed)])
-        low, high = centred(samples, value)
-    if metric.minimum is not None:
-        low = max(low, metric.minimum)
-    return _entry(value, low, high, int(metric.usable.sum()), metric)
-
-
-def _entry(value: float, low: float, high: float, n: int, metric: AnyMetric) -> Entry:
-    number, lowest, highest = (x if math.isfinite(x) else None for x in (value, low, high))
-    return Entry(value=number, low=lowest, high=highest, n=n, higher_is_better=metric.higher_is_better)
+    if math.isfinite(value) and bool(draws.isfinite().any()):
+        low, high = centred(draws, value)
+    return metric.entry(value, low, high, int(metric.usable.sum()))

@@ -21,6 +21,8 @@ class AttributeNetCosine(SampleMetric):
     """
 
     name = "attribute_net_cosine"
+    minimum = -1.0
+    maximum = 1.0
     higher_is_better = True
     also_valid = True
 

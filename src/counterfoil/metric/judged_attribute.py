@@ -24,6 +24,7 @@ class JudgedChange(SampleMetric):
     """
 
     name = "judged_change"
+    minimum = 0.0
     higher_is_better = None
 
     def __init__(self, judge: nn.Module | None, data: Any, attribute: str) -> None:
@@ -46,6 +47,8 @@ class JudgedCausalScore(SampleMetric):
     """
 
     name = "judged_causal_score"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = True
 
     def __init__(self, judge: nn.Module | None, data: Any, causes: Sequence[str | None]) -> None:

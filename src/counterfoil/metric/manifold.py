@@ -49,6 +49,9 @@ class IM1(_Manifold):
     """
 
     name = "im1"
+    label = "IM1"
+    minimum = 0.0
+    main = True
 
     def score(self, cf: Counterfactuals) -> Tensor:
         x = cf.counterfactual
@@ -72,6 +75,8 @@ class IM2(_Manifold):
     """
 
     name = "im2"
+    label = "IM2"
+    minimum = 0.0
 
     def score(self, cf: Counterfactuals) -> Tensor:
         x = cf.counterfactual

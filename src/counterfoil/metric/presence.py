@@ -74,6 +74,8 @@ class PresentFID(JudgeFID):
     """
 
     name = "fid_judge_present"
+    label = "FID (judge), present"
+    main = False
     bounds: ClassVar[dict[str, float]] = {"above": 0.9}
 
     def __init__(
@@ -96,6 +98,8 @@ class AbsentFID(JudgeFID):
     """
 
     name = "fid_judge_absent"
+    label = "FID (judge), absent"
+    main = False
     bounds: ClassVar[dict[str, float]] = {"below": 0.1}
 
     def __init__(
@@ -118,6 +122,8 @@ class OverallFID(JudgeFID):
     """
 
     name = "fid_judge_overall"
+    label = "FID (judge), overall"
+    main = False
 
     def __init__(
         self,

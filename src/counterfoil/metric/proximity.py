@@ -18,6 +18,11 @@ class L1(SampleMetric):
     """
 
     name = "l1"
+    label = "L1"
+    minimum = 0.0
+    maximum = 1.0
+    main = True
+    role = "distance"
     higher_is_better = False
     also_valid = True
 
@@ -32,6 +37,10 @@ class L2(SampleMetric):
     """
 
     name = "l2"
+    label = "L2"
+    minimum = 0.0
+    main = True
+    role = "distance"
     higher_is_better = False
     also_valid = True
 
@@ -47,6 +56,10 @@ class LInf(SampleMetric):
     """
 
     name = "linf"
+    label = "L∞"
+    minimum = 0.0
+    maximum = 1.0
+    role = "distance"
     higher_is_better = False
     also_valid = True
 
@@ -64,6 +77,11 @@ class Sparsity(SampleMetric):
     """
 
     name = "sparsity"
+    unit = "%"
+    minimum = 0.0
+    maximum = 1.0
+    main = True
+    role = "distance"
     higher_is_better = False
     also_valid = True
 

@@ -102,6 +102,8 @@ class JudgeFID(_JudgeDistance):
     """
 
     name = "fid_judge"
+    label = "FID (judge)"
+    main = True
     minimum = 0.0
 
     def compute(self) -> Tensor:
@@ -158,6 +160,7 @@ class JudgeKID(_JudgeDistance):
     """
 
     name = "kid_judge"
+    label = "KID (judge)"
 
     def _prepare(self, real: Tensor) -> None:
         self._features_real = real

@@ -8,12 +8,57 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
-from counterfoil.metric.bootstrap import percentiles, query_weights
+from counterfoil.metric.bootstrap import centred, percentiles, query_weights
+from counterfoil.metric.evaluation import Scored
 
 RESAMPLES = 1000
 Keyed = Mapping[tuple[str, ...], float]
 """The value of each query, by what it asks about."""
+
+
+def rank(
+    scored: Mapping[str, Scored], counterfactuals: Mapping[str, Counterfactuals], seed: int = 0
+) -> dict[str, dict[str, str]]:
+    """`standing` in each metric of the methods of one run: {metric: {method: "best" | "tied"}}."""
+    names = dict.fromkeys(metric for found in scored.values() for metric in found.summary)
+    ranks = {}
+    for metric in names:
+        row = {name: found.summary[metric] for name, found in scored.items() if metric in found.summary}
+        best = best_of(row)
+        others = [name for name in ranked(row) if best is not None and name != best]
+        gaps = {
+            (name, str(best)): _gap(metric, name, str(best), scored, counterfactuals, seed) for name in others
+        }
+        ranks[metric] = standing(row, gaps)
+    return {metric: marks for metric, marks in ranks.items() if marks}
+
+
+def _gap(
+    metric: str,
+    one: str,
+    other: str,
+    scored: Mapping[str, Scored],
+    counterfactuals: Mapping[str, Counterfactuals],
+    seed: int,
+) -> tuple[float, float] | None:
+    """The interval of the paired difference: over common queries, or over common resamples for numbers of a set."""
+    draws = [scored[name].draws.get(metric) for name in (one, other)]
+    if draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1]) > 0:
+        value = (scored[one].summary[metric].value or 0.0) - (scored[other].summary[metric].value or 0.0)
+        return centred(draws[0] - draws[1], value)
+    keyed = [_keyed(scored[name].table, counterfactuals[name], metric) for name in (one, other)]
+    return paired_interval([(keyed[0], keyed[1])], seed) if keyed[0] and keyed[1] else None
+
+
+def _keyed(table: Mapping[str, Tensor], cf: Counterfactuals, metric: str) -> Keyed:
+    """Value by (query, target); of the valid rows alone for `<name>_valid`."""
+    name = metric if metric in table else metric.removesuffix("_valid")
+    if name not in table:
+        return {}
+    rows = zip(cf.query.tolist(), cf.target.tolist(), table[name].tolist(), cf.valid.tolist(), strict=True)
+    return {(str(q), str(t)): value for q, t, value, valid in rows if valid or name == metric}
 
 
 def standing(
@@ -68,7 +113,9 @@ def paired_interval(pairs: Sequence[tuple[Keyed, Keyed]], seed: int = 0) -> tupl
     """
     means, halves, bounds = [], [], (math.nan, math.nan)
     for one, other in pairs:
-        shared = [key for key in one if key in other and math.isfinite(one[key]) and math.isfinite(other[key])]
+        shared = [
+            key for key in one if key in other and math.isfinite(one[key]) and math.isfinite(other[key])
+        ]
         if len(shared) < 2:
             return None
         gaps = torch.tensor([one[key] - other[key] for key in shared], dtype=torch.float64)

@@ -15,6 +15,8 @@ class Validity(SampleMetric):
     """
 
     name = "validity"
+    main = True
+    role = "success"
     higher_is_better = True
     boolean = True
 
@@ -29,6 +31,9 @@ class TargetProbability(SampleMetric):
     """
 
     name = "target_probability"
+    minimum = 0.0
+    maximum = 1.0
+    main = True
     higher_is_better = True
 
     def score(self, cf: Counterfactuals) -> Tensor:

@@ -13,8 +13,9 @@ from torch.nn.functional import interpolate
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.attributes import Change, changes, ranking, sentence
-from counterfoil.report.format import Methods, direction, label, number, unit
+from counterfoil.report.format import Methods, fact, title
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
+from counterfoil.report.table import number
 
 SHOWN = 8
 """Counterfactuals in each grid and in each list of failures."""
@@ -190,11 +191,13 @@ class Gallery:
         rows = (valid if valid.any() else ~valid).nonzero()[:, 0]
         found = {}
         for metric, values in self.table.items():
-            better, measure = direction(methods, metric), unit(metric)
+            facts = fact(methods, metric)
+            better, unit = facts.higher_is_better, facts.unit
             values = values.detach().cpu().float()
             chosen = [] if better is None else extremes(values, rows, better)
             figures = (
-                f"{label(metric)} {number(values[row].item(), metric)} {measure}".strip() for row in chosen
+                f"{title(methods, metric)} {number(values[row].item(), unit)} {unit}".strip()
+                for row in chosen
             )
             notes = (
                 f"{rank} · {figure}"

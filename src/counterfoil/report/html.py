@@ -10,18 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
+from counterfoil.report import table as tab
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
 from counterfoil.report.strips import strip_view
 from counterfoil.util.record import write_text
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
-_PLOTS = (
-    ("validity", "Validity against proximity"),
-    ("judge_agreement", "Judge agreement against proximity"),
-)
 
 
 def write_report(
@@ -70,7 +68,7 @@ def write_report(
         title=title,
         command=command,
         facts=facts or _facts(summary),
-        board=_board(summary["methods"], descriptions),
+        board=_board(summary, descriptions),
         queries=[
             (query, next((view.by_query[query] for view in views if query in view.by_query), None))
             for query in queries
@@ -106,7 +104,7 @@ def _template() -> Any:
     environment = Environment(
         loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(label=fmt.label, number=fmt.number, probability=fmt.probability)
+    environment.filters.update(probability=fmt.probability)
     return environment.get_template("template.html")
 
 
@@ -127,37 +125,35 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _board(methods: fmt.Methods, descriptions: Mapping[str, str]) -> dict[str, Any]:
-    """The leaderboard: its columns, and a row of cells a method."""
+def _board(summary: Mapping[str, Any], descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """The leaderboard: its columns, and one row of cells per method."""
+    methods: fmt.Methods = summary["methods"]
     metrics, main = fmt.columns(methods), set(fmt.columns(methods, main_only=True))
-    ranks = {metric: fmt.standing(methods, metric) for metric in metrics}
-    heads = [
-        {
-            "metric": m,
-            "label": fmt.label(m),
-            "unit": fmt.unit(m),
-            "arrow": fmt.arrow(fmt.direction(methods, m)),
-            "main": m in main,
-        }
-        | {"higher": fmt.direction(methods, m), "about": descriptions.get(m, "")}
-        for m in metrics
-    ]
+    heads = [_named(methods, m) | {"main": m in main, "about": descriptions.get(m, "")} for m in metrics]
+    ranks = summary["standing"]
     rows = [
-        (name, [_cell(row.get(m), m, m in main, ranks[m].get(name, "")) for m in metrics])
+        (name, [_cell(row.get(m), m in main, ranks.get(m, {}).get(name, "")) for m in metrics])
         for name, row in methods.items()
     ]
-    return {"heads": heads, "rows": rows, "extra": len(metrics) - len(main)}
+    labels = {head["metric"]: head["label"] for head in heads}
+    return {"heads": heads, "rows": rows, "extra": len(metrics) - len(main), "labels": labels}
 
 
-def _cell(entry: fmt.Entry | None, metric: str, main: bool, rank: str) -> dict[str, Any]:
-    entry = entry or {}
-    value, count = entry.get("value"), entry.get("n")
+def _named(methods: fmt.Methods, metric: str) -> dict[str, Any]:
+    """A metric's declared facts, for a head or the glossary."""
+    entry, better = fmt.fact(methods, metric), fmt.fact(methods, metric).higher_is_better
+    named = {"metric": metric, "name": metric, "label": fmt.title(methods, metric), "unit": entry.unit}
+    return named | {"arrow": tab.arrow(better), "higher": better}
+
+
+def _cell(entry: Entry | None, main: bool, rank: str) -> dict[str, Any]:
+    entry = entry or Entry(None)
     text = {
-        "value": fmt.number(value, metric),
-        "interval": fmt.interval(entry, metric),
-        "n": count if fmt.finite(count) else None,
+        "value": tab.number(entry.value, entry.unit),
+        "interval": tab.interval(entry),
+        "n": entry.n or None,
     }
-    return {"sort": repr(value) if fmt.finite(value) else "", "rank": rank, "main": main, **text}
+    return {"sort": repr(entry.value) if entry.known else "", "rank": rank, "main": main, **text}
 
 
 def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
@@ -171,36 +167,39 @@ def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
 
 
 def _plots(methods: fmt.Methods) -> Iterator[tuple[str, str, Any]]:
+    """Each main metric that tells success against the first one that tells distance."""
     from markupsafe import Markup
 
-    distance = next((metric for metric in ("l1_valid", "l1") if metric in fmt.columns(methods)), None)
-    for metric, heading in _PLOTS:
-        if distance and metric in fmt.columns(methods):
-            about = f"{fmt.label(metric)} against {fmt.label(distance)}, a point a method, lines are 95 % intervals"
-            yield heading, about, Markup(inline_svg(scatter(methods, distance, metric), metric))
+    def of(role: str) -> list[str]:
+        found = [m for m in fmt.columns(methods) if fmt.fact(methods, m).role == role]
+        return [m for m in found if fmt.fact(methods, m).main] or found
+
+    for distance in of("distance")[:1]:
+        for metric in of("success"):
+            names = [fmt.title(methods, m) for m in (metric, distance)]
+            about = f"{names[0]} against {names[1]}, one point per method, lines are 95 % intervals"
+            yield (
+                f"{names[0]} against proximity",
+                about,
+                Markup(inline_svg(scatter(methods, distance, metric), metric)),
+            )
 
 
 def _glossary(
     methods: fmt.Methods, tables: Mapping[str, Mapping[str, Tensor]], descriptions: Mapping[str, str]
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """Every metric on the page once, with its direction and formula; `x_valid` is explained by x."""
     names = dict.fromkeys([*fmt.columns(methods), *(metric for table in tables.values() for metric in table)])
     return [
-        {
-            "name": name,
-            "label": fmt.label(name),
-            "arrow": fmt.arrow(fmt.direction(methods, name)),
-            "unit": fmt.unit(name),
-        }
-        | {"about": descriptions.get(name) or _over_valid(name, descriptions)}
-        for name in names
+        _named(methods, n) | {"about": descriptions.get(n) or _over_valid(methods, n, descriptions)}
+        for n in names
     ]
 
 
-def _over_valid(name: str, descriptions: Mapping[str, str]) -> str:
+def _over_valid(methods: fmt.Methods, name: str, descriptions: Mapping[str, str]) -> str:
     base = name.removesuffix("_valid")
     return (
-        f"{fmt.label(base)} over the valid counterfactuals only."
+        f"{fmt.title(methods, base)} over the valid counterfactuals only."
         if base != name
         else descriptions.get(base, "")
     )

@@ -1,115 +1,117 @@
-"""The leaderboard as a table for the terminal and for Markdown."""
+"""The leaderboard for the terminal: every metric chosen, in blocks of columns that fit its width."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from counterfoil.core.entry import Entry
 from counterfoil.report import format as fmt
+from counterfoil.report.table import MISSING, Table, arrow, decimals, number
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
-_SHORT = {
-    "validity": "Valid", "judge_agreement": "Judge", "target_probability": "Target", "l1_valid": "L1", "l2_valid": "L2",
-    "sparsity_valid": "Spars.", "fid_judge": "FID", "seconds": "Time",
-}  # fmt: skip
+WIDTH = 80
 _STYLE = {"best": "bold green", "tied": "bold"}
+NOTE = "Bold: the best, and what its paired difference over the common queries cannot tell from the best."
 
 
 def leaderboard(
-    summary: Mapping[str, Any], metrics: Sequence[str] | None = None, title: str | None = None
-) -> Table:
-    """A table for the terminal; the main metrics fit 80 columns.
+    summary: Mapping[str, Any], metrics: Sequence[str] | None = None, width: int = WIDTH
+) -> list[RichTable]:
+    """Tables for the terminal, one below the other, each at most `width` wide.
 
     Args:
-        summary: the content of metrics.json.
-        metrics: columns to show; None for the main ones.
-        title: a line above the table.
+        summary: "methods" and "standing" of an evaluation.
+        metrics: columns to show; None: all.
+        width: of the terminal, in characters.
 
     Returns:
-        A row a method: value over the half-width of its 95 % interval. Bold: the interval overlaps the best one's; green: the best.
+        One row per method in each: value over the half-width of its 95 % interval; bold: best or tied with the best.
     """
+    methods: fmt.Methods = summary["methods"]
+    chosen = list(metrics) if metrics is not None else fmt.columns(methods)
+    blocks = list(_blocks(methods, chosen, width))
+    return [_table(summary, block, last=block is blocks[-1]) for block in blocks]
+
+
+def run_table(summary: Mapping[str, Any]) -> Table:
+    """The leaderboard of one run for Markdown, LaTeX and CSV: all metrics, with the valid counterfactuals in front."""
+    methods: fmt.Methods = summary["methods"]
+    return Table(
+        methods, fmt.columns(methods), summary["standing"], note=f"Intervals: 95 % over queries. {NOTE}"
+    )
+
+
+def _blocks(methods: fmt.Methods, metrics: Sequence[str], width: int) -> Iterator[list[str]]:
+    """The metrics cut into parts whose columns fit."""
+    first = max((len(name) for name in ("valid of all", *methods)), default=0)
+    block: list[str] = []
+    used = first
+    for metric in metrics:
+        wide = 1 + max(
+            map(
+                len,
+                [*_head(methods, metric).split("\n"), *(_plain(row.get(metric)) for row in methods.values())],
+            )
+        )
+        if block and used + wide > width:
+            yield block
+            block, used = [], first
+        block.append(metric)
+        used += wide
+    yield block
+
+
+def _table(summary: Mapping[str, Any], metrics: Sequence[str], last: bool) -> RichTable:
     from rich import box
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     methods: fmt.Methods = summary["methods"]
-    chosen = list(metrics) if metrics is not None else fmt.columns(methods, main_only=True)
-    table = Table(
-        title=title,
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-        caption=_caption(chosen),
-        caption_justify="left",
+    caption = f"± half of the 95 % interval over queries. {NOTE}" if last else None
+    table = RichTable(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=caption, caption_justify="left"
     )
     table.add_column("Method\nvalid of all", overflow="fold", min_width=10)
-    for metric in chosen:
+    for metric in metrics:
         table.add_column(Text(_head(methods, metric)), justify="right", no_wrap=True)
-    ranks = {metric: fmt.standing(methods, metric) for metric in chosen}
     for name, row in methods.items():
-        cells = [
-            _cell(row.get(metric), metric, _STYLE.get(ranks[metric].get(name, ""), "")) for metric in chosen
-        ]
-        table.add_row(Text.assemble((name, "bold"), (f"\n{_counts(row)}", "dim")), *cells)
+        styles = (_STYLE.get(summary["standing"].get(metric, {}).get(name, ""), "") for metric in metrics)
+        cells = [_cell(row.get(metric), style) for metric, style in zip(metrics, styles, strict=True)]
+        table.add_row(Text.assemble((name, "bold"), (f"\n{counts(row)}", "dim")), *cells)
     return table
 
 
-def to_markdown(summary: Mapping[str, Any], metrics: Sequence[str] | None = None) -> str:
-    """The leaderboard in Markdown: `value [low, high]`, bold where the interval overlaps the best one's; None for the main metrics."""
-    methods: fmt.Methods = summary["methods"]
-    chosen = list(metrics) if metrics is not None else fmt.columns(methods, main_only=True)
-    ranks = {metric: fmt.standing(methods, metric) for metric in chosen}
-    heads = [
-        " ".join(filter(None, (fmt.label(m), fmt.unit(m), fmt.arrow(fmt.direction(methods, m)))))
-        for m in chosen
-    ]
-    lines = [["method", "valid of all", *heads], ["---"] + ["---:"] * (len(chosen) + 1)]
-    for name, row in methods.items():
-        cells = (
-            f"{fmt.number((row.get(m) or {}).get('value'), m)} {fmt.interval(row.get(m), m)}".strip()
-            for m in chosen
-        )
-        marked = [f"**{cell}**" if name in ranks[m] else cell for cell, m in zip(cells, chosen, strict=True)]
-        lines.append([name.replace("|", "\\|"), _counts(row), *marked])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def _head(methods: fmt.Methods, metric: str) -> str:
-    second = f"{fmt.unit(metric)} {fmt.arrow(fmt.direction(methods, metric))}".strip()
-    return f"{_SHORT.get(metric, fmt.label(metric))}\n{second}"
+    """Label over unit and direction; long labels break at a space."""
+    entry, words = fmt.fact(methods, metric), fmt.title(methods, metric).split(" ")
+    lines = [words[0]]
+    for word in words[1:]:
+        lines[-1:] = [f"{lines[-1]} {word}"] if len(lines[-1]) + len(word) < 10 else [lines[-1], word]
+    return "\n".join([*lines, f"{entry.unit} {arrow(entry.higher_is_better)}".strip()])
 
 
-def _cell(entry: fmt.Entry | None, metric: str, style: str) -> Text:
-    """The value over the half-width of its interval, both with the value's decimals and without a leading zero, to save room."""
+def _cell(entry: Entry | None, style: str) -> Text:
     from rich.text import Text
 
-    if not entry or not fmt.finite(entry.get("value")):
-        return Text(fmt.MISSING)
-    low, high = entry.get("low"), entry.get("high")
-    factor = 100 if fmt.unit(metric) == "%" else 1
-    places = fmt.decimals(entry["value"] * factor, metric)
-    spread = f"\n±{(high - low) / 2 * factor:,.{places}f}" if fmt.finite(low) and fmt.finite(high) else ""  # type: ignore[operator]
-    return Text.assemble((_short(fmt.number(entry["value"], metric)), style), (_short(spread), "dim"))
+    value, _, spread = _plain(entry).partition("\n")
+    return Text.assemble((value, style), (f"\n{spread}" if spread else "", "dim"))
 
 
-def _short(text: str) -> str:
-    return text.replace("±0.", "±.").replace("-0.", "-.").removeprefix("0") if "." in text else text
+def _plain(entry: Entry | None) -> str:
+    """The value over the half-width of its interval, both with the value's decimals."""
+    if entry is None or entry.value is None:
+        return MISSING
+    if entry.low is None or entry.high is None:
+        return number(entry.value, entry.unit)
+    places = decimals(entry.value * entry.scale, entry.unit)
+    return f"{number(entry.value, entry.unit)}\n±{(entry.high - entry.low) / 2 * entry.scale:,.{places}f}"
 
 
-def _counts(row: Mapping[str, fmt.Entry]) -> str:
+def counts(row: Mapping[str, Entry]) -> str:
     """`97/100`, the valid counterfactuals of all, read off the validity and its n."""
-    entry = row.get("validity") or {}
-    total, share = entry.get("n"), entry.get("value")
-    return f"{round(share * total)}/{total}" if fmt.finite(total) and fmt.finite(share) else fmt.MISSING  # type: ignore[operator]
-
-
-def _caption(metrics: Sequence[str]) -> str:
-    over = (
-        " Distances are over the valid counterfactuals."
-        if any(metric.endswith("_valid") for metric in metrics)
-        else ""
-    )
-    return f"± half of the 95 % interval over queries; bold: it overlaps the best one's.{over}"
+    entry = row.get("validity")
+    return MISSING if entry is None or entry.value is None else f"{round(entry.value * entry.n)}/{entry.n}"

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.report.format import Entry, Methods, arrow, direction, finite, label, unit
+from counterfoil.core.entry import Entry
+from counterfoil.report.format import Methods, fact, title
+from counterfoil.report.table import arrow
 from counterfoil.util.record import write_text
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ def scatter(methods: Methods, x: str, y: str) -> Figure:
     figure, axes = _canvas(_axis(methods, x), _axis(methods, y))
     points: dict[str, tuple[float, float]] = {}
     for place, (name, row) in enumerate(methods.items()):
-        if not all(row.get(metric) and finite(row[metric].get("value")) for metric in (x, y)):
+        if not all(metric in row and row[metric].known for metric in (x, y)):
             continue
-        (px, ex), (py, ey) = (_point(row[metric], metric) for metric in (x, y))
+        (px, ex), (py, ey) = (_point(row[metric]) for metric in (x, y))
         axes.errorbar(
             px,
             py,
@@ -51,43 +53,24 @@ def scatter(methods: Methods, x: str, y: str) -> Figure:
     return figure
 
 
-def curve(
-    x: Sequence[float],
-    series: Mapping[str, Sequence[Mapping[str, Any]]],
-    xlabel: str,
-    ylabel: str,
-    metric: str = "",
-) -> Figure:
-    """Curves with interval bands.
+def against(x: Sequence[float], series: Mapping[str, Sequence[Entry]], xlabel: str, ylabel: str) -> Figure:
+    """Curves with interval bands of one share against another, in [0, 1], with the diagonal on which both are the same.
 
     Args:
         x: S positions.
-        series: name -> S entries (value, low, high); missing figures leave a gap.
+        series: name -> S entries; missing figures leave a gap.
         xlabel, ylabel: axis titles.
-        metric: name whose unit the figures are written in.
     """
-    figure, axes = _canvas(xlabel, ylabel)
-    _draw_curves(axes, x, series, metric)
-    _legend(axes)
-    return figure
-
-
-def against(
-    x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], xlabel: str, ylabel: str
-) -> Figure:
-    """Curves as in `curve` of one share against another, in [0, 1], with the diagonal on which both are the same."""
     figure, axes = _canvas(xlabel, ylabel, (5.2, 4.6))
     axes.plot((0, 1), (0, 1), color=_MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
-    _draw_curves(axes, x, series, "")
+    _draw_curves(axes, x, series)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     _legend(axes, handles=axes.lines[1:], loc="upper left")
     return figure
 
 
-def curves(
-    x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], xlabel: str
-) -> Figure:
-    """Several metrics side by side as in `curve`, metric -> name -> S entries, under one legend."""
+def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Entry]]], xlabel: str) -> Figure:
+    """Several metrics side by side as in `against`, metric -> name -> S entries, under one legend."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.0 * len(panels), 3.8), layout="constrained")
@@ -95,17 +78,18 @@ def curves(
     for axes, (metric, series) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        _dress(axes, xlabel, f"{label(metric)}, {unit(metric)}" if unit(metric) else label(metric))
-        _draw_curves(axes, x, series, metric)
+        _dress(axes, xlabel, _named({name: {metric: entries[0]} for name, entries in series.items()}, metric))
+        _draw_curves(axes, x, series)
     _legend(figure, handles=figure.axes[0].lines, loc="outside upper center", ncols=SERIES)
     return figure
 
 
 def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str) -> Figure:
     """One metric against another as in `scatter`, where each method has several rows, which a line joins in their order."""
-    figure, axes = _canvas(label(x), f"{label(y)}, {unit(y)}" if unit(y) else label(y))
+    first = {name: rows[0] for name, rows in methods.items()}
+    figure, axes = _canvas(_named(first, x), _named(first, y))
     for place, (name, rows) in enumerate(methods.items()):
-        points = [(_point(row[x], x), _point(row[y], y)) for row in rows]
+        points = [(_point(row[x]), _point(row[y])) for row in rows]
         (xs, ys), spread = (
             zip(*((px, py) for (px, _), (py, _) in points), strict=True),
             list(zip(*points, strict=True)),
@@ -153,6 +137,12 @@ def save_svg(figure: Figure, path: Path | str, dark: bool = False) -> Path:
     return path
 
 
+def save_both(figure: Figure, path: Path) -> dict[str, Path]:
+    """Write `<path>` for light pages and `<path>-dark` for dark ones, by their names."""
+    dark = path.with_stem(f"{path.stem}-dark")
+    return {path.stem: save_svg(figure, path), dark.stem: save_svg(figure, dark, dark=True)}
+
+
 def _canvas(xlabel: str, ylabel: str, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
@@ -174,13 +164,9 @@ def _dress(axes: Axes, xlabel: str, ylabel: str) -> None:
         getattr(axes, f"set_{name}label")(text, color=_INK, fontsize=10, parse_math=False)
 
 
-def _draw_curves(
-    axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Mapping[str, Any]]], metric: str
-) -> None:
+def _draw_curves(axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Entry]]) -> None:
     for place, (name, entries) in enumerate(series.items()):
-        middle, low, high = (
-            [_scaled(entry.get(key), metric) for entry in entries] for key in ("value", "low", "high")
-        )
+        middle, low, high = zip(*map(_scaled, entries), strict=True)
         axes.plot(
             x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name
         )
@@ -195,20 +181,26 @@ def _legend(owner: Axes | Figure, **options: Any) -> None:
 
 def _axis(methods: Methods, metric: str) -> str:
     ends = {"↑": "(more is better)", "↓": "(less is better)", "": ""}
-    measure = f", {unit(metric)}" if unit(metric) else ""
-    return f"{label(metric)}{measure} {ends[arrow(direction(methods, metric))]}".strip()
+    return f"{_named(methods, metric)} {ends[arrow(fact(methods, metric).higher_is_better)]}".strip()
 
 
-def _point(entry: Mapping[str, Any], metric: str) -> tuple[float, list[list[float]]]:
-    value, low, high = (_scaled(entry.get(key), metric) for key in ("value", "low", "high"))
+def _named(methods: Methods, metric: str) -> str:
+    unit = fact(methods, metric).unit
+    return f"{title(methods, metric)}, {unit}" if unit else title(methods, metric)
+
+
+def _point(entry: Entry) -> tuple[float, list[list[float]]]:
+    value, low, high = _scaled(entry)
     return value, [
         [max(value - low, 0.0) if low == low else 0.0],
         [max(high - value, 0.0) if high == high else 0.0],
     ]
 
 
-def _scaled(value: Any, metric: str) -> float:
-    return float(value) * (100 if unit(metric) == "%" else 1) if finite(value) else float("nan")
+def _scaled(entry: Entry) -> tuple[float, ...]:
+    """Value, low and high in the entry's unit, NaN for what is not known."""
+    ends = (entry.value, entry.low, entry.high)
+    return tuple(float("nan") if end is None else end * entry.scale for end in ends)
 
 
 def _series(place: int) -> str:

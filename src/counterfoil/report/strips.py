@@ -10,28 +10,21 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 from counterfoil.core.query import probability_of, reaches
 from counterfoil.core.strip import Posteriors, Strip
 from counterfoil.metric.compatibility import curve, posteriors
-from counterfoil.report.format import Entry, Methods, finite, interval, label, number
+from counterfoil.report.format import Methods, finite, title
 from counterfoil.report.gallery import shrink
 from counterfoil.report.grid import Pixels, data_uri, difference_layer, grid, pixels
 from counterfoil.report.plot import against, inline_svg
+from counterfoil.report.table import interval, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 5
 """Strips on the page and in the picture."""
-FIGURES = (
-    "compatibility_rho",
-    "compatibility_mae",
-    "compatibility_mse",
-    "compatibility_inside",
-    "extreme_validity",
-    "extreme_judge_agreement",
-)
-"""Metrics named beside the compatibility plot, where they were measured."""
 _SAME = 0.01
 _WIDTH, _SMOOTH = 96, 48
 
@@ -210,7 +203,7 @@ def strip_view(
         side * max(1, _WIDTH // side) if whole else _WIDTH,
         not whole,
         None if figure is None else Markup(inline_svg(figure, prefix)),
-        tuple((label(m), number(e["value"], m), interval(e, m)) for m, e in _followed(methods, name)),
+        tuple((title(methods, m), number(e.value, e.unit), interval(e)) for m, e in _followed(methods, name)),
     )
 
 
@@ -222,7 +215,4 @@ def compatibility_figure(counterfactuals: Counterfactuals) -> Figure | None:
 
 
 def _followed(methods: Methods, name: str) -> list[tuple[str, Entry]]:
-    row = methods.get(name, {})
-    return [
-        (metric, row[metric]) for metric in FIGURES if row.get(metric) and finite(row[metric].get("value"))
-    ]
+    return [(metric, e) for metric, e in methods.get(name, {}).items() if e.role == "strip" and e.known]

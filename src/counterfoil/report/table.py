@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from counterfoil.core.entry import Entry
+from counterfoil.core.entry import Entry, label
 from counterfoil.util.record import write_text
 
 Rows = Mapping[str, Mapping[str, Entry]]
@@ -49,7 +49,9 @@ class Table:
     def head(self, column: str) -> str:
         """`Judge agreement % ↑`: label, unit and direction, as the entries declare them."""
         first = next((row[column] for row in self.rows.values() if column in row), Entry(None))
-        return " ".join(filter(None, (first.label or label(column), first.unit, arrow(first.higher_is_better))))
+        return " ".join(
+            filter(None, (first.label or label(column), first.unit, arrow(first.higher_is_better)))
+        )
 
     def bold(self, row: str, column: str) -> bool:
         """Whether the cell is marked as best or tied with the best."""
@@ -60,7 +62,9 @@ class Table:
         lines = [[self.corner, *map(self.head, self.names)], ["---", *["---:"] * len(self.names)]]
         for row, cells in self.rows.items():
             texts = [(cell(cells.get(name)), self.bold(row, name)) for name in self.names]
-            lines.append([row.replace("|", "\\|"), *(f"**{text}**" if bold else text for text, bold in texts)])
+            lines.append(
+                [row.replace("|", "\\|"), *(f"**{text}**" if bold else text for text, bold in texts)]
+            )
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def latex(self) -> str:
@@ -93,11 +97,6 @@ class Table:
         for ending, text in texts.items():
             write_text(stem.with_name(stem.name + ending), text)
         return [stem.with_name(stem.name + ending) for ending in texts]
-
-
-def label(name: str) -> str:
-    """A column's name for people where its metric declares none."""
-    return name.replace("_", " ").strip().capitalize()
 
 
 def arrow(higher_is_better: bool | None) -> str:

@@ -160,16 +160,17 @@ def _explain(evaluation: Evaluation, run_dir: Path) -> None:
 
 
 def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:
-    entries, tables, described = score(evaluation)
+    scores = score(evaluation)
     summary = {
-        "methods": entries,
+        "methods": scores.methods,
+        "standing": scores.standing,
         "queries": about_queries(evaluation, seconds),
         "config": evaluation.config.as_dict(),
         "versions": versions(),
     }
-    write_queries(run_dir / "queries.csv", evaluation.counterfactuals, tables, evaluation.names)
-    report(evaluation, summary, tables, described, run_dir)
-    log(logger, summary, evaluation.counterfactuals, tables)
+    write_queries(run_dir / "queries.csv", evaluation.counterfactuals, scores.tables, evaluation.names)
+    report(evaluation, summary, scores, run_dir)
+    log(logger, summary, evaluation.counterfactuals, scores.tables)
     write_json(run_dir / "metrics.json", summary)
     return summary
 

@@ -23,6 +23,7 @@ OURS = (
     "metrics.json",
     "queries.csv",
     "report.html",
+    "tables",
     "strips",
     "config.yaml",
     "query_set.csv",

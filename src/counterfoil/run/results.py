@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import probability_of
 from counterfoil.data.base import ImageData
@@ -21,6 +22,7 @@ from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.base import describe
 from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.network import Borrowed
+from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.models import Models
 from counterfoil.util.build import build
@@ -118,8 +120,25 @@ Tables = dict[str, dict[str, Tensor]]
 """method -> metric -> one value a counterfactual (N,)."""
 
 
-def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str]]:
-    """The "methods" part of metrics.json, the value of each counterfactual, and what each metric is."""
+@dataclass(frozen=True)
+class Scores:
+    """What the metrics say of all methods.
+
+    Attributes:
+        methods: method -> metric -> entry.
+        standing: metric -> method -> "best" or "tied".
+        tables: the value of each counterfactual.
+        described: what each metric is, in one line.
+    """
+
+    methods: dict[str, dict[str, Entry]]
+    standing: dict[str, dict[str, str]]
+    tables: Tables
+    described: dict[str, str]
+
+
+def score(evaluation: Evaluation) -> Scores:
+    """Show all metrics all counterfactuals, and rank the methods by paired differences."""
     config, models = evaluation.config, evaluation.models
     metrics = _metrics(config, models)
     told = {
@@ -132,11 +151,9 @@ def score(evaluation: Evaluation) -> tuple[dict[str, Any], Tables, dict[str, str
     described = {
         name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
     }
-    return (
-        {name: entries for name, (entries, _) in scored.items()},
-        {name: table for name, (_, table) in scored.items()},
-        described,
-    )
+    methods = {name: found.summary for name, found in scored.items()}
+    standing = rank(scored, evaluation.counterfactuals, config.seed)
+    return Scores(methods, standing, {name: found.table for name, found in scored.items()}, described)
 
 
 def _metrics(config: RunConfig, models: Models) -> dict[str, Any]:
@@ -182,15 +199,14 @@ def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
 def report(
     evaluation: Evaluation,
     summary: dict[str, Any],
-    tables: Tables,
-    described: Mapping[str, str],
+    scores: Scores,
     run_dir: Path,
 ) -> None:
-    """Write report.html and the pictures of strips, and print the leaderboard."""
+    """Write report.html, the tables and the pictures of strips, and print the leaderboard."""
     from rich.console import Console
 
     from counterfoil.report.html import write_report
-    from counterfoil.report.leaderboard import leaderboard
+    from counterfoil.report.leaderboard import leaderboard, run_table
     from counterfoil.report.strip_picture import save_strips
 
     about, names = summary["queries"], evaluation.classifier.class_names
@@ -198,9 +214,9 @@ def report(
         run_dir / "report.html",
         summary,
         evaluation.counterfactuals,
-        tables,
+        scores.tables,
         names,
-        described,
+        scores.described,
         title=f"Counterfactuals of {about['data']}",
         command=about["command"],
         judge_probabilities=_judged(evaluation),
@@ -208,7 +224,9 @@ def report(
     )
     save_strips(run_dir / "strips", evaluation.counterfactuals, names)
     console = Console()
-    console.print(leaderboard(summary))
+    run_table(summary).save(run_dir / "tables" / "leaderboard")
+    for table in leaderboard(summary, width=console.width):
+        console.print(table)
     console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
 
 
@@ -255,10 +273,10 @@ def log(
     )
     logger.log_metrics(
         {
-            f"{m}/{name}": e["value"]
+            f"{m}/{name}": e.value
             for m, entries in summary["methods"].items()
             for name, e in entries.items()
-            if e["value"] is not None
+            if e.value is not None
         }
     )
     for name, cf in counterfactuals.items():

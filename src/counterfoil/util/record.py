@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from counterfoil.core.entry import Entry
+
 PACKAGES = (
     "counterfoil",
     "torch",
@@ -44,8 +46,12 @@ def command_line() -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value, and what JSON does not know as text; the file is whole or as it was."""
-    write_text(path, json.dumps(value, indent=1, default=str))
+    """Write a value, entries as plain values and what JSON does not know as text; the file is whole or as it was."""
+    write_text(path, json.dumps(value, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.as_dict() if isinstance(value, Entry) else str(value)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -50,12 +50,22 @@ class View(ABC):
 
 def table_as_dict(table: Table) -> dict[str, Any]:
     """A table for JSON."""
-    rows = {row: {name: entry.as_dict() for name, entry in cells.items()} for row, cells in table.rows.items()}
+    rows = {
+        row: {name: entry.as_dict() for name, entry in cells.items()} for row, cells in table.rows.items()
+    }
     marked = {column: dict(rows) for column, rows in table.marked.items() if rows}
-    return {"corner": table.corner, "columns": table.names, "rows": rows, "marked": marked, "note": table.note}
+    return {
+        "corner": table.corner,
+        "columns": table.names,
+        "rows": rows,
+        "marked": marked,
+        "note": table.note,
+    }
 
 
 def table_from_dict(content: Mapping[str, Any]) -> Table:
     """The table that `table_as_dict` gave."""
-    rows = {row: {name: Entry.from_dict(e) for name, e in cells.items()} for row, cells in content["rows"].items()}
+    rows = {
+        row: {name: Entry.from_dict(e) for name, e in cells.items()} for row, cells in content["rows"].items()
+    }
     return Table(rows, content["columns"], content["marked"], content["corner"], content["note"])

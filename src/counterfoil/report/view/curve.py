@@ -40,21 +40,33 @@ class Curve(View):
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One table per method, its rows the option's values; and the figure for light and dark pages."""
-        groups = {value: joined(part) for value, part in by_option(select(jobs, self.where), self.over).items()}
+        groups = {
+            value: joined(part) for value, part in by_option(select(jobs, self.where), self.over).items()
+        }
         everywhere = [m for m in next(iter(groups.values())) if all(m in rows for rows in groups.values())]
         methods = [m for m in (self.methods or everywhere) if m in everywhere]
         if not methods:
-            raise UserError(f"study: no method was run at every value of {self.over}: {', '.join(map(str, groups))}")
+            raise UserError(
+                f"study: no method was run at every value of {self.over}: {', '.join(map(str, groups))}"
+            )
         tables = {self._title(name, method, methods): self._table(groups, method) for method in methods}
-        panels = {m: {n: [rows[n].get(m, Entry(None)) for rows in groups.values()] for n in methods} for m in self.metrics}
+        panels = {
+            m: {n: [rows[n].get(m, Entry(None)) for rows in groups.values()] for n in methods}
+            for m in self.metrics
+        }
         axis = self.label or self.over.replace("_", " ").capitalize()
-        return Shown(tables, save_both(curves([float(v) for v in groups], panels, axis), folder / f"{name}.svg"))
+        return Shown(
+            tables, save_both(curves([float(v) for v in groups], panels, axis), folder / f"{name}.svg")
+        )
 
     def _title(self, name: str, method: str, methods: Sequence[str]) -> str:
         return name if len(methods) == 1 else f"{name} {method}"
 
     def _table(self, groups: Mapping[Any, Mapping[str, Mapping[str, Entry]]], method: str) -> Table:
-        rows = {f"{value:g}" if isinstance(value, float) else str(value): rows[method] for value, rows in groups.items()}
+        rows = {
+            f"{value:g}" if isinstance(value, float) else str(value): rows[method]
+            for value, rows in groups.items()
+        }
         corner = self.label or self.over.replace("_", " ")
         note = HOW if any(entry.seeds > 1 for row in rows.values() for entry in row.values()) else ""
         return Table(rows, self.metrics, corner=corner, note=note)

@@ -61,7 +61,11 @@ class Difference(View):
                 renamed = [_renamed(job, method, "one") for job in groups[one]]
                 renamed += [_renamed(job, method, "other") for job in groups[other]]
                 rows[f"{method}: {other} - {one}"] = {
-                    metric: _gap(before[method][metric], after[method][metric], difference(renamed, "other", "one", metric))
+                    metric: _gap(
+                        before[method][metric],
+                        after[method][metric],
+                        difference(renamed, "other", "one", metric),
+                    )
                     for metric in self.metrics
                     if metric in before[method]
                 }

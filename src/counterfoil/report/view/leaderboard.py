@@ -53,7 +53,10 @@ class Leaderboard(View):
     def _table(self, jobs: Sequence[Job]) -> Table:
         found = self._kept(joined(jobs))
         names = self.metrics or list(dict.fromkeys(metric for row in found.values() for metric in row))
-        marked = {metric: marks(jobs, {n: r[metric] for n, r in found.items() if metric in r}, metric) for metric in names}
+        marked = {
+            metric: marks(jobs, {n: r[metric] for n, r in found.items() if metric in r}, metric)
+            for metric in names
+        }
         return Table(self._named(found), list(names), self._named_marks(marked), note=self._note(jobs))
 
     def _by_rows(self, jobs: Sequence[Job], option: str) -> dict[str, Table]:
@@ -73,7 +76,11 @@ class Leaderboard(View):
         tables = {}
         for metric in self.metrics or ():
             rows = {
-                method: {self.labels.get(v, v): _headless(group[method][metric]) for v, group in groups.items() if metric in group.get(method, {})}
+                method: {
+                    self.labels.get(v, v): _headless(group[method][metric])
+                    for v, group in groups.items()
+                    if metric in group.get(method, {})
+                }
                 for method in methods
             }
             tables[metric] = Table(self._named(rows), note=self._note(jobs))
@@ -86,7 +93,9 @@ class Leaderboard(View):
         return {self.labels.get(name, name): cells for name, cells in rows.items()}
 
     def _named_marks(self, marked: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-        return {metric: {self.labels.get(n, n): mark for n, mark in row.items()} for metric, row in marked.items()}
+        return {
+            metric: {self.labels.get(n, n): mark for n, mark in row.items()} for metric, row in marked.items()
+        }
 
     def _note(self, jobs: Sequence[Job]) -> str:
         return HOW if len({job.seed for job in jobs}) > 1 else ""

@@ -67,8 +67,12 @@ class Matched(View):
         names = dict.fromkeys(name for pair in self.pairs for name in pair)
         points = {n: [joined(part)[n] for part in by_option(chosen, self.over).values()] for n in names}
         note = "In points. Intervals as in tables over seeds; a difference whose interval holds 0 is none."
-        table = Table(over_seeds(rows), corner=f"{self.metric.replace('_', ' ')} at equal {self.distance}", note=note)
-        return Shown({name: table}, save_both(trails(points, self.distance, self.metric), folder / f"{name}.svg"))
+        table = Table(
+            over_seeds(rows), corner=f"{self.metric.replace('_', ' ')} at equal {self.distance}", note=note
+        )
+        return Shown(
+            {name: table}, save_both(trails(points, self.distance, self.metric), folder / f"{name}.svg")
+        )
 
     def _curves(self, jobs: Sequence[Job]) -> dict[str, np.ndarray]:
         """Method -> (R, N, 2): distance and metric of each of N queries in each of R runs, in the option's order."""
@@ -80,13 +84,22 @@ class Matched(View):
         return {n: np.stack([self._points(run, n) for run in runs]) for n in names}
 
     def _points(self, job: Job, method: str) -> np.ndarray:
-        found = {line["image"]: (float(line[self.distance]), float(line[self.metric])) for line in job.rows[method]}
+        found = {
+            line["image"]: (float(line[self.distance]), float(line[self.metric])) for line in job.rows[method]
+        }
         if len(found) != len(job.rows[method]):
-            raise UserError(f"{job.folder} holds several counterfactuals per image; compare runs with count=1, one target")
+            raise UserError(
+                f"{job.folder} holds several counterfactuals per image; compare runs with count=1, one target"
+            )
         return np.array([found[image] for image in sorted(found)])
 
     def _compared(
-        self, curves: Mapping[str, np.ndarray], one: str, other: str, unit: str, seeds: Sequence[Mapping[str, np.ndarray]]
+        self,
+        curves: Mapping[str, np.ndarray],
+        one: str,
+        other: str,
+        unit: str,
+        seeds: Sequence[Mapping[str, np.ndarray]],
     ) -> dict[str, Entry]:
         shared = [overlap(seed[one], seed[other]) for seed in seeds]
         inside = [place for place in self.at if all(part[0] <= place <= part[-1] for part in shared)]
@@ -110,7 +123,8 @@ def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.nd
 def at(curve: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Metric (P,) at each distance, straight between the points (R, 2) of a curve, level beyond its ends."""
     order = curve[:, 0].argsort()
-    return np.interp(places, curve[order, 0], curve[order, 1])
+    found: np.ndarray = np.interp(places, curve[order, 0], curve[order, 1])
+    return found
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -33,7 +33,9 @@ class Pareto(View):
         found = joined(select(jobs, self.where))
         kept = {n: found[n] for n in (self.methods or found) if {self.x, self.y} <= found[n].keys()}
         best = front({n: (row[self.x], row[self.y]) for n, row in kept.items()})
-        table = Table({n: kept[n] for n in best}, [self.x, self.y], note="The methods that no other beats in both.")
+        table = Table(
+            {n: kept[n] for n in best}, [self.x, self.y], note="The methods that no other beats in both."
+        )
         return Shown({name: table}, save_both(scatter(kept, self.x, self.y), folder / f"{name}.svg"))
 
 

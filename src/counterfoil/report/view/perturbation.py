@@ -67,7 +67,9 @@ class Perturbation(View):
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One table and one figure per kind of perturbation."""
         pooled = pool([read_moves(job) for job in select(jobs, self.where)])
-        names = self.methods or [n for n, m in pooled.items() if any(moves(m, kind) for kind in KINDS if kind != "l1")]
+        names = self.methods or [
+            n for n, m in pooled.items() if any(moves(m, kind) for kind in KINDS if kind != "l1")
+        ]
         tables: dict[str, Table] = {}
         files: dict[str, Path] = {}
         for kind in self.kinds:
@@ -98,7 +100,10 @@ def read_moves(job: Job) -> dict[str, Moves]:
     found = {}
     for method, lines in job.rows.items():
         kept = [line for line in lines if line["source"] != line["target"]]
-        column = {name: np.array([float(line.get(name) or "nan") for line in kept]) for name in (*KINDS, "judge_agreement", "valid")}
+        column = {
+            name: np.array([float(line.get(name) or "nan") for line in kept])
+            for name in (*KINDS, "judge_agreement", "valid")
+        }
         valid = column["valid"] > 0
         success = {"flipping_ratio": valid, "judge_agreement": valid & (column["judge_agreement"] > 0)}
         moved = {kind: column[kind] for kind in KINDS if np.isfinite(column[kind]).any()}
@@ -111,7 +116,9 @@ def pool(runs: Sequence[Mapping[str, Moves]]) -> dict[str, Moves]:
     """All counterfactuals of each method; the jobs must have explained the same queries."""
     queries = {tuple(sorted(set(moved.query.tolist()))) for run in runs for moved in run.values()}
     if len(queries) > 1:
-        raise UserError("study: the jobs explained different queries; give jobs of one data set, classifier, seed and n")
+        raise UserError(
+            "study: the jobs explained different queries; give jobs of one data set, classifier, seed and n"
+        )
     pooled: dict[str, Moves] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
         parts = [run[name] for run in runs if name in run]

@@ -1,0 +1,62 @@
+"""Who is best, and who cannot be told from the best."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import stats
+
+from counterfoil.core.entry import Entry
+from counterfoil.metric.ties import best_of, over_runs, paired_interval, ranked, standing
+
+
+def row(better: bool | None = True, n: int = 100, **values: float | None) -> dict[str, Entry]:
+    return {name: Entry(value, None, None, n, higher_is_better=better) for name, value in values.items()}
+
+
+def test_tied_is_whose_paired_difference_holds_zero() -> None:
+    entries = row(a=0.9, b=0.84, c=0.8, d=None)
+    gaps = {("b", "a"): (-0.13, 0.01), ("c", "a"): (-0.15, -0.05)}
+    assert standing(entries, gaps) == {"a": "best", "b": "tied"}
+    assert standing(row(False, a=0.9, b=0.84, c=0.8), {("b", "c"): (-0.1, 0.2)}) == {"c": "best", "b": "tied"}
+
+
+def test_equal_values_are_best_together_and_without_an_interval_nobody_is_tied() -> None:
+    assert standing(row(a=1.0, b=1.0, c=0.9), {}) == {"a": "best", "b": "best"}
+
+
+def test_nobody_wins_by_failing() -> None:
+    entries = row(False, n=3, fails=0.01) | row(False, works=0.1)
+    assert ranked(entries) == ["works"]
+    assert standing(entries, {}) == {"works": "best"}
+
+
+def test_no_mark_without_a_contest() -> None:
+    assert standing(row(a=1.0), {}) == {}
+    assert best_of(row(None, a=1.0, b=2.0)) is None
+
+
+def test_pairing_sees_what_overlapping_intervals_hide() -> None:
+    """Queries differ much, the methods by the same little everywhere: their own intervals overlap, the paired one is clear."""
+    hard = torch.rand(50, generator=torch.Generator().manual_seed(0)).tolist()
+    one = {(str(i),): value for i, value in enumerate(hard)}
+    other = {key: value + 0.01 for key, value in one.items()}
+    low, high = paired_interval([(one, other)]) or (0.0, 0.0)
+    assert low == pytest.approx(-0.01)
+    assert high == pytest.approx(-0.01)
+
+
+def test_only_common_queries_count_and_one_is_too_few() -> None:
+    one, other = {("a",): 1.0, ("b",): 2.0, ("c",): 9.0}, {("a",): 0.0, ("b",): 1.0, ("d",): 5.0}
+    assert paired_interval([(one, other)]) == pytest.approx((1.0, 1.0))
+    assert paired_interval([({("a",): 1.0}, {("a",): 0.0})]) is None
+    assert paired_interval([(one, other | {("a",): float("nan")})]) is None
+
+
+def test_over_seeds_it_is_students_or_the_queries_where_they_are_wider() -> None:
+    runs = [{(str(i),): value + 0.1 * i for i in range(20)} for value in (0.2, 0.5, 0.4)]
+    zero = {(str(i),): 0.1 * i for i in range(20)}
+    found = paired_interval([(run, zero) for run in runs])
+    expected = stats.t.interval(0.95, 2, loc=1.1 / 3, scale=stats.sem([0.2, 0.5, 0.4]))
+    assert found == pytest.approx(expected)
+    assert over_runs([0.5, 0.5], least=0.2) == pytest.approx((0.3, 0.7))
