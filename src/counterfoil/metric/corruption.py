@@ -22,6 +22,9 @@ class L1ToClean(SampleMetric):
     """
 
     name = "l1_to_clean"
+    label = "L1 to the clean query"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = False
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -36,6 +39,9 @@ class L1ToReference(SampleMetric):
     """
 
     name = "l1_to_reference"
+    label = "L1 to the clean counterfactual"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = False
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -51,6 +57,8 @@ class Removed(SampleMetric):
     """
 
     name = "removed"
+    unit = "%"
+    maximum = 1.0
     higher_is_better = True
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -76,6 +84,8 @@ class SquareError(SampleMetric):
     """
 
     name = "square_error"
+    minimum = 0.0
+    maximum = 1.0
     higher_is_better = False
 
     def __init__(self, corruption: Any = None) -> None:

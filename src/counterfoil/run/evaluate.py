@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import warnings
@@ -172,7 +173,8 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     report(evaluation, summary, scores, run_dir)
     log(logger, summary, evaluation.counterfactuals, scores.tables)
     write_json(run_dir / "metrics.json", summary)
-    return summary
+    written: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
+    return written
 
 
 @dataclass(frozen=True)
