@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from counterfoil.core.entry import Entry
-from counterfoil.metric.ties import best_of, over_runs, paired_interval, ranked, standing
+from counterfoil.metric.ties import best_of, keyed, over_runs, paired_interval, ranked, standing
 
 
 def row(better: bool | None = True, n: int = 100, **values: float | None) -> dict[str, Entry]:
@@ -60,3 +60,12 @@ def test_over_seeds_it_is_students_or_the_queries_where_they_are_wider() -> None
     expected = stats.t.interval(0.95, 2, loc=1.1 / 3, scale=stats.sem([0.2, 0.5, 0.4]))
     assert found == pytest.approx(expected)
     assert over_runs([0.5, 0.5], least=0.2) == pytest.approx((0.3, 0.7))
+
+
+def test_counterfactuals_of_a_query_are_averaged_and_its_targets_drawn_together() -> None:
+    rows = [(("a", "1"), 1.0), (("a", "1"), 3.0), (("b", "1"), float("nan")), (("b", "1"), 4.0)]
+    assert keyed(rows) == {("a", "1"): 2.0, ("b", "1"): 4.0}
+    gaps = {(str(i), target): float(i % 2) for i in range(10) for target in "abcd"}
+    once = {(name, target): value for (name, target), value in gaps.items() if target == "a"}
+    found, alone = (paired_interval([(x, dict.fromkeys(x, 0.0))]) for x in (gaps, once))
+    assert found == alone

@@ -46,6 +46,17 @@ def test_a_share_that_is_nearly_always_one_stays_in_range() -> None:
     assert 0.5 < found.low < 0.98 < found.high <= 1.0
 
 
+def test_a_small_figure_in_range_is_not_moved_towards_the_middle() -> None:
+    """Runs inside the range are not counted as trials: the interval lies around the value."""
+    found = pool(
+        [Entry(value, value, value, 50, minimum=0.0, maximum=1.0) for value in (0.0195, 0.02, 0.0205)]
+    )
+    half = stats.t.ppf(0.975, 2) * stats.sem([0.0195, 0.02, 0.0205])
+    assert (found.low, found.high) == pytest.approx((0.02 - half, 0.02 + half), abs=1e-4)
+    still = pool([Entry(0.0, 0.0, 0.0, 50, minimum=0.0, maximum=1.0)] * 3)
+    assert (still.low, still.high) == (0.0, 0.0)
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(1, 1000))
 def test_shares_of_all_kinds_stay_in_range_and_hold_their_mean(values: list[float], n: int) -> None:
     found = pool([share(value, n=n) for value in values])

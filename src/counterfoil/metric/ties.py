@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from counterfoil.metric.evaluation import Scored
 
 RESAMPLES = 1000
 Keyed = Mapping[tuple[str, ...], float]
-"""The value of each query, by what it asks about."""
+"""The value of each query, by (query, target)."""
 
 
 def rank(
@@ -58,7 +58,16 @@ def _keyed(table: Mapping[str, Tensor], cf: Counterfactuals, metric: str) -> Key
     if name not in table:
         return {}
     rows = zip(cf.query.tolist(), cf.target.tolist(), table[name].tolist(), cf.valid.tolist(), strict=True)
-    return {(str(q), str(t)): value for q, t, value, valid in rows if valid or name == metric}
+    return keyed(((str(q), str(t)), value) for q, t, value, valid in rows if valid or name == metric)
+
+
+def keyed(rows: Iterable[tuple[tuple[str, ...], float]]) -> Keyed:
+    """The mean over the counterfactuals of each query and target, of the values that are defined."""
+    values: dict[tuple[str, ...], list[float]] = {}
+    for key, value in rows:
+        if math.isfinite(value):
+            values.setdefault(key, []).append(value)
+    return {key: sum(found) / len(found) for key, found in values.items()}
 
 
 def standing(
@@ -119,7 +128,7 @@ def paired_interval(pairs: Sequence[tuple[Keyed, Keyed]], seed: int = 0) -> tupl
         if len(shared) < 2:
             return None
         gaps = torch.tensor([one[key] - other[key] for key in shared], dtype=torch.float64)
-        bounds = percentiles(_resampled(gaps, seed))
+        bounds = percentiles(_resampled(gaps, _queries(shared), seed))
         means.append(float(gaps.mean()))
         halves.append((bounds[1] - bounds[0]) / 2)
     if len(means) < 2:
@@ -137,7 +146,13 @@ def over_runs(differences: Sequence[float], least: float = 0.0) -> tuple[float, 
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _resampled(gaps: Tensor, seed: int) -> Tensor:
-    weights = torch.cat(list(query_weights(torch.arange(len(gaps)), RESAMPLES, seed)))
-    means: Tensor = weights @ gaps / len(gaps)
+def _queries(keys: Sequence[tuple[str, ...]]) -> Tensor:
+    """A number (N,) for each query, the first part of a key; its targets are drawn together."""
+    names = {name: place for place, name in enumerate(dict.fromkeys(key[0] for key in keys))}
+    return torch.tensor([names[key[0]] for key in keys])
+
+
+def _resampled(gaps: Tensor, query: Tensor, seed: int) -> Tensor:
+    weights = torch.cat(list(query_weights(query, RESAMPLES, seed)))
+    means: Tensor = weights @ gaps / weights.sum(1)
     return means

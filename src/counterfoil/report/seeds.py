@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from scipy.special import expit
 from scipy.stats import t as student
 
 from counterfoil.core.entry import Entry
@@ -26,8 +27,8 @@ def over_seeds(runs: Sequence[Rows]) -> dict[str, dict[str, Entry]]:
 
     value = mean_s v_s;  interval = g^-1(g(value) +- max(t_{S-1} * sd(g(v)) / sqrt(S),  sqrt(sum_s h_s^2) / S))
 
-    g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) so that 0 and 1 have one; the
-    logarithm for what is positive and unbounded; else the identity, cut at the declared ends. The first half-width
+    g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) where a run reaches an end, so
+    that 0 and 1 have one; the logarithm for what is positive and unbounded; else the identity, cut at the declared ends. The first half-width
     is Student's over runs with models and queries of their own; the second is what the runs' own half-widths h_s over
     queries, on the scale of g, give for the mean: runs that agree by chance do not look more certain than
     their queries allow. The interval always holds the value. One run keeps its own.
@@ -48,7 +49,7 @@ def pool(entries: Sequence[Entry]) -> Entry:
     forward, back = _scale(kept)
     centre = forward(value, sum(entry.n for entry in kept))
     half = max(_between(kept, forward), _within(kept, forward))
-    low, high = min(back(centre - half), value), max(back(centre + half), value)
+    low, high = (min(back(centre - half), value), max(back(centre + half), value)) if half else (value, value)
     count, seeds = sum(entry.n for entry in kept), sum(entry.seeds for entry in kept)
     return replace(kept[0], value=value, low=low, high=high, n=count, seeds=seeds)
 
@@ -69,15 +70,22 @@ def _scale(entries: Sequence[Entry]) -> tuple[Callable[[float, int], float], Cal
     """g, given a value and its count, and its inverse."""
     first = entries[0]
     if (first.minimum, first.maximum) == (0, 1):
-        return _logit, lambda x: 1 / (1 + math.exp(-x))
+        return (_counted_logit if _at_an_end(entries) else _logit), lambda x: float(expit(x))
     if first.minimum == 0 and first.maximum is None and all((entry.value or 0.0) > 0 for entry in entries):
         return (lambda value, _n: math.log(max(value, 1e-300))), lambda x: math.exp(min(x, 700.0))
     return (lambda value, _n: value), lambda x: x
 
 
-def _logit(share: float, n: int) -> float:
-    counted = (n * share + 0.5) / (n + 1)
-    return math.log(counted / (1 - counted))
+def _at_an_end(entries: Sequence[Entry]) -> bool:
+    return any(number in (0, 1) for entry in entries for number in (entry.value, entry.low, entry.high))
+
+
+def _logit(share: float, _n: int) -> float:
+    return math.log(share / (1 - share))
+
+
+def _counted_logit(share: float, n: int) -> float:
+    return _logit((n * share + 0.5) / (n + 1), n)
 
 
 def _between(entries: Sequence[Entry], forward: Callable[[float, int], float]) -> float:

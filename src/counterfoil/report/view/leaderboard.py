@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.core.entry import Entry
-from counterfoil.metric.ties import Keyed, best_of, over_runs, paired_interval, ranked, standing
+from counterfoil.metric.ties import Keyed, best_of, keyed, over_runs, paired_interval, ranked, standing
 from counterfoil.report.jobs import Job, by_option, select
 from counterfoil.report.seeds import HOW, over_seeds
 from counterfoil.report.table import Rows, Table
@@ -144,11 +144,11 @@ def _values(job: Job, method: str, metric: str) -> Keyed | None:
     if not lines or column not in lines[0]:
         return None
     only_valid = metric != column
-    return {
-        (line["image"], line["target"]): float(line[column])
+    return keyed(
+        ((line["image"], line["target"]), float(line[column]))
         for line in lines
         if not only_valid or line["valid"] == "1"
-    }
+    )
 
 
 def _headless(entry: Entry) -> Entry:
