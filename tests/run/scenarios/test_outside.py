@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,3 +106,58 @@ def _graded_by_her_network(folder: Path, counterfactuals: dict[str, torch.Tensor
     with torch.no_grad():
         logits = net((counterfactuals["counterfactual"] - mean) / std)
     torch.testing.assert_close(logits, counterfactuals["counterfactual_logits"], rtol=1e-4, atol=1e-4)
+
+
+METRIC = """
+from counterfoil.metric.base import SampleMetric
+
+
+class Darkening(SampleMetric):
+    name = "darkening"
+    label = "Darkening & 100_%"
+    unit = "grey"
+    higher_is_better = False
+    minimum = 0.0
+    maximum = 255.0
+
+    def score(self, cf):
+        \"\"\"Mean darkening of the pixels, in grey levels.\"\"\"
+        return 255 * (cf.factual - cf.counterfactual).clamp(min=0).flatten(1).mean(1)
+"""
+
+
+def test_own_metric_is_shown_everywhere_in_its_unit(
+    tmp_path: Path, bench: Any, environment: dict[str, str]
+) -> None:
+    """One .py and one .yaml: terminal, page, Markdown, LaTeX, CSV and JSON show it beside all others."""
+    (tmp_path / "my_metric.py").write_text(METRIC)
+    (tmp_path / "mine/metric").mkdir(parents=True)
+    (tmp_path / "mine/metric/darkening.yaml").write_text(
+        "# @package metric.darkening\n_target_: my_metric.Darkening\n"
+    )
+    others = "success,distances,linf,manifold,cout,steps,cost,peak_memory_mb"
+    asked = ["--config-dir=mine", f"metric=[{others},darkening]", "n=8", "explainer=[nearest,unchanged]"]
+    own = [*bench.models, "logger=none", f"store={bench.store}", "run_dir=out"]
+    terminal = run(environment | {"COLUMNS": "80"}, tmp_path, "evaluate.py", *asked, *own)
+
+    out = tmp_path / "out"
+    entry = json.loads((out / "metrics.json").read_text())["methods"]["nearest"]["darkening"]
+    assert (entry["unit"], entry["minimum"], entry["maximum"], entry["n"]) == ("grey", 0, 255, 8)
+    assert 1 < entry["low"] <= entry["value"] <= entry["high"] < 255
+    value = f"{entry['value']:.1f}" if entry["value"] < 99.5 else f"{entry['value']:.0f}"
+    tables = {end: (out / f"tables/leaderboard.{end}").read_text() for end in ("md", "tex", "csv")}
+    (line,) = [line for line in tables["csv"].splitlines() if line.startswith("nearest,darkening,")]
+    assert float(line.split(",")[2]) == pytest.approx(entry["value"], rel=1e-5)
+    assert line.endswith(",grey")
+    assert "Darkening & 100_% grey ↓" in tables["md"]
+    assert r"Darkening \& 100\_\% grey $\downarrow$" in tables["tex"]
+    page = (out / "report.html").read_text()
+    assert "Darkening &amp; 100_%" in page
+    assert all(value in text for text in (terminal, page, tables["md"], tables["tex"]))
+    assert "grey ↓" in terminal
+    assert "grey" in page
+    assert max(map(len, terminal.split("queries,")[0].splitlines())) <= 80
+    held = json.loads((out / "metrics.json").read_text())["methods"]["nearest"]
+    for unit in {entry["unit"] for entry in held.values() if entry["value"] is not None}:
+        assert unit in terminal
+    assert all(f"\nnearest,{name}," in tables["csv"] for name in held)
