@@ -14,6 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.entry import Entry
 
 
 class Facts(Metric):
@@ -184,20 +185,12 @@ class Figure(NamedTuple):
     n: int = 0
 
 
-class FigureMetric(Metric):
+class FigureMetric(Facts):
     """A figure that makes its interval itself; a subclass writes `figure`, and perhaps `update`.
 
     Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are
     computed once and are the same in the row of every method.
-
-    Attributes:
-        name: what the metric is reported as.
-        higher_is_better: the direction, None where there is none.
     """
-
-    name: ClassVar[str]
-    full_state_update = False
-    is_differentiable = False
 
     def update(self, cf: Counterfactuals) -> None:
         """Keep what is needed of a batch of counterfactuals; nothing by default."""

@@ -83,6 +83,9 @@ class BoundaryAccuracy(BoundaryAgreement):
     """
 
     name = "boundary_accuracy"
+    unit = "%"
+    minimum = 0.0
+    maximum = 1.0
     against = "label"
 
 
