@@ -104,5 +104,12 @@ def test_squares_that_are_refused() -> None:
         Square(place="left")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="at most 6 pixels"):
         Square(7, place="middle").inside(torch.zeros(1, 1, 6, 6))
-    with pytest.raises(UserError, match="side=0"):
-        Square(0)
+    with pytest.raises(UserError, match="side=-1: expected a share below 1, or pixels"):
+        Square(-1)
+
+
+def test_no_square_at_all(seeded: torch.Generator) -> None:
+    x = torch.rand(2, 1, 6, 6, generator=seeded)
+    for place in ("middle", "random"):
+        assert torch.equal(Square(0, place=place)(x, seeded), x)  # type: ignore[arg-type]
+    assert not Square(0, place="middle").inside(x).any()

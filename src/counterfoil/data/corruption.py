@@ -18,6 +18,11 @@ from counterfoil.core.errors import UserError
 class Corruption(Protocol):
     """What is done to clean images before they are explained."""
 
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Corrupted images (B, C, H, W) in [0, 1] of clean ones; random draws come from the generator."""
         ...
@@ -28,6 +33,7 @@ class Noise:
     """Gaussian noise of standard deviation `sigma`, cut off at 0 and 1; pixels and channels independent."""
 
     sigma: float = 0.1
+    name: str = "noise"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Noisy images, like `x` in shape."""
@@ -39,6 +45,7 @@ class Blur:
     """A Gaussian of standard deviation `sigma` in pixels."""
 
     sigma: float = 1.0
+    name: str = "blur"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Blurred images; nothing is drawn."""
@@ -50,6 +57,7 @@ class Missing:
     """A share of the pixels, drawn for each image, is black in all channels."""
 
     share: float = 0.3
+    name: str = "missing"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Images with holes."""
@@ -62,6 +70,7 @@ class Contrast:
     """0.5 + (x - 0.5) * factor: a factor of 0.5 halves the contrast around mid-grey."""
 
     factor: float = 0.5
+    name: str = "contrast"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Flatter images; nothing is drawn."""
@@ -81,15 +90,20 @@ class Square:
     side: float = 0.25
     value: float = 0.5
     place: Literal["random", "middle"] = "random"
+    name: str = "square"
 
     def __post_init__(self) -> None:
         if self.place not in ("random", "middle"):
             raise UserError(f"corruption.place={self.place} is not supported; choose one of: random, middle")
-        if self.side <= 0:
-            raise UserError(f"corruption.side={self.side}: expected a share below 1, or pixels")
+        if self.side < 0:
+            raise UserError(
+                f"corruption.side={self.side}: expected a share below 1, or pixels; 0 paints nothing"
+            )
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Painted images."""
+        if not self.side:
+            return x.clone()
         if self.place == "middle":
             return x.masked_fill(self.inside(x), self.value)
         side = self.side if self.side < 1 else self.side / min(x.shape[-2:])
@@ -105,7 +119,7 @@ class Square:
         side = round(self.side * min(height, width)) if self.side < 1 else round(self.side)
         if self.place != "middle":
             raise UserError("corruption.place=random: the place of the square is not known; set it to middle")
-        if not 0 < side <= min(height, width):
+        if side > min(height, width):
             raise UserError(f"corruption.side={self.side:g}: expected at most {min(height, width)} pixels")
         inside = torch.zeros(1, 1, height, width, dtype=torch.bool, device=x.device)
         top, left = (height - side) // 2, (width - side) // 2
