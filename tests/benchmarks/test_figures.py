@@ -68,18 +68,3 @@ def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
     assert perturbation.nearest(counterfactuals, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
 
 
-def test_introspection_ranks_by_mean_absolute_change(script):
-    values = np.array([[0.9, -0.1, 0.2], [-0.7, 0.1, 0.0]] * 20)
-    found = script("introspection").agreement(
-        values, np.array([1.0, 0.0, 0.5]), np.array([True, False, False])
-    )
-    assert found["hit"]
-    assert found["hit_share_of_resamples"] == 1.0
-    assert found["rank_correlation"] == pytest.approx(0.5)
-
-
-def test_accuracies_weigh_faces_that_agree_by_the_strength(script):
-    correct, agree = torch.tensor([True, True, True, False]), torch.tensor([True, True, False, False])
-    found = script("retraining").accuracies(correct, agree, 0.9)
-    values = [found[f"accuracy, {name}"]["value"] for name in ("unbiased", "as in training", "inverted")]
-    assert values == pytest.approx([0.75, 0.9 + 0.1 * 0.5, 0.1 + 0.9 * 0.5])

@@ -25,7 +25,7 @@ class Decided:
     Args:
         classifier: the model explained.
         data: test images with attributes, in which the two are independent.
-        spurious: {first, second, strength}: how often they agree in training; None: only "unbiased" is defined.
+        spurious: {first, second, strength}: how often they agree in training; None: "unbiased" alone counts.
     """
 
     def __init__(self, classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None) -> None:
