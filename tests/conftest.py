@@ -23,7 +23,7 @@ CHANNELS, SIZE, CLASSES = 1, 16, 3
 
 
 class Linear(nn.Module):
-    """Logits W x + b of the flattened input: every question about it has a counterfactual on paper."""
+    """Logits W x + b of the flattened input: every query has a counterfactual on paper."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A batch of questions: rows taken, seeds, masks and what counts as reached."""
+"""A batch of queries: rows taken, seeds, masks and what counts as reached."""
 
 from __future__ import annotations
 

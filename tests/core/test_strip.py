@@ -74,15 +74,15 @@ def test_rows_without_requests_have_no_values() -> None:
 
 def test_grading_asks_about_the_images_themselves() -> None:
     """Values beyond [0, 1] are cut off first, and no batch is larger than `CHUNK`."""
-    asked: list[int] = []
+    sizes: list[int] = []
 
     def classifier(x: Tensor) -> Tensor:
-        asked.append(len(x))
+        sizes.append(len(x))
         return torch.stack((x.mean((1, 2, 3)), x.amax((1, 2, 3))), 1)
 
     images = 2 * torch.rand(60, 5, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     strip = Strip(images.requires_grad_()).graded(classifier)
-    assert asked == [CHUNK, 300 - CHUNK]
+    assert sizes == [CHUNK, 300 - CHUNK]
     assert strip.images.max() == 1
     assert strip.logits is not None
     torch.testing.assert_close(strip.logits[7, 3, 0], images[7, 3].clamp(0, 1).mean())

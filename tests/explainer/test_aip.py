@@ -18,7 +18,7 @@ def x(toy):
 
 
 class Pixelwise(torch.nn.Module):
-    """Code: the image itself; each of two attributes brightens or darkens it along a pattern of its own. Any decision can be turned."""
+    """The code is the image; each of two attributes brightens or darkens it along a pattern of its own."""
 
     attribute_names = ("A", "B")
 

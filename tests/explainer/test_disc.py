@@ -163,12 +163,12 @@ def test_statistics_pull_towards_those_of_the_training_images(x: torch.Tensor) -
         term = method.objective.terms["statistics"]
         logits, features = classifier.read(counterfactual, term.layers(classifier))
         distances.append(
-            float(term(asked(classifier), Candidate({}, counterfactual, logits, 1.0, features)).sum())
+            float(term(query_of(classifier), Candidate({}, counterfactual, logits, 1.0, features)).sum())
         )
     assert distances[0] < distances[1]
 
 
-def asked(classifier: nn.Module) -> Any:
+def query_of(classifier: nn.Module) -> Any:
     from counterfoil.core.query import Query
 
     return Query(torch.zeros(2, 1, 16, 16).double(), torch.zeros(2).long(), classifier)

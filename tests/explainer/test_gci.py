@@ -11,7 +11,7 @@ NAMES = ("left", "right", "noise")
 
 
 class Halves(nn.Module):
-    """Attributes are the brightness of the left and of the right half, and of a pixel nobody looks at; the code is the image."""
+    """The code is the image; attributes: brightness of both halves, and of a pixel without effect."""
 
     attribute_names = NAMES
 

@@ -113,7 +113,7 @@ def test_latent_shift_strip_goes_from_the_reconstruction_to_the_counterfactual(c
 
 
 def test_latent_shift_strip_meets_the_posteriors_requested(classifier: nn.Module) -> None:
-    """On a straight line every posterior is met, to the width of the last interval, but those behind the start."""
+    """On a straight line every posterior is met, up to the last interval, but those behind the start."""
     generator = Affine(orthonormal(3))
     x = queries(generator)
     options = {"reach": 4.0, "steps": 40, "bisections": 12, "frames": 5, "confidence": CONFIDENCE}

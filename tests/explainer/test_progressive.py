@@ -172,12 +172,12 @@ def test_refuses_a_generator_of_another_classifier(model: Classifier) -> None:
 def test_the_strip_alone_asks_the_classifier_nothing(model: Classifier) -> None:
     query = Query(DARK, torch.ones(3, dtype=torch.int64), model, 0.9)
     assert query.logits.shape == (3, 2)
-    asked: list[int] = []
-    hook = model.register_forward_hook(lambda *_: asked.append(1))
+    calls: list[int] = []
+    hook = model.register_forward_hook(lambda *_: calls.append(1))
     explainer = Progressive(model, Perfect().eval())
     frames = explainer.frames(query)
     hook.remove()
-    assert asked == []
+    assert calls == []
     strip = explainer.explain(query).strip
     assert strip is not None
     torch.testing.assert_close(frames, strip.images)

@@ -1,4 +1,4 @@
-"""What every method promises, tried on every method that the package holds: a new file in it is tested without a word here."""
+"""What every method promises, tried on every method of the package; a new file is tested at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from counterfoil.explainer.unchanged import Unchanged
 SMALL = {"channels": 1, "size": 16, "classes": 3, "latent": 4, "width": 4}
 """Arguments that make any generative model tiny, where its constructor takes them."""
 QUICK = {"steps": 20, "n": 40, "groups": 8, "frames": 3, "tries": 1}
-"""Arguments that make any method quick, where its constructor takes them; few tries leave the next ones something."""
+"""Arguments that make any method quick, where its constructor takes them."""
 ROWS = 4
 
 
@@ -54,7 +54,7 @@ def fitting(target: Callable[..., Any], offered: dict[str, Any]) -> dict[str, An
 
 
 def generators(method: type, classifier: nn.Module) -> Iterator[nn.Module | None]:
-    """Tiny random generative models of every kind, for methods that take one; the method's constructor says which it likes."""
+    """Tiny random generative models of every kind, for methods that take one."""
     if "generator" not in inspect.signature(method).parameters:
         yield None
         return
@@ -211,7 +211,7 @@ def test_what_is_valid_already_comes_back_unchanged(method: type, make: Any, x: 
 
 @each_method
 def test_reached_or_not_found_but_never_pretended(method: type, make: Any, x: Tensor) -> None:
-    """The returned image has the probability it is said to have; a query without a counterfactual has taken as many steps as any other."""
+    """The returned image has the probability given; a failed query takes as many steps as any other."""
     confidence = 0.8
     explainer = make(method, confidence=confidence)
     cf = explainer(x)
@@ -273,10 +273,10 @@ def test_targets_in_every_form(method: type, make: Any, x: Tensor) -> None:
 
 @each_method
 def test_every_image_the_classifier_is_shown_is_charged(method: type, make: Any, x: Tensor) -> None:
-    """Rule: a row is charged the images that its question costs when it is asked alone.
+    """Rule: a row is charged the images that its query costs when explained alone.
 
-    In a batch less or more may be computed (a question is asked once for all its counterfactuals; a finished row
-    rides along until enough are finished), but the charge stays what it costs alone:
+    In a batch less or more may be computed (a query is decided once for all its counterfactuals; a finished
+    row rides along until enough are finished), but the charge stays what it costs alone:
     `test_a_batch_is_independent_problems` compares it. Grading a strip explains nothing and is free.
     """
     explainer = make(method, confidence=0.8)

@@ -14,7 +14,7 @@ from counterfoil.explainer.wachter import Wachter
 
 
 def closed_form(weight: Tensor, x: Tensor, confidence: float) -> Tensor:
-    """The nearest point in L2 at which a two-class linear classifier gives class 1 this probability: x + gap * w / ||w||^2."""
+    """x + gap * w / ||w||^2: the nearest point in L2 where a linear classifier gives class 1 this value."""
     w = weight[1] - weight[0]
     gap = math.log(confidence / (1 - confidence)) - x.flatten(1) @ w
     return x + (gap[:, None] * w / w.square().sum()).view_as(x)

@@ -24,14 +24,14 @@ PRIORS: dict[str, Callable[..., PriorWeights]] = {
 each_prior = pytest.mark.parametrize("kind", list(PRIORS))
 
 
-def ask(classifier: nn.Module, rows: int = 3, channels: int = 1, size: int = 16) -> Query:
+def query_of(classifier: nn.Module, rows: int = 3, channels: int = 1, size: int = 16) -> Query:
     coarse = torch.rand(rows, channels, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return Query(F.interpolate(coarse, (size, size), mode="bilinear"), torch.arange(rows) % 3, classifier)
 
 
 @pytest.fixture
 def query(tiny_classifier: nn.Module) -> Query:
-    return ask(tiny_classifier)
+    return query_of(tiny_classifier)
 
 
 @each_prior
@@ -70,7 +70,7 @@ def test_blocks_hold_every_weight_once_and_the_search_starts_in_their_order(kind
 
 @each_prior
 def test_colour_odd_sizes_and_single_precision(kind: str, tiny_classifier: nn.Module) -> None:
-    query = ask(tiny_classifier, channels=3, size=29)
+    query = query_of(tiny_classifier, channels=3, size=29)
     query = Query(query.factual.float()[..., :21], query.target, tiny_classifier)
     prior = PRIORS[kind]()
     image = prior.decode(query, prior.draw(query))
@@ -104,7 +104,7 @@ def test_the_pre_image_is_fitted_once_for_all_rounds(query: Query) -> None:
 
 
 def test_further_counterfactuals_start_from_other_draws(tiny_classifier: nn.Module) -> None:
-    x = ask(tiny_classifier, rows=1).factual.repeat(2, 1, 1, 1)
+    x = query_of(tiny_classifier, rows=1).factual.repeat(2, 1, 1, 1)
     drawn = PRIORS["inr"]().draw(Query(x, torch.zeros(2).long(), tiny_classifier, repeat=torch.arange(2)))
     assert not torch.equal(drawn["w0"][0], drawn["w0"][1])
 
@@ -116,4 +116,4 @@ def test_names_of_priors(tiny_classifier: nn.Module) -> None:
     with pytest.raises(UserError, match="prior=vae is not supported; choose one of: inr, dip"):
         PriorWeights("vae")
     with pytest.raises(UserError, match="16 x 16 pixels are too small for 3 halvings, which need 32"):
-        PriorWeights(DIP(channels=(4, 4, 4))).draw(ask(tiny_classifier, size=16))
+        PriorWeights(DIP(channels=(4, 4, 4))).draw(query_of(tiny_classifier, size=16))

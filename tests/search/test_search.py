@@ -108,7 +108,7 @@ def test_only_failed_queries_get_another_round(query: Query) -> None:
     assert (three.steps[~solved] > one.steps[~solved]).all()
 
 
-def test_no_steps_is_a_question_only(query: Query) -> None:
+def test_no_steps_leave_the_query(query: Query) -> None:
     found = search(query, steps=0)
     assert found.steps.tolist() == [0] * 10
     assert found.classifier_calls.tolist() == [1] * 10

@@ -13,7 +13,7 @@ from counterfoil.generative.cvae import CVAE
 from counterfoil.search import Latent, Pixels
 
 
-def ask(
+def query_of(
     x: torch.Tensor, classifier: nn.Module, generator: Any = None, repeat: list[int] | None = None
 ) -> Query:
     target = torch.zeros(len(x), dtype=torch.int64)
@@ -23,7 +23,7 @@ def ask(
 
 
 def test_pixels_start_at_the_factual_and_stay_in_range(tiny_classifier: nn.Module, toy: Any) -> None:
-    query = ask(toy.test[range(3)].x.double(), tiny_classifier)
+    query = query_of(toy.test[range(3)].x.double(), tiny_classifier)
     space = Pixels()
     variables = space.start(query)
     assert torch.equal(variables["x"], query.factual)
@@ -34,17 +34,19 @@ def test_pixels_start_at_the_factual_and_stay_in_range(tiny_classifier: nn.Modul
 
 def test_only_further_counterfactuals_start_elsewhere(tiny_classifier: nn.Module, toy: Any) -> None:
     x = toy.test[[0, 0, 0, 1]].x.double()
-    start = Pixels(spread=0.1).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"]
+    start = Pixels(spread=0.1).start(query_of(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"]
     moved = (start - x).flatten(1).abs().amax(1)
     assert moved[[0, 3]].tolist() == [0, 0]
     assert (moved[1:3] > 0.05).all()
     assert not torch.equal(start[1], start[2])
-    assert torch.equal(start, Pixels(spread=0.1).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"])
-    assert torch.equal(Pixels(spread=0.0).start(ask(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"], x)
+    assert torch.equal(
+        start, Pixels(spread=0.1).start(query_of(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"]
+    )
+    assert torch.equal(Pixels(spread=0.0).start(query_of(x, tiny_classifier, repeat=[0, 1, 2, 0]))["x"], x)
 
 
 def test_latent_starts_at_the_code(tiny_classifier: nn.Module, tiny_vae: Any, toy: Any) -> None:
-    query = ask(toy.test[range(3)].x.double(), tiny_classifier, tiny_vae)
+    query = query_of(toy.test[range(3)].x.double(), tiny_classifier, tiny_vae)
     space = Latent()
     variables = space.start(query)
     assert torch.equal(variables["z"], tiny_vae.encode(query.factual))
@@ -58,7 +60,7 @@ def test_a_conditional_model_encodes_under_the_decision_and_decodes_under_the_ta
 ) -> None:
     torch.manual_seed(0)
     model = CVAE(1, 16, classes=3, latent=4, width=4).double().eval()
-    query = ask(toy.test[range(4)].x.double(), tiny_classifier, model)
+    query = query_of(toy.test[range(4)].x.double(), tiny_classifier, model)
     space = Latent()
     code = space.start(query)["z"]
     decision = F.one_hot(tiny_classifier(query.factual).argmax(1), 3)

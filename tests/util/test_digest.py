@@ -22,5 +22,5 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(256)) * 8193)
     assert file_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
-    with pytest.raises(UserError, match="checkpoint .*absent does not exist; check the path"):
+    with pytest.raises(UserError, match=r"checkpoint .*absent does not exist; check the path"):
         file_digest(tmp_path / "absent")

@@ -22,7 +22,7 @@ OPTIMISERS = [
 
 @pytest.mark.parametrize("make", OPTIMISERS, ids=lambda make: make.func.__name__)
 def test_rows_taken_out_leave_the_others_on_their_path(make: Any) -> None:
-    """Ten steps with two rows taken out after the fourth and the seventh: those left move as if they had always been alone."""
+    """Ten steps, one row taken out after the fourth and one after the seventh: the rest move as if alone."""
     start = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     weight = torch.linspace(1, 2, 15, dtype=torch.float64).view(5, 3)
 

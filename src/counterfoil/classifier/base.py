@@ -1,4 +1,4 @@
-"""The model explained: a frozen network with its normalisation, its decision rule and its named layers."""
+"""The model explained: a frozen network with its normalisation, decision rule and named layers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from counterfoil.core.taps import read
 
 
 class Classifier(nn.Module):
-    """A network as every method sees it: inputs in [0, 1], K-way logits out, weights frozen, always in eval
-    mode.
+    """A network as every method sees it: inputs in [0, 1], K logits out, frozen, always in eval mode.
 
     f(x) = decision(net((x - mean) / std))
 
@@ -51,9 +50,7 @@ class Classifier(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Classifier:
-        """Stay in eval mode whatever is asked: an explained model that changes while it is explained is
-        another model.
-        """
+        """Stay in eval mode, whatever `mode` says: a model must not change while it is explained."""
         super().train(False)
         return self
 
@@ -62,7 +59,7 @@ class Classifier(nn.Module):
         return self.decision(self.outputs(x))
 
     def outputs(self, x: Tensor) -> Tensor:
-        """What the network itself puts out, before the decision: one number a class or an attribute."""
+        """The network's own outputs, before the decision: one number per class or attribute."""
         raw: Tensor = self.net(self._normalised(x))
         return raw
 
@@ -71,13 +68,11 @@ class Classifier(nn.Module):
         return self.read(x, self.layers)[1]
 
     def read(self, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits (B, K) and the activations (B, ...) of any sub-modules of the network, by name, from one
-        pass.
-        """
+        """Logits (B, K) and the activations (B, ...) of sub-modules by name, from one pass."""
         return read(self, x, layers)
 
     def embed(self, x: Tensor) -> Tensor:
-        """The last of `layers` as one vector an input: (B, D), averaged over positions where it has any."""
+        """The last of `layers` as one vector (B, D) per input, averaged over positions where it has any."""
         if not self.layers:
             raise UserError(
                 "this classifier names no layers; set classifier.layers=[NAME, ...] to use its features"
@@ -92,8 +87,8 @@ class Classifier(nn.Module):
                 x.shape[1],
             ):  # a longer one would broadcast, and make a colour image of a grey one
                 raise UserError(
-                    f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); give "
-                    "one or one each"
+                    f"classifier.{name} has {len(value)} numbers, the images {x.shape[1]} channel(s); "
+                    "give one number, or one per channel"
                 )
         return (x - self.mean) / self.std
 

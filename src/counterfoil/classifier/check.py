@@ -1,4 +1,4 @@
-"""Looks at a classifier before it is explained: what is wrong with it, and what fixes it."""
+"""Checks a classifier before it is explained: each mistake with its fix."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def check(
     if gradients and not _has_gradient(classifier, batch.x[:8]):
         raise UserError(
             "classifier: its logits have no gradient with respect to the image (detached, rounded or no_grad "
-            "inside); "
-            "explain it with black-box methods: explainer=[growing_spheres,nearest]"
+            "inside); explain it with black-box methods: explainer=[growing_spheres,nearest]"
         )
     return _weak(logits, batch.y) if labelled else []
 
@@ -59,7 +58,7 @@ def count_classes(classifier: nn.Module, x: Tensor) -> int:
     logits = _outputs(classifier, x)
     if logits.ndim != 2:
         raise UserError(
-            f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit a class; set "
+            f"classifier: puts out {tuple(logits.shape[1:])} per image, expected one logit per class; set "
             "classifier.decision"
         )
     return logits.shape[1]
@@ -73,8 +72,7 @@ def _outputs(classifier: nn.Module, x: Tensor) -> Tensor:
         reason = first_line(error)[:200]
         raise UserError(
             f"classifier: cannot take images of shape {tuple(x.shape[1:])} (channels, height, width): "
-            f"{reason}; "
-            "choose data.channels and data.size to fit it, or another classifier"
+            f"{reason}; choose data.channels and data.size to fit it, or another classifier"
         ) from error
     return logits
 

@@ -11,7 +11,7 @@ from counterfoil.classifier.cnn import CNN
 
 
 class DEP(CNN):
-    """The house's convolutional network with a side network that reads every block and predicts the loss.
+    """The CNN with a side network that reads every block and predicts the loss.
 
     e(x) = w . concat_l ReLU(W_l GAP(psi_l(x)))
 
@@ -21,7 +21,7 @@ class DEP(CNN):
         width: channels of the first stage; each further stage doubles them.
         stages: number of halvings, and of taps.
         dropout: on the embedding.
-        side: units a tap.
+        side: units per tap.
 
     Departures: averaged positions and sizes of the side network are ours.
     Source: Learning Loss for Active Learning (Yoo and Kweon, 2019), arXiv 1905.03677; used as in Predicting

@@ -34,8 +34,7 @@ KINDS = {"square": _squared, "blur": _blurred, "noise": _noisy}
 
 
 class DepTraining(ClassifierTraining):
-    """CE on clean images + beta L_aux, where L_aux ranks the predicted losses as the true ones: see
-    `ranking_loss`.
+    """CE on clean images + beta L_aux, where L_aux ranks the predicted losses; see `ranking_loss`.
 
     Args:
         net: a `DEP`.
@@ -43,8 +42,7 @@ class DepTraining(ClassifierTraining):
         gamma: margin of the ranking, > 0.
         corrupted: what half of the training images are shown as, any of "square", "blur" and "noise", for the
             ranking alone; the classes are learnt from the others. Empty: every loss is small, and the
-            prediction says nothing
-            about other inputs.
+            prediction says nothing about other inputs.
         others: see `ClassifierTraining`; `multilabel` and `label_smoothing` do not apply.
 
     Departures: the source ranks clean images. The classes are not learnt from corrupted ones, as a network
@@ -96,17 +94,16 @@ class DepTraining(ClassifierTraining):
         return loss + self.beta * ranking
 
     def on_test_epoch_end(self) -> None:
-        """Log the calibration error, and how well the predicted loss tells test images from what is none."""
+        """Log the calibration error, and how well the predicted loss tells test images from outliers."""
         super().on_test_epoch_end()
         report_auroc(self)
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, gamma: float) -> Tensor:
-    """mean over pairs (k, B-1-k) of max(0, -sgn(s_i - s_j) (e_i - e_j) + gamma), for predicted e (B,) and
-    true s (B,), s detached.
+    """mean over pairs (k, B-1-k) of max(0, -sgn(s_i - s_j) (e_i - e_j) + gamma).
 
-    A pair of equal losses costs the margin and teaches nothing; the middle one of an odd batch has no
-    partner.
+    e (B,) is predicted, s (B,) true and detached. A pair of equal losses costs the margin and teaches
+    nothing; the middle one of an odd batch has no partner.
     """
     half = len(losses) // 2
     truth = (losses - losses.flip(0))[:half].detach().sign()
@@ -116,7 +113,7 @@ def ranking_loss(predicted: Tensor, losses: Tensor, gamma: float) -> Tensor:
 def corrupt(x: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Half of the images (B, C, H, W) as one of `kinds`, drawn anew each.
 
-    And which are left as they are: bool (B,).
+    Also returns which are left as they are: bool (B,).
     """
     if not kinds:
         return x, torch.ones(len(x), dtype=torch.bool, device=x.device)

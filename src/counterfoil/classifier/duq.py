@@ -1,6 +1,4 @@
-"""A classifier by distance: one kernel a class around a centroid, so that it knows when an input is near
-none.
-"""
+"""A classifier by distance: one kernel per class around its centroid."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from counterfoil.core.errors import UserError
 
 
 class DUQ(CNN):
-    """The house's convolutional network with a kernel a class for its head.
+    """The CNN with one kernel per class as its head.
 
     K_c(x) = exp(-d_c(x)),  d_c(x) = 1/m ||W_c h(x) - e_c||^2 / (2 sigma^2),  logits = -d_c = log K_c
 
@@ -89,8 +87,8 @@ class Kernels(nn.Module):
     def update_(self, h: Tensor, labels: Tensor, gamma: float) -> None:
         """Move the centroids towards features h (B, D) with labels (B,).
 
-        N_c <- gamma N_c + (1 - gamma) n_c,  m_c <- gamma m_c + (1 - gamma) sum_{i: y_i = c} W_c h_i,  e_c =
-        m_c / N_c
+        N_c <- gamma N_c + (1 - gamma) n_c,  m_c <- gamma m_c + (1 - gamma) sum_{i: y_i = c} W_c h_i,
+        e_c = m_c / N_c
         """
         with torch.autocast(h.device.type, enabled=False):
             own = self.embed(h.to(self.weight.dtype))[torch.arange(len(h), device=h.device), labels]

@@ -1,6 +1,4 @@
-"""Trains a classifier by distance: kernels near 1 for the own class, near 0 for others, and a bounded slope
-in between.
-"""
+"""Trains a classifier by distance: kernels near 1 for the own class, near 0 for others, slopes bounded."""
 
 from __future__ import annotations
 
@@ -74,7 +72,7 @@ class DuqTraining(ClassifierTraining):
         net.train()
 
     def on_test_epoch_end(self) -> None:
-        """Log the calibration error, and how well the distance tells test images from what is none."""
+        """Log the calibration error, and how well the distance tells test images from outliers."""
         super().on_test_epoch_end()
         report_auroc(self)
 
@@ -89,9 +87,7 @@ class DuqTraining(ClassifierTraining):
 
 
 def kernel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy between K = exp(logits), logits (B, K) <= 0, and the one-hot labels (B,), averaged
-    over both dimensions.
-    """
+    """Mean binary cross-entropy between K = exp(logits), logits (B, K) <= 0, and the one-hot labels (B,)."""
     distance = (-logits.float()).clamp(min=1e-6)  # at 0 the logarithm of 1 - K has no value
     own = F.one_hot(labels, logits.shape[1]).bool()
     return torch.where(own, distance, -torch.log(-torch.expm1(-distance))).mean()

@@ -72,7 +72,7 @@ class Retraining(ClassifierTraining):
             _copy_weights(explainer.classifier, net)
 
     def prepare(self, data: ImageData) -> ImageData:
-        """Ask the explainer, and hand out data whose training split holds its valid counterfactuals too."""
+        """The data with the explainer's valid counterfactuals added to the training split."""
         super().prepare(data)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         explainer = self.explainers[0].to(device)

@@ -19,7 +19,7 @@ Features = Mapping[str, Tensor]
 
 
 class Score(Protocol):
-    """One number an input, larger the further it lies off the manifold; differentiable in the input."""
+    """One number per input, larger the further it lies off the manifold; differentiable in the input."""
 
     def layers(self, classifier: Any) -> tuple[str, ...]:
         """Names of the sub-modules of the network whose activations the score reads.
@@ -28,9 +28,7 @@ class Score(Protocol):
         """
 
     def __call__(self, classifier: Any, x: Tensor, logits: Tensor, features: Features) -> Tensor:
-        """The score (B,), given inputs (B, C, H, W), their logits (B, K) and the activations that `layers`
-        names.
-        """
+        """The score (B,) of inputs (B, C, H, W) with logits (B, K) and the activations of `layers`."""
 
 
 @shows_options
@@ -51,9 +49,9 @@ class Energy:
 
 @shows_options
 class KernelDistance:
-    """min_c d_c(x) = -log max_c K_c(x): squared distance to the nearest class centroid, in units of the
-    kernel's width; >= 0.
+    """min_c d_c(x) = -log max_c K_c(x) >= 0: squared distance to the nearest class centroid.
 
+    In units of the kernel's width.
     Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al.,
     2020), arXiv 2003.02037
     """
@@ -97,8 +95,7 @@ class PredictedError:
 
 @shows_options
 class DropoutEntropy:
-    """H(1/S sum_s p_s): entropy of the mean posterior over S networks thinned by the classifier's own
-    dropout, in [0, log K].
+    """H(1/S sum_s p_s) in [0, log K]: entropy of the mean posterior over S networks thinned by dropout.
 
     The S masks are the same for every input and every call, so that a query's score never depends on its
     batch.
@@ -147,7 +144,7 @@ class DropoutEntropy:
                 hook.remove()
 
     def _mask(self, output: Tensor, module: Any, place: int) -> Tensor:
-        """Zeros and 1 / (1 - p), one mask a sample, shared by all of the sample's inputs."""
+        """Zeros and 1 / (1 - p), one mask per sample, shared by all of the sample's inputs."""
         whole = isinstance(module, nn.Dropout | nn.AlphaDropout)
         shape = output.shape[1:] if whole else (output.shape[1], *[1] * (output.ndim - 2))
         generator = torch.Generator().manual_seed(self.seed * 65_537 + place)
@@ -158,9 +155,7 @@ class DropoutEntropy:
 
 @shows_options
 class Disagreement:
-    """H(mean_i p_i) - mean_i H(p_i) over an ensemble: the explained classifier and further ones, in [0, log
-    K].
-
+    """H(mean_i p_i) - mean_i H(p_i) in [0, log K] over the explained classifier and further ones.
     Args:
         members: further classifiers, or files with other weights of the same network (safetensors or a state
             dict).
@@ -205,9 +200,7 @@ class Disagreement:
 
 
 def default_score(classifier: Any) -> Score:
-    """The best that the classifier carries: its predicted error, else the distance to its kernels, else its
-    energy.
-    """
+    """The best that the classifier carries: predicted error, else distance to its kernels, else energy."""
     net = network(classifier)
     if callable(getattr(net, "predict_error", None)):
         return PredictedError()

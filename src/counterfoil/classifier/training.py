@@ -17,9 +17,9 @@ from counterfoil.util.training import Training
 
 
 class ClassifierTraining(Training):
-    """Cross-entropy (multi-class) or binary cross-entropy (one output per attribute), with accuracy and
-    calibration error.
+    """Cross-entropy (multi-class) or binary cross-entropy (one output per attribute).
 
+    Logs accuracy and calibration error.
     Args:
         net: maps normalised inputs (B, C, H, W) to outputs (B, K), or (B, A) with `multilabel`.
         mean, std: the normalisation that the explained `Classifier` uses too.

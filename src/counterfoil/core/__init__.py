@@ -1,1 +1,1 @@
-"""The types everybody speaks; imports torch and nothing else of ours."""
+"""The types that all packages share; imports torch and nothing else of ours."""

@@ -27,12 +27,12 @@ _OPTIONAL = ("clean", "reference", "strip", *_TABLES)
 
 @dataclass(frozen=True)
 class Found:
-    """What a method hands back: raw and ungraded.
+    """What a method returns: raw and ungraded.
 
     Attributes:
         counterfactual: (B, C, H, W), any range; clamped and graded by the base class.
         steps: (B,) search steps each row took.
-        classifier_calls: (B,) inputs the classifier was shown for each row.
+        classifier_calls: (B,) inputs that the classifier evaluated for each row.
         strip: images along the way, not graded yet, or None.
         changes: (B,) change of each attribute that the method moves, by its name; 1 leads from absent to
             present.
@@ -55,7 +55,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Graded counterfactuals, one row each; several rows may belong to the same query.
+    """Graded counterfactuals, one per row; several rows may belong to the same query.
 
     Attributes:
         factual, counterfactual: (B, C, H, W) in [0, 1].
@@ -129,7 +129,7 @@ class Counterfactuals:
         return self.map(lambda _name, value: value.to(device))
 
     def map(self, change: Callable[[str, Tensor], Tensor]) -> Counterfactuals:
-        """What `change` makes of each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
+        """`change` applied to each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
         return _assemble({name: change(name, value) for name, value in self._tensors().items()})
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Turns what a network puts out into K-way logits, so that every method explains every kind of model."""
+"""Turns the outputs of a network into K logits, so that every method explains every kind of model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Decision(ABC):
         """Map raw outputs (B, ...) to logits (B, K)."""
 
     def bind(self, attribute_names: Sequence[str]) -> Decision:
-        """Return the same rule with names resolved against the data's attributes; rules without names return themselves."""
+        """The same rule with names resolved against the data's attributes; itself where it has no names."""
         return self
 
 
@@ -34,7 +34,8 @@ class Classes(Decision):
     def __call__(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 2 or outputs.shape[1] < 2:
             raise UserError(
-                f"decision Classes() expects logits of shape (B, K) with K >= 2, found {tuple(outputs.shape)}; "
+                "decision Classes() expects logits of shape (B, K) with K >= 2, "
+                f"found {tuple(outputs.shape)}; "
                 "for a single output use counterfoil.core.decision.Attribute or Threshold"
             )
         return outputs
@@ -52,11 +53,11 @@ class Probabilities(Decision):
 
 
 class Attribute(Decision):
-    """One column of a multi-label network as two classes: s -> (-s/2, s/2), so that softmax equals sigmoid(s).
+    """One column of a multi-label network as two classes: s -> (-s/2, s/2); softmax equals sigmoid(s).
 
     Args:
-        name: the attribute's name among the data's attributes; "A+B" stands for both at once, s the smaller of theirs. Not needed
-            for a network with one output.
+        name: the attribute's name among the data's attributes; "A+B" stands for both at once, s the smaller
+            of theirs. Not needed for a network with one output.
         index: the column, or columns, where names are unknown.
     """
 
@@ -73,7 +74,8 @@ class Attribute(Decision):
         parts = [self.name] if self.name in attribute_names else self.name.split("+")
         if not all(part in attribute_names for part in parts):
             raise UserError(
-                f"attribute={self.name} is not in the data; known attributes: {', '.join(attribute_names) or 'none'}"
+                f"attribute={self.name} is not in the data; "
+                f"known attributes: {', '.join(attribute_names) or 'none'}"
             )
         return Attribute(self.name, [list(attribute_names).index(part) for part in parts])
 
@@ -88,7 +90,8 @@ class Attribute(Decision):
             )
         if not all(0 <= column < number for column in self.index):
             raise UserError(
-                f"decision Attribute({self.name!r}): the network has no column {max(self.index)}, expected 0..{number - 1}"
+                f"decision Attribute({self.name!r}): the network has no column {max(self.index)}, "
+                f"expected 0..{number - 1}"
             )
         return _two_way(outputs[:, list(self.index)].amin(1))
 

@@ -1,8 +1,8 @@
-"""The one exception and the one kind of warning that a person is meant to read."""
+"""The one exception and the one kind of warning for the user."""
 
 
 class UserError(Exception):
-    """Something the user can fix: one line that names what was found, what was expected and the option that fixes it."""
+    """Something the user can fix: one line that names what was found, what was expected and the fix."""
 
 
 class CounterfoilWarning(UserWarning):
@@ -10,5 +10,5 @@ class CounterfoilWarning(UserWarning):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line; its type where it says nothing."""
+    """An error's message on one line; its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What a counterfactual method is to those who only call it."""
+"""The interface of a counterfactual method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Explains(Protocol):
     """Counterfactuals per query: as many consecutive rows belong to one image."""
 
     def __call__(self, x: Tensor) -> Counterfactuals:
-        """Graded counterfactuals of images (B, C, H, W) in [0, 1], towards the runner-up: (B * count) rows."""
+        """Graded counterfactuals of images (B, C, H, W) in [0, 1] for the runner-up: (B * count) rows."""
         ...
 
     def fit(self, data: Any) -> None:

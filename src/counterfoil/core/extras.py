@@ -1,4 +1,4 @@
-"""What methods may hand back beside a counterfactual, by name: the one place that says what each is."""
+"""What methods may return beside a counterfactual: names, shapes and meanings."""
 
 from __future__ import annotations
 

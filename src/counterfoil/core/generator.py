@@ -1,4 +1,4 @@
-"""What a generative model can do, as protocols; a method names those it needs."""
+"""The abilities of generative models, as protocols; a method names those it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Encodes(Protocol):
     """Maps images to a latent code."""
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Codes (B, Z) of images (B, C, H, W) in [0, 1], given conditions (B, A) where the model is conditional."""
+        """Codes (B, Z) of images (B, C, H, W) in [0, 1], under conditions (B, A) if conditional."""
         ...
 
 
@@ -23,7 +23,7 @@ class Decodes(Protocol):
     """Maps a latent code to images."""
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] of codes (B, Z), given conditions (B, A) where the model is conditional."""
+        """Images (B, C, H, W) in [0, 1] of codes (B, Z), under conditions (B, A) if conditional."""
         ...
 
 
@@ -60,7 +60,7 @@ def require(generator: Any, *abilities: type, method: str) -> None:
 
 
 def attribute_names(generator: Any, classifier: Any) -> tuple[str, ...]:
-    """Names of a generator's attributes, or of its classes where it is conditioned on these alone; () where it has neither."""
+    """Names of a generator's attributes; else of the classes it is conditioned on; else ()."""
     if isinstance(generator, Edits):
         return tuple(generator.attribute_names)
     classes = int(getattr(generator, "classes", 0))

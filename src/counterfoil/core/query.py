@@ -1,4 +1,4 @@
-"""What is asked: a batch of independent questions "what change makes the classifier say t?"."""
+"""A batch of independent queries: which change makes the classifier decide for t?"""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from counterfoil.core.taps import read
 
 @dataclass(frozen=True)
 class Query:
-    """A batch of B independent questions; every part of a recipe receives one and holds no data itself.
+    """A batch of B independent queries; every part of a recipe receives one and holds no data itself.
 
     Attributes:
         factual: (B, C, H, W) in [0, 1].
-        target: (B,) int64, the class requested.
+        target: (B,) int64.
         classifier: the frozen model explained.
         confidence: target probability to reach, in (0, 1].
         generator: a generative model, or None.
         mask: (B, 1, H, W) bool, True where the input must not change, or None.
-        repeat: (B,) int64, which of several counterfactuals to the same question this row is; repeat 0 starts undisturbed.
+        repeat: (B,) int64, which of several counterfactuals of the same query this row is; repeat 0 starts
+            undisturbed.
     """
 
     factual: Tensor
@@ -40,7 +41,7 @@ class Query:
         return self.factual.shape[0]
 
     def __getitem__(self, rows: Tensor) -> Query:
-        """The questions in `rows` (int64 or bool); what is cached of them goes along."""
+        """The queries in `rows` (int64 or bool), with what is cached of them."""
         part = replace(
             self,
             factual=self.factual[rows],
@@ -70,13 +71,13 @@ class Query:
         return {}
 
     def remember(self, name: str, make: Callable[[], Tensor]) -> Tensor:
-        """make(), which is asked once: a tensor with a leading B, whose rows go along when rows of the query are taken."""
+        """make(), called once: a tensor with a leading B, indexed together with the query."""
         if name not in self.remembered:
             self.remembered[name] = make().detach()
         return self.remembered[name]
 
     def features(self, layers: Sequence[str]) -> dict[str, Tensor]:
-        """The classifier's activations (B, ...) on the factuals by name, without gradient; those not known yet cost one pass."""
+        """The classifier's activations (B, ...) on the factuals by name, without gradient, cached."""
         missing = [name for name in layers if f"features/{name}" not in self.remembered]
         if missing:
             with torch.no_grad():
@@ -90,11 +91,11 @@ class Query:
         return self.logits.argmax(1)
 
     def reached(self, logits: Tensor) -> Tensor:
-        """Whether logits (B, K) say the target with at least the requested confidence: bool (B,)."""
+        """Whether logits (B, K) give the target at least the requested confidence: bool (B,)."""
         return self.grade(logits)[0]
 
     def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """What `reached` says of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
+        """`reached` of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
         return reaches(logits, self.target, self.confidence), probability_of(logits, self.target)
 
     def keep(self, x: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class Query:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """One seed a row, from the row's own content, target and counterfactual: a draw never depends on the batch."""
+        """One seed per row, from its content, target and repeat: a draw never depends on the batch."""
         pixels = (self.factual.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous().numpy()
         repeats = [0] * len(self) if self.repeat is None else self.repeat.tolist()
         return [
@@ -112,11 +113,11 @@ class Query:
         ]
 
     def randn(self, *shape: int, stream: int = 0) -> Tensor:
-        """Standard normal draws (B, *shape), each row from its own seed; another `stream` gives other numbers."""
+        """Standard normal draws (B, *shape), each row from its seed; another `stream` gives other numbers."""
         return self._draw(torch.randn, shape, stream)
 
     def rand(self, *shape: int, stream: int = 0) -> Tensor:
-        """Uniform draws in [0, 1), (B, *shape), each row from its own seed; another `stream` gives other numbers."""
+        """Uniform draws in [0, 1), (B, *shape), each row from its seed; another `stream`, other numbers."""
         return self._draw(torch.rand, shape, stream)
 
     def _draw(self, draw: Any, shape: tuple[int, ...], stream: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Images on the way to a counterfactual: what each was requested, and what the classifier says to it."""
+"""Images on the way to a counterfactual, with the posterior requested of each and the classifier's logits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 CHUNK = 256
-"""The most images that the classifier is shown at once."""
+"""Largest number of images per call of the classifier."""
 
 
 class Scale(NamedTuple):
-    """On what scale the images of a strip are requested: calibrated posteriors, in bins; a row each.
+    """The scale on which the images of a strip are requested: calibrated posteriors, in bins.
 
     s(x) = f_high(x) - f_low(x), or f_high(x) - logsumexp of all others;   q(x) = sigmoid(s(x) / temperature)
 
@@ -58,7 +58,7 @@ class Scale(NamedTuple):
 
 
 class Posteriors(NamedTuple):
-    """What was requested of a strip, and what came of it; NaN for rows without requests.
+    """Requested and obtained posteriors of a strip; NaN for rows without requests.
 
     Attributes:
         requested, obtained: (B, S) posteriors of the target, on the strip's scale.
@@ -74,7 +74,7 @@ class Posteriors(NamedTuple):
 
 @dataclass(frozen=True)
 class Strip:
-    """Images from the factual towards the target, a strip a row.
+    """Images from the factual towards the target, one strip per row.
 
     Attributes:
         images: (B, S, C, H, W), in [0, 1] once graded; the factual S times in rows for which nothing was
@@ -91,7 +91,7 @@ class Strip:
     scale: Scale | None = None
 
     def graded(self, classifier: Callable[[Tensor], Tensor]) -> Strip:
-        """The strip in [0, 1] with what the classifier says to each image; at most `CHUNK` images at once."""
+        """The strip in [0, 1] with the classifier's logits of each image, at most `CHUNK` images at once."""
         images = self.images.detach().clamp(0, 1)
         with torch.no_grad():
             parts = [classifier(part) for part in images.flatten(0, 1).split(CHUNK)]

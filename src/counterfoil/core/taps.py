@@ -17,10 +17,11 @@ DEFAULT_TAPS = 4
 
 
 def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
-    """What `model` says of inputs x (B, ...), and the activations (B, ...) of `layers` by name, from a single pass.
+    """Outputs of `model` on inputs x (B, ...), and activations (B, ...) of `layers` by name, in one pass.
 
     Raises:
-        UserError: a layer that the model lacks, that did not run, or whose activation is not a tensor with a leading B.
+        UserError: a layer that the model lacks, that did not run, or whose activation is not a tensor with a
+            leading B.
     """
     if not layers:
         return model(x), {}
@@ -35,7 +36,7 @@ def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, di
         if not isinstance(found.get(name), Tensor) or len(found[name]) != len(x):
             kind = type(found[name]).__name__ if name in found else "nothing, as it does not run"
             raise UserError(
-                f"layers: {name} gives {kind}, expected one activation an image; name another layer"
+                f"layers: {name} gives {kind}, expected one activation per image; name another layer"
             )
     return output, {name: found[name] for name in layers}
 
@@ -46,7 +47,7 @@ def check_taps(model: nn.Module, layers: Sequence[str]) -> None:
 
 
 def default_taps(model: nn.Module) -> tuple[str, ...]:
-    """The `layers` that a classifier names, shallow to deep; failing that some of its convolutions; () where it has none."""
+    """The `layers` that a classifier names, shallow to deep; else some of its convolutions; else ()."""
     named = tuple(getattr(model, "layers", ()))
     if named:
         return named
@@ -56,7 +57,7 @@ def default_taps(model: nn.Module) -> tuple[str, ...]:
 
 
 def _modules(model: nn.Module) -> dict[str, nn.Module]:
-    """Sub-modules by their name in the network that a classifier wraps, or in the model where it wraps none."""
+    """Sub-modules by their name in the network that a classifier wraps, or in the model itself."""
     net = getattr(model, "net", None)
     return {
         name: module

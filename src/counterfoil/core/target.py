@@ -1,4 +1,4 @@
-"""Which class is requested: one per query, one for all, the runner-up, the query's own, or every other."""
+"""The target of each query: one class per query, one for all, the runner-up, its own, or every other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from counterfoil.core.errors import UserError
 
 Target = Tensor | int | str | None
 FORMS = ("runner_up", "own", "all")
-"""Targets that are no class's name: the second most probable class, the most probable one, every class but that one."""
+"""Targets beside classes: the second most probable one, the most probable one, all but the latter."""
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def resolve_targets(
     logits: Tensor, target: Target, class_names: tuple[str, ...] | None
 ) -> tuple[Tensor, Tensor]:
-    """Targets and the query index of each row, both (rows,), from logits (B, K) and a target in any accepted form."""
+    """Targets and query indices, both (rows,), from logits (B, K) and a target in any accepted form."""
     each = torch.arange(len(logits), device=logits.device)
     if target is None or (isinstance(target, str) and target == "runner_up"):
         return logits.topk(2, dim=1).indices[:, 1], each
@@ -28,7 +28,7 @@ def resolve_targets(
         if target.shape != each.shape or target.dtype not in INTEGERS:
             found = f"shape {tuple(target.shape)} of {target.dtype}"
             raise UserError(
-                f"target: expected {len(each)} class indices (whole numbers, one a query), found {found}"
+                f"target: expected {len(each)} class indices (whole numbers, one per query), found {found}"
             )
         return _known(target.to(each), logits.shape[1]), each
     if isinstance(target, str) and target == "all":
@@ -45,13 +45,15 @@ def class_index(target: int | str | Any, class_names: tuple[str, ...] | None, cl
     if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes:
         return target
     raise UserError(
-        f"target={target} is not a class of this classifier; choose runner_up, own, all, or one of: {', '.join(names)}"
+        f"target={target} is not a class of this classifier; "
+        f"choose runner_up, own, all, or one of: {', '.join(names)}"
     )
 
 
 def _known(target: Tensor, classes: int) -> Tensor:
     if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
         raise UserError(
-            f"target: expected class indices in 0..{classes - 1}, found {int(target.min())}..{int(target.max())}"
+            f"target: expected class indices in 0..{classes - 1}, "
+            f"found {int(target.min())}..{int(target.max())}"
         )
     return target

@@ -35,8 +35,8 @@ class AIP(OptimisedExplainer):
 
     Departures: the listing's condition "while not flipped or n <= n_max" would neither stop at success nor
     end in failure: it is read as "and". A query without counterfactual gets the likeliest point met, not
-    valid, where the source returns
-    nothing. Attributes are clamped to [-overshoot, 1 + overshoot]. All values are ours.
+    valid, where the source returns nothing. Attributes are clamped to [-overshoot, 1 + overshoot]. All values
+    are ours.
     Source: Generative Counterfactuals for Neural Networks via Attribute-Informed Perturbation (Yang et al.,
     2021), arXiv 2101.06930.
     """

@@ -25,13 +25,13 @@ class Explainer(nn.Module, ABC):
         classifier: maps inputs in [0, 1] to logits (B, K); frozen here.
         generator: a generative model, or None; frozen here.
         confidence: probability of the target that a counterfactual shall reach, in (0, 1].
-        count: counterfactuals to each question, >= 1.
+        count: counterfactuals per query, >= 1.
     """
 
     needs_gradients = True
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
     asks_all = False
-    """Whether queries that reach their target already are explained too, instead of being returned as they are."""
+    """Whether queries that reach their target already are explained too, not returned as they are."""
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Explainer(nn.Module, ABC):
         super().__init__()
         if not 0 < confidence <= 1:
             raise UserError(
-                f"confidence={confidence:g} is not a probability to reach; choose a value in (0, 1], such as 0.9"
+                f"confidence={confidence:g} is not a probability to reach; "
+                "choose a value in (0, 1], such as 0.9"
             )
         if count < 1:
             raise UserError(f"count={count} counterfactuals per query are not possible; choose 1 or more")
@@ -68,19 +69,19 @@ class Explainer(nn.Module, ABC):
 
     @final  # type: ignore[misc]
     def forward(self, x: Tensor, target: Target = None, *, mask: Tensor | None = None) -> Counterfactuals:
-        """Ask for counterfactuals and have the classifier grade exactly the images returned.
+        """Counterfactuals of the queries, graded by the classifier exactly as they are returned.
 
         Args:
             x: (B, C, H, W) floats in [0, 1].
-            target: (B,) int64; or one class by index or name; or "all" (every class but the decision, one row each);
-                or None, "runner_up" (the second most probable class).
+            target: (B,) int64; or one class by index or name; or "all" (every class but the decision, one row
+                each); or None, "runner_up" (the second most probable class).
             mask: bool, broadcastable to (B, 1, H, W), True where the input must not change.
 
         Returns:
-            rows ordered by query, then target, then counterfactual. A query whose factual already reaches the target
-            is returned as it is, in 0 steps, unless the method asks of all (`asks_all`). Each row's `classifier_calls`
-            hold the two of asking and grading beside the method's own; grading a strip, which only measures and shows
-            it, counts as no cost.
+            rows ordered by query, then target, then counterfactual. A query whose factual already reaches the
+            target is returned as it is, in 0 steps, unless the method explains all (`asks_all`). Each row's
+            `classifier_calls` hold two beside the method's own: of the factual and of the counterfactual.
+            Grading a strip, which only measures and shows it, counts as no cost.
 
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
@@ -160,7 +161,8 @@ def check_inputs(x: Tensor) -> None:
     """Refuse anything but floats (B, C, H, W) in [0, 1], and say what was found."""
     if not isinstance(x, Tensor):
         raise UserError(
-            f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; torch.as_tensor(x) makes one of an array"
+            f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; "
+            "torch.as_tensor(x) makes one of an array"
         )
     if x.ndim != 4 or not x.is_floating_point():
         raise UserError(
@@ -176,7 +178,8 @@ def check_inputs(x: Tensor) -> None:
 def _check_logits(logits: Tensor) -> None:
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise UserError(
-            f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; set its decision"
+            f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; "
+            "set its decision"
         )
     if not bool(torch.isfinite(logits).all()):
         raise UserError(

@@ -36,7 +36,7 @@ class DeepInversion(OptimisedExplainer):
         tv, l2: weights of total variation and of the norm, sums over pixels.
         bn: weight of the statistics; a classifier without batch norm has none to fit, which a warning says.
         first: factor of the first batch norm.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         rounds: a query without a counterfactual tries again with the cross-entropy weighed 10 times more.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
@@ -67,8 +67,7 @@ class DeepInversion(OptimisedExplainer):
         if bn and not batch_norms(classifier):
             warnings.warn(
                 "explainer deep_inversion: the classifier has no batch norm with running statistics, so "
-                "there "
-                "is nothing to invert but its decision; bn has no effect",
+                "there is nothing to invert but its decision; bn has no effect",
                 CounterfoilWarning,
                 stacklevel=2,
             )

@@ -34,8 +34,8 @@ SCHEDULES = ("preservation", "parameters", "none")
 class DISC(OptimisedExplainer):
     """DISC: deep inversion of the classifier under an image prior, progressively.
 
-    argmin_theta  lambda_1 sum_l d(Psi_l(g_theta), Psi_l(x)) + lambda_2 L_mc(g_theta; f) + lambda_3
-    CE(f(g_theta), t)
+    argmin_theta  lambda_1 sum_l d(Psi_l(g_theta), Psi_l(x)) + lambda_2 L_mc(g_theta; f)
+                  + lambda_3 CE(f(g_theta), t)
 
     from theta_0 with g_theta_0 = x (the pre-image). Needs neither data nor a generative model: L_mc is a
     score that the classifier carries. Of the points that reach the confidence the nearest in pixels is
@@ -55,12 +55,12 @@ class DISC(OptimisedExplainer):
             "parameters" (P2) frees the weights of g block by block, nearest to the output first, every `T_s`
             steps; "none".
         T_s: steps of a stage.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         rounds: a query without a counterfactual tries again from its pre-image with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
         returned: "nearest" as above, or "last": the image after all steps of one round, whatever the
-            classifier says to it; then queries that reach their target already are explained too.
+            classifier's decision; then queries that reach their target already are explained too.
         confidence, count: see `Explainer`.
 
     Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is

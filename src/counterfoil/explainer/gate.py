@@ -1,4 +1,4 @@
-"""Before anything is explained through a generative model: does it keep what the classifier sees?"""
+"""Checks that reconstructions by a generative model keep the classifier's decisions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ GOOD = 0.95
 def check_reconstruction(
     space: Space, classifier: nn.Module, generator: nn.Module | None, data: Any, gate: float, method: str
 ) -> float:
-    """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision; a
-    warning below 0.95.
+    """The share of `space.trial` validation images whose reconstruction keeps the classifier's decision.
+
+    A share below 0.95 is a warning.
 
     Raises:
         UserError: images that the generator cannot take, or a share below `gate`.

@@ -1,4 +1,4 @@
-"""Which attributes must change? Counterfactuals by gradient descent on attributes alone."""
+"""Counterfactuals by gradient descent on attributes alone."""
 
 from __future__ import annotations
 
@@ -37,21 +37,19 @@ class GCI(OptimisedExplainer):
 
     Of all valid points met, the one with the smallest ||A - A_0||_1 is returned. lambda grows by `factor`,
     each time from the start, until there is one. With a generator that has no attributes, its code z takes
-    their place, and the nearest
-    image is returned.
+    their place, and the nearest image is returned.
 
     Args:
         generator: edits attributes; or is conditioned on the class, which then is the attribute; or just
             decodes.
-        mode: "flip" asks for the target. "exaggerate" asks for more of the classifier's own decision (so that
-            counterfactuals are not valid). "criticise" asks for the target and stops where the decision
-            turns, at the least certain
-            image.
+        mode: "flip" goes for the target. "exaggerate" goes for more of the classifier's own decision (so that
+            counterfactuals are not valid). "criticise" goes for the target and stops where the decision
+            turns, at the least certain image.
         free, frozen: names of the attributes that may change (None: all), and of those that must not.
         inversion: for generators without attributes, "encoder" or "optimise" (the best of `restarts` random
             starts).
         lambda_, factor, rounds: first trade-off, its growth, and the number of rounds.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         sparsity: weight of the change of attributes.
         overshoot: how far an attribute may go beyond absent and present.
         patience: steps granted after the last better counterfactual; None runs all steps.
@@ -143,4 +141,4 @@ MODES: dict[str, Callable[[Query], Query] | None] = {
     "exaggerate": _exaggerate,
     "criticise": _criticise,
 }
-"""What the search is asked in place of the query."""
+"""The query that the search explains in place of the given one."""

@@ -13,8 +13,7 @@ from counterfoil.explainer.base import Explainer
 
 
 class GrowingSpheres(Explainer):
-    """Growing spheres: sample ever wider shells around the query until the classifier says the target, then
-    undo needless changes.
+    """Growing spheres: sample ever wider shells around the query, then undo needless changes.
 
     shell k: x + r * u / ||u||_2,  u ~ N(0, 1),  r in [a_k, a_k + eta],  a_0 = 0;  the nearest candidate that
     reaches the target is kept
@@ -25,7 +24,7 @@ class GrowingSpheres(Explainer):
         shells: largest number of shells.
         n: candidates in each shell.
         groups: changes are undone in this many groups of pixels, smallest changes first; 0 keeps them all.
-        chunk: images the classifier is shown at once.
+        chunk: images per call of the classifier.
         confidence, count: see `Explainer`.
 
     Departures: shells widen by `growth`, as fixed ones need hundreds of rounds in image space; instead of

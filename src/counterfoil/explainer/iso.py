@@ -1,4 +1,4 @@
-"""Counterfactuals by gradient descent on pixels, kept smooth: the lowest rung below DISC."""
+"""Counterfactuals by gradient descent on pixels, kept smooth: the first baseline of DISC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ISO(OptimisedExplainer):
         lambda_1: weight of the distance in pixels.
         lambda_3: weight of the cross-entropy.
         tv, l2: weights of total variation and of the norm, sums over pixels.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.

@@ -18,22 +18,22 @@ from counterfoil.search.space import Latent
 
 
 class LatentShift(Explainer):
-    """Latent shift: walk along the gradient of the target's log-probability, taken once at the query's code.
+    """Latent shift: walk along the gradient of the target's log-probability at the query's code.
 
-    z(s) = z_0 + s * g / ||g||_2,   g = d log f_t(G(z)) / dz at z_0 = E(x);   the smallest s that reaches the target
+    z(s) = z_0 + s * g / ||g||_2,  g = d log f_t(G(z)) / dz at z_0 = E(x);  the smallest s that is valid
 
     Args:
         generator: encodes and decodes.
         reach: largest shift, in units of the code.
         steps: points along the line; the crossing is then refined by `bisections` halvings.
         frames: images of the strip returned; 0 returns none.
-        spacing: of the strip. "shift": evenly from no shift to the counterfactual's. "posterior": image k is the first
-            along the line whose posterior of the target is (k - 1/2) / frames, which is what it was requested; where
+        spacing: of the strip. "shift": evenly from no shift to the counterfactual's. "posterior": image k is
+            the first along the line whose posterior of the target is the requested (k - 1/2) / frames; where
             none is, the likeliest.
         confidence, count: see `Explainer`.
 
-    Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the gradient of
-    the target's log-probability instead of the source's probability, so that a target can be requested.
+    Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the
+    gradient of the target's log-probability instead of the source's probability, so that there are targets.
     Source: Gifsplanation via Latent Shift (Cohen et al., 2021), arXiv 2102.09475.
 
     Raises:
@@ -98,7 +98,7 @@ class LatentShift(Explainer):
         return best, reached
 
     def _refine(self, shift: Tensor, reached: Tensor, hits: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """The shifts that were reached, moved back to where `hits` of a shift and its rows begins to be true."""
+        """The shifts reached, moved back to where `hits` of a shift and its rows begins to be true."""
         rows = (reached & (shift > 0)).nonzero()[:, 0]
         high = shift[rows]
         low = (high - self.reach / self.steps).clamp(min=0)
@@ -120,7 +120,7 @@ class LatentShift(Explainer):
         return Strip(torch.stack(images, dim=1), shift.new_tensor(levels).repeat(len(shift), 1))
 
     def _level(self, line: _Line, known: Tensor, level: float) -> Tensor:
-        """The first shift at which the target's posterior, `known` (B, steps + 1) on the grid, reaches a level."""
+        """The first shift at which the target's posterior, `known` on the grid, reaches a level."""
         hit = known >= level
         place = torch.where(hit.any(1), hit.int().argmax(1), known.argmax(1))
         shift = (self.reach * place / self.steps).to(known)

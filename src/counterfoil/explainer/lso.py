@@ -1,6 +1,4 @@
-"""Counterfactuals that preserve what the classifier's layers see, on pixels or through an image prior: the
-rungs below DISC.
-"""
+"""Counterfactuals that preserve the classifier's features, in pixels or under a prior: baselines of DISC."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ class LSO(OptimisedExplainer):
         layers: Psi, names of the classifier's layers; None: those it names itself, or some of its
             convolutions.
         tv, l2: weights of total variation and of the norm, sums over pixels; without effect under a prior.
-        steps: of Adam, each round.
+        steps: of Adam, per round.
         lr: of Adam; None: 0.01 on pixels, 0.002 on weights.
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,

@@ -1,4 +1,4 @@
-"""The nearest real example of the target class: no search, never off the data."""
+"""The nearest training example of the target class."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Nearest(Explainer):
         self._decision, self._probability = torch.cat(decisions), torch.cat(probabilities)
 
     def explain(self, query: Query) -> Found:
-        """Look up each target class once for all queries that ask for it."""
+        """Look up each target class once for all its queries."""
         if self._examples is None:
             raise UserError("explainer nearest has no examples; call fit(data) with an ImageData first")
         counterfactual = query.factual.clone()

@@ -15,14 +15,13 @@ from counterfoil.search import Objective, Search, Space
 
 
 class OptimisedExplainer(Explainer):
-    """Runs `search` over `space` for `objective`; a published method subclasses it with a constructor and
-    nothing else.
+    """Runs `search` over `space` for `objective`; a published method adds a constructor alone.
 
     Args:
         space: where to search.
         objective: what to want.
-        search: how to look.
-        ask: what the search is asked in place of the query; None: the query.
+        search: the loop over them.
+        ask: makes the query that the search explains in place of the given one; None: the given one.
         gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
             checks nothing.
         others: see `Explainer`.
@@ -50,9 +49,7 @@ class OptimisedExplainer(Explainer):
         self.gate = gate
 
     def fit(self, data: Any) -> None:
-        """See that the generator keeps the classifier's decisions on these data, and that the terms can do
-        what they are for.
-        """
+        """Check that the generator keeps the classifier's decisions on these data; prepare the terms."""
         if self.gate:
             check_reconstruction(
                 self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower()

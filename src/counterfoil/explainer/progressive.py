@@ -25,8 +25,8 @@ class Progressive(Explainer):
 
     Args:
         generator: an `Exaggerator` trained against this classifier.
-        strip: False draws a single image, under the lowest bin that lies wholly above `confidence`, and asks
-            the classifier nothing.
+        strip: False draws a single image, under the lowest bin that lies wholly above `confidence`,
+            without the classifier.
         returned: "first" as above, or "last": the end of the strip.
         confidence: the classifier's own posterior to reach; see `Explainer`.
         count: the k-th counterfactual is the k-th image of the strip that reaches the target.
@@ -73,7 +73,7 @@ class Progressive(Explainer):
 
     @torch.no_grad()
     def explain(self, query: Query) -> Found:
-        """Draw the strip and let the classifier pick, or draw the one bin that the confidence asks for."""
+        """Draw the strip and let the classifier pick, or draw the one bin of the requested confidence."""
         slot, up = self.exaggerator.knob.serve(query.target)
         if self.strip:
             return self._whole(query, slot, up)
@@ -83,7 +83,7 @@ class Progressive(Explainer):
 
     @torch.no_grad()
     def frames(self, query: Query) -> Tensor:
-        """The images alone (B, S, C, H, W), least of the target first; asks for `query.logits` at most."""
+        """The images alone (B, S, C, H, W), least of the target first; reads no more than `query.logits`."""
         slot, up = self.exaggerator.knob.serve(query.target)
         code = self._code(query, slot)
         steps = range(self.exaggerator.knob.bins)

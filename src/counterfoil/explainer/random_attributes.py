@@ -1,4 +1,4 @@
-"""Attributes turned at random until the decision turns: what a search has to beat."""
+"""Attributes turned at random until the decision turns: the baseline of searches over attributes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from counterfoil.search import Attributes, Variables
 
 
 class RandomAttributes(Explainer):
-    """Turns ever more attributes to their farther end, in `tries` random orders a query, and keeps the first
-    counterfactual.
+    """Turns ever more attributes to their farther end and keeps the first counterfactual.
 
     x' = G(E(x), a) with the first k attributes of a random order turned, k = 1, 2, ...; without a
     counterfactual the likeliest point.
 
     Args:
         generator: edits attributes, or is conditioned on the class.
-        tries: random orders a query.
+        tries: random orders per query.
         free, frozen: names of the attributes that may change (None: all), and of those that must not.
         confidence, count: see `Explainer`.
 

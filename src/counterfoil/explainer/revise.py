@@ -20,7 +20,7 @@ class Revise(OptimisedExplainer):
     Args:
         generator: encodes and decodes; a class-conditional one decodes under the target.
         lambda_: weight of the distance, a mean over pixels and channels.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         rounds: a query without a counterfactual tries again with the flip weighed 10 times more.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.

@@ -1,4 +1,4 @@
-"""The query as it is: what doing nothing scores."""
+"""The query as it is: the floor of a comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from counterfoil.explainer.base import Explainer
 
 
 class Unchanged(Explainer):
-    """Returns every query as it is: the floor of a comparison, and the row of corrupted queries themselves.
+    """Returns every query as it is; with corrupted queries, the row of the corruption itself.
 
     x' = x
 

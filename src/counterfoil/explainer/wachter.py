@@ -41,7 +41,7 @@ class Wachter(OptimisedExplainer):
         scale: weight of the distance, which is a mean over pixels and channels.
         distance: "l1" or "l2".
         flip: "cross_entropy", "hinge", or the paper's "squared_error" (f_t - 1)^2.
-        steps, lr: of Adam, each round.
+        steps, lr: of Adam, per round.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
         confidence, count: see `Explainer`.

@@ -1,4 +1,4 @@
-"""The parts of a recipe: where to search, what to want, how to look."""
+"""The parts of a recipe: space, objective, search."""
 
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import Candidate, Variables

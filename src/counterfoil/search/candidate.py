@@ -13,7 +13,7 @@ Variables = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A batch of points with what the classifier says of them.
+    """A batch of points with the classifier's outputs there.
 
     Attributes:
         variables: the point in its space.
@@ -21,7 +21,7 @@ class Candidate:
         logits: (B, K) of the decoded input.
         progress: share of the steps done, in [0, 1], for schedules.
         features: the classifier's activations (B, ...) on the decoded input, of the layers that the objective
-            asks for.
+            reads.
     """
 
     variables: Variables

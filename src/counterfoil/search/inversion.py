@@ -12,8 +12,7 @@ from counterfoil.search.space import Latent
 
 
 class InvertedLatent(Latent):
-    """The code of a model, found by optimisation: z_0 = argmin_z mean (G(z) - x)^2 + penalty * mean z^2, the
-    best of several starts.
+    """z_0 = argmin_z mean (G(z) - x)^2 + penalty * mean z^2, by optimisation, the best of several starts.
 
     Args:
         restarts: random normal starts, >= 1; each query draws its own.

@@ -48,7 +48,7 @@ class ManifoldConsistency(Term):
         margin: of the hinge; None: 2 on distances, 0.5 on kernels.
         literal: the hinge on kernels instead of their logarithms.
 
-    Departures: distances instead of kernels, and the added d_t, which asks for certainty of the target.
+    Departures: distances instead of kernels, and the added d_t, which rewards certainty of the target.
     Source: Designing Counterfactual Generators using Deep Model Inversion (Thiagarajan et al., 2021), arXiv
     2109.14274.
     """

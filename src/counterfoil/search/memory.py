@@ -50,8 +50,9 @@ def rows_that_fit(
 def bytes_of_a_row(
     query: Query, start: Callable[[Query], Variables], decode: Callable[[Query, Variables], Tensor]
 ) -> float:
-    """About the bytes that a step of a single query takes: its variables with what the optimiser keeps, and
-    what is saved for backward.
+    """About the bytes that one step of one query takes.
+
+    These are its variables with what the optimiser keeps, and what is saved for backward.
     """
     variables = {name: value.detach().requires_grad_() for name, value in start(query).items()}
     saved: dict[int, int] = {}

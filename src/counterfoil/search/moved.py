@@ -13,8 +13,7 @@ from counterfoil.search.term import Schedule, Term
 
 
 class Moved(Term):
-    """sum_v ||v - v_0||_p over the named variables, whose starts a space holds under the name with a 0 behind
-    it.
+    """sum_v ||v - v_0||_p over the named variables; a space holds the start of `v` as `v0`.
 
     Args:
         weight: see `Term`.

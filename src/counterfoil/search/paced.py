@@ -1,4 +1,4 @@
-"""Optimisers with a step size a variable."""
+"""Optimisers with one step size per variable."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Paced:
     """Makes an optimiser whose i-th tensor moves at rates[i] * decay^n in its n-th move.
 
     Args:
-        rates: a step size a tensor.
+        rates: one step size per tensor.
         decay: in (0, 1].
         adam: Adam instead of plain gradient descent.
-        alternate: the tensors take turns, one a step, instead of moving at once.
+        alternate: the tensors take turns, one per step, instead of moving at once.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stay near the query in what the classifier sees of it, layer by layer."""
+"""Nearness to the query in the classifier's layers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ EPS = 1e-4
 
 
 class FeaturePreservation(Term):
-    """sum_l v_l mean (Psi_l(x') - Psi_l(x))^2 / (mean Psi_l(x)^2 + eps): pixels are layer 0, so that layers
-    of any size compare.
+    """sum_l v_l mean (Psi_l(x') - Psi_l(x))^2 / (mean Psi_l(x)^2 + eps).
+
+    Pixels are layer 0. The denominator lets layers of any size compare.
 
     Args:
         weight: see `Term`.

@@ -1,4 +1,4 @@
-"""What images look like, without any model of them: terms of inversion in pixel space."""
+"""Terms of inversion in pixel space: total variation, norm, statistics of batch norms."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Norm(Term):
 
 
 class BatchStatistics(Term):
-    """sum_l ||mu_l(x') - m_l||_2 + ||var_l(x') - v_l||_2: activations going into each batch norm against its
-    running statistics.
+    """sum_l ||mu_l(x') - m_l||_2 + ||var_l(x') - v_l||_2.
+
+    It holds the activations that go into each batch norm against its running statistics.
 
     Args:
         weight: see `Term`.

@@ -1,4 +1,4 @@
-"""How to look: the one loop behind every optimised method."""
+"""The one loop behind every optimised method."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Search:
     evaluated.
 
     Args:
-        steps: largest number of steps a round.
+        steps: largest number of steps per round.
         optimizer: makes a torch optimiser from a list of tensors; its state must be elementwise (SGD, Adam,
             ...).
         stop: when a query is finished.

@@ -1,4 +1,4 @@
-"""Where to search: the variables of a search and what input they stand for."""
+"""The variables of a search and the input that they stand for."""
 
 from __future__ import annotations
 

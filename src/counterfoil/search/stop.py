@@ -9,8 +9,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Stop:
-    """A query is finished once it has a counterfactual at the requested confidence that did not improve for
-    `patience` steps.
+    """A query is finished once its counterfactual has not improved for `patience` steps.
+
+    A counterfactual counts from the requested confidence on.
 
     Attributes:
         patience: further steps granted after the last improvement; 0 stops at the first counterfactual, None

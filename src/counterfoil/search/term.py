@@ -1,4 +1,4 @@
-"""What to want: terms of an objective, each one value a query."""
+"""Terms of an objective, each one value per query."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ class L2(Term):
 
 @shows_options
 class Objective:
-    """tradeoff_b * flip + sum_i weight_i * term_i, one value a query.
+    """tradeoff_b * flip + sum_i weight_i * term_i, one value per query.
 
     Args:
-        flip: the term that asks for the target; carries the per-query trade-off.
-        distance: the term that asks to stay near; also ranks valid counterfactuals.
+        flip: the term that pulls to the target; carries the per-query trade-off.
+        distance: the term that keeps the counterfactual near; also ranks valid counterfactuals.
         terms: further terms by name.
     """
 

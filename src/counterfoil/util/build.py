@@ -1,4 +1,4 @@
-"""Builds the objects of a config; a recipe, which stands for a model or for the data, is built once and shared."""
+"""Builds the objects of a config; a recipe, of a model or of the data, is built once and shared."""
 
 from __future__ import annotations
 

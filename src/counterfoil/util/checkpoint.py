@@ -1,4 +1,4 @@
-"""Reads weights that others or we have saved, never unpickling code, always on the CPU first."""
+"""Reads files of weights without unpickling code, on the CPU first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PREFIXES = ("", "net.", "model.", "module.", "net.net.", "classifier.", "model.n
 def load_weights(net: nn.Module, path: Path | str) -> None:
     """Load safetensors or a `weights_only` state dict into `net`, in place.
 
-    A Lightning checkpoint's "state_dict" and common prefixes of names ("net.", "model.") are understood. Weights
-    that the network names in `training_only` are left as they are.
+    A Lightning checkpoint's "state_dict" and common prefixes of names ("net.", "model.") are understood.
+    Weights that the network names in `training_only` are left as they are.
 
     Raises:
         UserError: for a missing or damaged file, and for weights of another architecture.
@@ -135,5 +135,6 @@ def _check(
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             raise UserError(
                 f"checkpoint {path} is of another architecture than {type(net).__name__}: it {problem} "
-                f"{', '.join(names[:2])}{more}; check the options of net (width, stages, classes) or choose the checkpoint's own network"
+                f"{', '.join(names[:2])}{more}; check the options of net (width, stages, classes) "
+                "or choose the checkpoint's own network"
             )

@@ -1,4 +1,4 @@
-"""What both scripts do around Hydra, without importing torch: `explainer=all`, errors and warnings a person can read."""
+"""What both scripts do around Hydra, without torch: `explainer=all`, readable errors and warnings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=Tr
 
 
 def run(main: Callable[[], None], conf: Path) -> None:
-    """Call a Hydra main; a mistake of the user's ends in one line and exit code 1, a defect of ours in a traceback."""
+    """Call a Hydra main; a UserError ends in one line and exit code 1, any other in a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Threads that spin while they wait make a busy machine many times slower; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -42,7 +42,7 @@ def run(main: Callable[[], None], conf: Path) -> None:
 
 
 def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
-    """End a single run at a user's mistake before Hydra adds lines of its own; in a multirun the other jobs go on."""
+    """End a single run at a UserError before Hydra adds its lines; in a multirun the other jobs go on."""
 
     @functools.wraps(task)
     def wrapped(config: DictConfig) -> None:
@@ -61,7 +61,7 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
 
 
 def talk() -> None:
-    """Show our warnings as one yellow line each, every time, and what the logger "counterfoil" announces as it is."""
+    """Show each of our warnings as one yellow line, and messages of the logger "counterfoil" as they are."""
     warnings.simplefilter("always", CounterfoilWarning)
     if not isinstance(warnings.showwarning, _OneLine):
         warnings.showwarning = _OneLine(warnings.showwarning)
@@ -71,7 +71,7 @@ def talk() -> None:
 
 
 class _OneLine:
-    """Prints warnings of ours on standard error, the word in yellow on a terminal; leaves others to `otherwise`."""
+    """Prints our warnings on standard error, the word in yellow on a terminal; others go to `otherwise`."""
 
     def __init__(self, otherwise: Callable[..., None]) -> None:
         self.otherwise = otherwise
@@ -88,7 +88,7 @@ class _OneLine:
 
 
 class _Plain(logging.Handler):
-    """Prints messages on standard output, wherever that leads at the time: a progress bar may have taken it."""
+    """Prints messages on the standard output of the moment, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record))
@@ -127,7 +127,10 @@ def explain_error(error: BaseException) -> str | None:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_error(error)
     if isinstance(error, ValueError) and "Config group override must be" in str(error):  # GROUP=null
-        return "a config group cannot be set to null; take it out with ~GROUP, such as ~generative (the judge alone: judge=null)"
+        return (
+            "a config group cannot be set to null; take it out with ~GROUP, such as ~generative "
+            "(the judge alone: judge=null)"
+        )
     return None
 
 
@@ -142,7 +145,7 @@ def remove_empty_run_dir() -> None:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A closing half-sentence naming the nearest known word, or nothing."""
+    """The half-sentence "; did you mean WORD?" of the nearest known word, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -166,7 +169,8 @@ def _config_error(error: Exception) -> str:
                 for file in Path(folder, group).glob("*.yaml")
             }
         )
-        return f"{group}={name} does not exist; choose one or several of: {', '.join(options)}{suggest(name, options)}"
+        known = f"{', '.join(options)}{suggest(name, options)}"
+        return f"{group}={name} does not exist; choose one or several of: {known}"
     unset = re.search(r"Missing mandatory value: .*full_key: (\S+)", " ".join(lines))
     if unset:
         return f"option {unset.group(1)} has no value; set {unset.group(1)}=VALUE"
@@ -176,7 +180,10 @@ def _config_error(error: Exception) -> str:
     if key:
         path = re.search(r"full_key: (\S+)", text)
         name = path.group(1) if path else key.group(1)
-        return f"option {name} does not exist; see --help or --cfg job for all of them, or prefix it with + to add one"
+        return (
+            f"option {name} does not exist; "
+            "see --help or --cfg job for all of them, or prefix it with + to add one"
+        )
     return " ".join(line for line in lines if not line.startswith(("object_type", "Set the environment")))
 
 

@@ -1,4 +1,4 @@
-"""Tells whether two frozen classifiers are the same model, without files."""
+"""Fingerprints of frozen classifiers: the same model, the same number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 def fingerprint(model: nn.Module) -> Tensor:
     """A model's identity: eight bytes of the SHA-256 over its weights and its decision, int64 ().
 
-    Weights are read as float32 on the CPU, so that a copy on another device or in float64 has the same fingerprint. Names of
-    weights are not part of it: a wrapped network and its export differ only where their weights do. 0 is never returned.
+    Weights are read as float32 on the CPU, so that a copy on another device or in float64 has the same
+    fingerprint. Names of weights are not part of it: a wrapped network and its export differ only where their
+    weights do. 0 is never returned.
     """
     seen = hashlib.sha256(_decision(getattr(model, "decision", None)).encode())
     for value in (*model.parameters(), *model.buffers()):

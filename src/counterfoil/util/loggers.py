@@ -61,7 +61,7 @@ def no_logger(save_dir: str) -> Any:
 
 
 def close(logger: Any) -> None:
-    """End the run, so that a multirun has one closed run a job."""
+    """End the run, so that a multirun has one closed run per job."""
     if logger and type(logger).__name__ == "WandbLogger":
         import wandb
 

@@ -15,9 +15,9 @@ _PROCESS = Path("/proc/self")
 class Meter:
     """Wall seconds, and how far memory rose above where it stood at the start, in MiB.
 
-    On CUDA memory is what tensors hold. On the CPU it is the resident memory of the process, whose peak Linux lets
-    be reset; elsewhere it is not known. Memory freed before is given back to the system first, so that it counts
-    again when it is taken again.
+    On CUDA memory is what tensors hold. On the CPU it is the resident memory of the process, whose peak can
+    be reset on Linux; elsewhere it is not known. Memory freed before is returned to the system first, so that
+    it counts when it is allocated again.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class Meter:
 
 
 def _reset_peak() -> bool:
-    """Give freed memory back and let the peak start from here; False where the system does not offer it."""
+    """Give freed memory back and let the peak start from here; False where the system cannot."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # another C library

@@ -14,7 +14,7 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
-    """Spearman's rho of two (N,), in [-1, 1]: Pearson's correlation of the ranks; NaN where either is constant."""
+    """Spearman's rho of two (N,), in [-1, 1]: the correlation of their ranks; NaN if either is constant."""
     from scipy.stats import spearmanr
 
     if min(len(v.unique()) for v in (a, b)) < 2:

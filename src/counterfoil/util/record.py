@@ -1,4 +1,4 @@
-"""What is noted of a run: the command, the versions, and files that are written whole or not at all."""
+"""The record of a run: the command, the versions, and files that are written whole or not at all."""
 
 from __future__ import annotations
 

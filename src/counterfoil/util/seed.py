@@ -10,7 +10,10 @@ import torch
 
 
 def seed_all(seed: int, *words: str) -> int:
-    """Seed every global generator from a number and words, so that two models of one run never share a stream; returns the seed used."""
+    """Seed every global generator from a number and words; returns the seed used.
+
+    The words keep two models of one run from sharing a stream.
+    """
     value = zlib.crc32(" ".join((str(seed), *words)).encode())
     random.seed(value)
     np.random.seed(value)  # noqa: NPY002 (libraries that draw from the global generator)

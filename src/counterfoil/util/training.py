@@ -1,4 +1,4 @@
-"""What all trainings share: names of logged quantities, the optimiser and its schedule, and pictures."""
+"""What all trainings share: names of logged quantities, optimiser, schedule and pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Training(pl.LightningModule):
         self.name = name
 
     def prepare(self, data: Any) -> Any:
-        """The data module to train on; a training that needs other batches than `ImageData` serves makes its own of it."""
+        """The data module to train on; a training with batches of its own wraps the `ImageData` given."""
         data.batch_size = self.batch_size
         return data
 
@@ -65,7 +65,7 @@ class Training(pl.LightningModule):
 
 
 def one_cycle(progress: float, warm: float = 0.1) -> float:
-    """Factor on the learning rate at `progress` in [0, 1]: linear up to `warm`, then a cosine down to zero."""
+    """Factor on the learning rate at `progress` in [0, 1]: linear up to `warm`, then a cosine to zero."""
     if progress < warm:
         return 0.04 + 0.96 * progress / warm
     return float(0.5 * (1 + torch.cos(torch.tensor(torch.pi * min((progress - warm) / (1 - warm), 1.0)))))
