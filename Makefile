@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint benchmark
+.PHONY: help demo test lint results benchmark
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
 
@@ -24,6 +24,9 @@ lint: $(READY)   ## style, layers and types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+results: $(READY)   ## RESULTS.md from its template and the published figures in results/
+	$(BIN)/python -m counterfoil.run.study render
 
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
 	$(BIN)/python benchmarks/search.py

@@ -14,10 +14,10 @@ def main(config: DictConfig) -> None:
     """Hydra's entry; what is slow to import comes after the config is known to be good."""
     from hydra.core.hydra_config import HydraConfig
 
-    from counterfoil.run.evaluate import evaluate
+    from counterfoil.run.study import run_job
 
     hydra_config = HydraConfig.get()
-    evaluate(
+    run_job(
         config,
         Path(hydra_config.runtime.output_dir),
         hydra_config.runtime.choices,

@@ -1,4 +1,4 @@
-"""Agreement of an independent classifier, the judge, with the target."""
+"""Does somebody else see the target class too?"""
 
 from __future__ import annotations
 

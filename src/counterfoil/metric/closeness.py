@@ -1,4 +1,4 @@
-"""Whether images of a strip stay nearest to their own query in the generator's code."""
+"""Do the images of a strip stay nearest to their own query in the generator's code?"""
 
 from __future__ import annotations
 

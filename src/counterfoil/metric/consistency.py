@@ -1,4 +1,4 @@
-"""Reconstruction and cycle errors of the generator of a strip."""
+"""Does the generator of a strip give the input back?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counterfactuals of corrupted queries compared with the clean queries and their counterfactuals."""
+"""What became of a corruption? Counterfactuals of corrupted queries beside the clean ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""True effects of attributes on a classifier, measured on data with known attributes."""
+"""What does a classifier truly use? Measured on the data, where attributes are known."""
 
 from __future__ import annotations
 

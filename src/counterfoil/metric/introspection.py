@@ -1,4 +1,4 @@
-"""Ranks of attributes by their change, compared with what the classifier truly uses."""
+"""Do the attributes that change most name what the classifier uses?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distance of a counterfactual from the manifold, by the classifier itself."""
+"""How far off the manifold does the classifier itself place a counterfactual?"""
 
 from __future__ import annotations
 

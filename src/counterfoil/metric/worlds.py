@@ -1,4 +1,4 @@
-"""Accuracy where attributes go together otherwise than in training; decisions that one attribute turns."""
+"""How good is a classifier where attributes go together otherwise than in training, and what turns it?"""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ MODELS = {
 """Keys of a config that hold a model, and the config group that fills each."""
 ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
-INCIDENTAL = ("run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric")
+INCIDENTAL = (
+    "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
+)  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
@@ -114,7 +116,7 @@ class MetricRecipe:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A composed config of train.py or evaluate.py; in a training, options of evaluate.yaml keep their defaults.
+    """A composed config of train.py or evaluate.py; what only evaluate.yaml has keeps its default in a training.
 
     Attributes:
         composed: the config as plain values, as it was composed.
@@ -188,7 +190,7 @@ class RunConfig:
         given |= {name: _model(tree.get(name)) for name in MODELS}
         paths = {name: given[name] for name in PATHS if given.get(name) is not None}
         given |= {name: Path(str(value)).expanduser() for name, value in paths.items()}
-        given["explainer"] = _chosen(tree.get("explainer") or {})
+        given["explainer"] = _chosen(tree.get("explainer") or {}, tree.get("methods"))
         written: Any = OmegaConf.to_container(config, resolve=False)
         given["metric"] = {
             name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
@@ -298,13 +300,17 @@ def _model(value: Any) -> ModelRecipe | None:
     return value if isinstance(value, ModelRecipe) else None
 
 
-def _chosen(explainers: Mapping[str, Any]) -> dict[str, Any]:
-    """The methods of a config, without options that an experiment sets for one that was not chosen."""
-    return {
+def _chosen(explainers: Mapping[str, Any], methods: Sequence[str] | None) -> dict[str, Any]:
+    """The methods that run, without options that an experiment sets for one that was not chosen."""
+    found = {
         name: options
         for name, options in explainers.items()
         if not isinstance(options, Mapping) or "_target_" in options
     }
+    unknown = [name for name in methods or () if name not in found]
+    if unknown:
+        raise UserError(f"methods: {unknown[0]} is not among those chosen; choose of {', '.join(found)}")
+    return {name: options for name, options in found.items() if methods is None or name in methods}
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -84,6 +84,11 @@ def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
     _note(folder, **{f"weights of {name}": value for name, value in weights.items()})
 
 
+def finished(folder: Path, identity: str) -> bool:
+    """Whether a folder holds the whole of an evaluation."""
+    return (folder / "metrics.json").is_file() and _noted(folder).get("identity") == identity
+
+
 def _noted(folder: Path) -> dict[str, str]:
     path = folder / "run.json"
     noted: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}

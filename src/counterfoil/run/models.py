@@ -113,6 +113,11 @@ class Models:
         """Hash of the weights that a recipe stands for."""
         return file_digest(self.store.weights(recipe, self.data))
 
+    def hashes(self, recipes: Mapping[str, ModelRecipe]) -> dict[str, str]:
+        """Hash of the weights of each recipe by the name of their file."""
+        files = {self.store.weights(recipe, self.data) for recipe in recipes.values()}
+        return {path.name: file_digest(path) for path in sorted(files)}
+
     def classifier(self, net: nn.Module, recipe: ModelRecipe) -> Classifier:
         """A network as the classifier of a recipe: with its normalisation, decision and names of classes."""
         decision: Decision = build(recipe.decision, where=f"{recipe.role}.decision") or Classes()
@@ -192,7 +197,7 @@ def train_command(
         folders: further folders of configs.
     """
     flags = [f"--config-dir={folder}" for folder in folders]
-    if path not in MODELS:
+    if path not in MODELS or choices.get("study"):
         return shlex.join(["python", "evaluate.py", *flags, *overrides, "train_missing=true"])
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
     own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]

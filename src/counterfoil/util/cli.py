@@ -25,6 +25,15 @@ NOT_ALL = ("composed", "unchanged", "all")
 OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=True)
 
 
+def _switch(value: Any, *cases: Any) -> Any:
+    """`${switch:value,case,result,...,otherwise}`: the result of the first case that the value equals."""
+    pairs = zip(cases[:-1:2], cases[1::2], strict=True)
+    return next((result for case, result in pairs if case == value), cases[-1])
+
+
+OmegaConf.register_new_resolver("switch", _switch, replace=True)
+
+
 def run(main: Callable[[], None], conf: Path) -> None:
     """Call a Hydra main; a UserError ends in one line and exit code 1, any other in a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")

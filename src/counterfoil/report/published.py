@@ -1,0 +1,156 @@
+"""Published figures: one JSON per study in results/, and RESULTS.md, which is rendered from them.
+
+In the template results/RESULTS.md.j2:
+
+    table(study, view, title)         a table of the study as Markdown
+    cell(study, view, row, column)    `value [low, high]`
+    value(study, view, row, column)   the value alone, without its unit
+    command(study)                    what makes it
+    measured(study)                   what figures that were not made by this command were measured at
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+from counterfoil.report import table as maker
+from counterfoil.report.view.base import table_from_dict
+from counterfoil.util.record import write_text
+
+FOLDER = "results"
+TEMPLATE = "RESULTS.md.j2"
+
+
+def publish(run: Path, results: Path) -> Path:
+    """Copy the figures of a study's folder to results/<study>.json.
+
+    Raises:
+        UserError: there is no study.json, or a job of it failed.
+    """
+    path = run / "study.json"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; give the folder of a study, such as runs/mnist")
+    content = json.loads(path.read_text())
+    failed = [job["job"] for job in content["jobs"] if job["error"]]
+    if failed:
+        raise UserError(f"{path}: job {failed[0]} failed; run the study again before it is published")
+    target = results / f"{content['study']}.json"
+    write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return target
+
+
+def render(results: Path) -> Path:
+    """Write RESULTS.md beside the folder of results; returns its path."""
+    path = results.parent / "RESULTS.md"
+    write_text(path, rendered(results))
+    return path
+
+
+def rendered(results: Path) -> str:
+    """RESULTS.md as its template and the published figures give it.
+
+    Raises:
+        UserError: the template names a study, view, row or column that results/ does not hold.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(results)
+    environment = Environment(
+        loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    text: str = environment.get_template(TEMPLATE).render(Published(results).macros)
+    return text
+
+
+class Published:
+    """The figures in a folder of results, as the macros of the template read them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.study = cache(self._read)
+
+    @property
+    def macros(self) -> dict[str, Callable[..., str]]:
+        """What the template can call."""
+        return {name: getattr(self, name) for name in ("table", "cell", "value", "command", "measured")}
+
+    def table(self, study: str, view: str, title: str | None = None) -> str:
+        """A table as Markdown, without a line break at its end."""
+        found = self._table(study, view, title)
+        made = table_from_dict(found)
+        measured = "measured" in self.study(study)
+        heads = [made.corner, *((name if measured else made.head(name)) for name in made.names)]
+        lines = [heads, ["---", *["---:"] * len(made.names)]]
+        for row, cells in found["rows"].items():
+            texts = [(_written(cells.get(name)), made.bold(row, name)) for name in made.names]
+            lines.append([row, *(f"**{text}**" if bold else text for text, bold in texts)])
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def cell(self, study: str, view: str, row: str, column: str, title: str | None = None) -> str:
+        """A figure with its interval."""
+        return _written(self._entry(study, view, row, column, title))
+
+    def value(self, study: str, view: str, row: str, column: str, title: str | None = None) -> str:
+        """A figure without its interval."""
+        return self.cell(study, view, row, column, title).split(" [")[0]
+
+    def command(self, study: str) -> str:
+        """The command of a study."""
+        return str(self.study(study)["command"])
+
+    def measured(self, study: str) -> str:
+        """What the figures of a study were measured at; empty where its command has made them."""
+        told: Mapping[str, str] = self.study(study).get("measured", {})
+        return f"{told['note']} (at {told['commit']})" if told else ""
+
+    def _read(self, study: str) -> dict[str, Any]:
+        path = self.folder / f"{study}.json"
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); publish the study first") from error
+        return content
+
+    def _table(self, study: str, view: str, title: str | None) -> dict[str, Any]:
+        tables = _get(self.study(study)["views"], view, f"{study}: view")["tables"]
+        found: dict[str, Any] = _get(tables, title or next(iter(tables)), f"{study}, {view}: table")
+        return found
+
+    def _entry(self, study: str, view: str, row: str, column: str, title: str | None) -> dict[str, Any]:
+        where = f"{study}, {view}"
+        cells = _get(self._table(study, view, title)["rows"], row, f"{where}: row")
+        found: dict[str, Any] = _get(cells, column, f"{where}, {row}: column")
+        return found
+
+
+def _written(entry: Mapping[str, Any] | None) -> str:
+    """A cell's text: as it was measured and written then, or as the table maker writes it."""
+    if entry is None:
+        return ""
+    return str(entry["text"]) if "text" in entry else maker.cell(Entry.from_dict(entry))
+
+
+def _get(mapping: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in mapping:
+        raise UserError(f"results: {what} {name} is not published; there are {', '.join(mapping)}")
+    return mapping[name]
+
+
+def parsed(text: str, unit: str = "") -> dict[str, Any]:
+    """An entry of a figure as written, `97.9 [97.4, 98.3]`; its value is None where the text is none."""
+    number = r"(-?\+?[\d,]*\.?\d+(?:e-?\d+)?)"
+    match = re.fullmatch(rf"{number}(?: \[{number}, {number}\])?", text.replace("+", ""))
+    scale = 100 if unit == "%" else 1
+    ends = (
+        [None if part is None else float(part.replace(",", "")) / scale for part in match.groups()]
+        if match
+        else [None] * 3
+    )
+    return {**dict(zip(("value", "low", "high"), ends, strict=True)), "unit": unit, "text": text}

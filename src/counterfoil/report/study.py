@@ -1,0 +1,167 @@
+"""The joined jobs of a study: study.json, tables and the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counterfoil.core.errors import UserError
+from counterfoil.report.jobs import Job, read_job
+from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
+from counterfoil.report.table import Table, cell
+from counterfoil.report.view.base import Shown, View
+from counterfoil.util.record import versions, write_json, write_text
+
+PICTURES, TABLES = "pictures", "tables"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study yaml says of its result.
+
+    Attributes:
+        name, title: of the study, for files and for people.
+        command: what reproduces it.
+        views: by name, in the order of the page.
+    """
+
+    name: str
+    title: str
+    command: str
+    views: Mapping[str, View]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: its folder, its overrides, and the error that it ended with."""
+
+    folder: Path
+    overrides: Sequence[str]
+    error: str | None = None
+
+
+def join(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Path:
+    """Show every view the finished jobs and write study.json, tables/ and report.html; returns the page.
+
+    A view that needs a job that failed is left out, and says so on the page.
+
+    Raises:
+        UserError: no job has finished.
+    """
+    jobs = [read_job(outcome.folder) for outcome in outcomes if not outcome.error]
+    if not jobs:
+        raise UserError(f"{folder}: none of {len(outcomes)} jobs finished: {outcomes[0].error}")
+    shown, missed = _views(study, jobs, folder)
+    for parts in shown.values():
+        for title, table in parts.tables.items():
+            table.save(folder / TABLES / title.replace(" ", "-").replace("/", "-"))
+    content = {
+        "study": study.name,
+        "title": study.title,
+        "command": study.command,
+        **facts(jobs),
+        "jobs": _told(outcomes),
+        "versions": versions(),
+        "weights": weights(jobs),
+        "views": {name: part.as_dict(folder) for name, part in shown.items()},
+        "missing": missed,
+    }
+    write_json(folder / "study.json", content)
+    page = folder / "report.html"
+    write_text(page, _page(content, shown))
+    return page
+
+
+def facts(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Seeds and numbers of queries of the jobs, each once."""
+    return {
+        "seeds": sorted({job.seed for job in jobs}),
+        "n": sorted({int(job.option("n")) for job in jobs}),
+    }
+
+
+def weights(jobs: Sequence[Job]) -> dict[str, str]:
+    """SHA-256 of every file of weights that a job used, by its name."""
+    return {name: value for job in jobs for name, value in sorted(job.summary.get("weights", {}).items())}
+
+
+def _views(study: Study, jobs: Sequence[Job], folder: Path) -> tuple[dict[str, Shown], dict[str, str]]:
+    shown, missed = {}, {}
+    for name, view in study.views.items():
+        try:
+            shown[name] = view.show(jobs, folder / PICTURES, name)
+        except UserError as error:
+            missed[name] = str(error)
+    return shown, missed
+
+
+def _told(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """What sets each job apart: the overrides that not all of them share."""
+    shared = (
+        set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if len(outcomes) > 1 else set()
+    )
+    return [
+        {
+            "job": outcome.folder.name,
+            "grid": [part for part in outcome.overrides if part not in shared],
+            "error": outcome.error,
+        }
+        for outcome in outcomes
+    ]
+
+
+def _page(content: Mapping[str, Any], shown: Mapping[str, Shown]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    views = [(name, _tables(part), _pictures(part)) for name, part in shown.items()]
+    text: str = environment.get_template("study.html").render(
+        **{key: value for key, value in content.items() if key != "views"},
+        views=views,
+        series=(LIGHT_SERIES, DARK_SERIES),
+    )
+    return text
+
+
+def _tables(shown: Shown) -> list[dict[str, Any]]:
+    return [{"title": title, **_rows(table)} for title, table in shown.tables.items()]
+
+
+def _rows(table: Table) -> dict[str, Any]:
+    rows = [
+        (row, [(cell(cells.get(name)), table.bold(row, name)) for name in table.names])
+        for row, cells in table.rows.items()
+    ]
+    return {"heads": [table.corner, *map(table.head, table.names)], "rows": rows, "note": table.note}
+
+
+def _pictures(shown: Shown) -> list[Any]:
+    """The view's pictures as elements that hold them; of a figure also the one for dark pages."""
+    from markupsafe import Markup
+
+    found = []
+    for name, path in shown.files.items():
+        if name.endswith("-dark"):
+            continue
+        dark = shown.files.get(f"{name}-dark")
+        source = (
+            Markup('<source media="(prefers-color-scheme: dark)" srcset="{}">').format(_data(dark))
+            if dark
+            else ""
+        )
+        found.append(Markup('<picture>{}<img alt="{}" src="{}"></picture>').format(source, name, _data(path)))
+    return found
+
+
+def _data(path: Path) -> str:
+    media = "image/svg+xml" if path.suffix == ".svg" else "image/png"
+    return f"data:{media};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,151 @@
+"""A study: the jobs of a Hydra multirun; finished ones are skipped, and all are joined at the end.
+
+python -m counterfoil.run.study publish RUN      copies the figures of RUN to results/<study>.json
+python -m counterfoil.run.study render           writes RESULTS.md from results/
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from counterfoil.core.errors import UserError
+from counterfoil.report.published import FOLDER, publish, render
+from counterfoil.report.study import Outcome, Study, join
+from counterfoil.run.config import RunConfig
+from counterfoil.run.evaluate import evaluate
+from counterfoil.run.folder import finished
+from counterfoil.util.build import build
+from counterfoil.util.cli import explain_error, talk
+from counterfoil.util.record import command_line, write_text
+
+LOG = logging.getLogger(__name__)
+ENDED = "jobs.jsonl"
+"""File of a study's folder with a line per job that has ended since the command was given."""
+
+
+def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]) -> None:
+    """One evaluation. In a study a finished one is skipped, and a failure leaves the other jobs be."""
+    if not config.get("study"):
+        evaluate(config, run_dir, choices, overrides)
+        return
+    error = None
+    try:
+        if _finished(config, run_dir):
+            LOG.info("job %s is finished, skipped", run_dir.name)
+        else:
+            evaluate(config, run_dir, choices, overrides)
+    except Exception as raised:
+        error = explain_error(raised) or _kept(raised, run_dir)
+        print(f"error: job {run_dir.name}: {error}", file=sys.stderr)
+    line = {"job": run_dir.name, "overrides": list(overrides), "error": error}
+    with (run_dir.parent / ENDED).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+class Join(Callback):
+    """Joins the jobs of a study when its multirun ends; other runs are left as they are."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Forget which jobs ended under an earlier command."""
+        if config.get("study"):
+            (_folder(config) / ENDED).unlink(missing_ok=True)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Write study.json, the page and the tables; exit code 1 where a job failed."""
+        if not config.get("study"):
+            return
+        talk()
+        try:
+            failed = join_jobs(config)
+        except UserError as error:  # Hydra would make a warning of it
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+        if failed:
+            sys.exit(1)
+
+
+def join_jobs(config: DictConfig) -> bool:
+    """Join what the jobs of a study have left; returns whether one of them failed."""
+    folder = _folder(config)
+    node = OmegaConf.to_container(config.study, resolve=True)
+    assert isinstance(node, dict)
+    views = {
+        name: build(view, where=f"study.views.{name}") for name, view in (node.get("views") or {}).items()
+    }
+    study = Study(node["name"], node.get("title") or node["name"], public(command_line()), views)
+    outcomes = _outcomes(folder)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    page = join(study, outcomes, folder)
+    LOG.info("%d of %d jobs joined. Report: %s", len(outcomes) - len(failed), len(outcomes), page)
+    for outcome in failed:
+        LOG.info("failed: job %s: %s", outcome.folder.name, outcome.error)
+    return bool(failed)
+
+
+def public(command: str) -> str:
+    """A command without the folders of this machine: data.root=FOLDER, and no run_dir."""
+    told = re.sub(r"'?(\S*root)=[^\s']+'?", r"\1=FOLDER", command)
+    told = re.sub(r" '?run_dir=[^\s']+'?", "", told)
+    return re.sub(r"=\S*/(weights|models)/?(?= |$)", r"=\1", told)
+
+
+def _folder(config: DictConfig) -> Path:
+    return Path(config.hydra.sweep.dir)
+
+
+def _finished(config: DictConfig, run_dir: Path) -> bool:
+    """Whether the folder holds all of this job's figures; with other metrics it is scored again."""
+    run = RunConfig.of(config)
+    if not finished(run_dir, run.identity):
+        return False
+    then: Any = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))
+    if then["metric"] == run.composed["metric"]:
+        return True
+    (run_dir / "metrics.json").unlink()
+    return False
+
+
+def _kept(error: Exception, run_dir: Path) -> str:
+    """A line about a defect, whose traceback is written beside the job's folder."""
+    path = run_dir.parent / f"{run_dir.name}-error.txt"
+    write_text(path, "".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {error} (see {path})"
+
+
+def _outcomes(folder: Path) -> list[Outcome]:
+    """The jobs that ended under this command, in their order."""
+    path = folder / ENDED
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    if not lines:
+        raise UserError(f"{folder}: no job of the study has ended; see the messages above")
+    last = {line["job"]: line for line in lines}
+    ordered = sorted(last.values(), key=lambda line: (len(line["job"]), line["job"]))
+    return [Outcome(folder / line["job"], line["overrides"], line["error"]) for line in ordered]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Publish a study's figures, or render RESULTS.md."""
+    match list(arguments):
+        case ["publish", run]:
+            print(publish(Path(run), Path(FOLDER)))
+        case ["render"]:
+            print(render(Path(FOLDER)))
+        case _:
+            raise UserError("expected: publish RUN, or render")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as problem:
+        sys.exit(f"error: {problem}")

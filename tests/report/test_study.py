@@ -1,0 +1,64 @@
+"""The joined jobs of a study: a view that cannot be shown is told, failed jobs are left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError
+from counterfoil.report.jobs import Job
+from counterfoil.report.study import Outcome, Study, join
+from counterfoil.report.table import Table
+from counterfoil.report.view.base import Shown, View
+
+
+class Seeds(View):
+    """One row per job."""
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        return Shown({name: Table({str(job.seed): {"validity": Entry(0.5, unit="%")} for job in jobs})})
+
+
+class Broken(View):
+    """Needs a job that is not there."""
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        raise UserError("no finished job has confidence=1")
+
+
+def job(folder: Path, seed: int, weights: dict[str, str]) -> Outcome:
+    folder.mkdir(parents=True)
+    config = {"seed": seed, "n": 7}
+    summary = {"methods": {}, "queries": {}, "config": config, "weights": weights}
+    (folder / "metrics.json").write_text(json.dumps(summary))
+    return Outcome(folder, [f"seed={seed}", "study=tiny"])
+
+
+def test_join(tmp_path: Path) -> None:
+    outcomes = [
+        job(tmp_path / "0", 0, {"a.safetensors": "00"}),
+        job(tmp_path / "1", 1, {"b.safetensors": "11"}),
+        Outcome(tmp_path / "2", ["seed=2", "study=tiny"], "no weights <here>"),
+    ]
+    study = Study("tiny", "Tiny & small", "python evaluate.py study=tiny", {"seeds": Seeds(), "no": Broken()})
+    page = join(study, outcomes, tmp_path).read_text()
+    content = json.loads((tmp_path / "study.json").read_text())
+    assert content["seeds"] == [0, 1]
+    assert content["n"] == [7]
+    assert content["weights"] == {"a.safetensors": "00", "b.safetensors": "11"}
+    assert [entry["grid"] for entry in content["jobs"]] == [["seed=0"], ["seed=1"], ["seed=2"]]
+    assert list(content["views"]["seeds"]["tables"]["seeds"]["rows"]) == ["0", "1"]
+    assert content["missing"] == {"no": "no finished job has confidence=1"}
+    assert "no weights &lt;here&gt;" in page
+    assert "2 of 3" in page
+    assert "Tiny &amp; small" in page
+    assert "50.0" in (tmp_path / "tables" / "seeds.md").read_text()
+
+
+def test_nothing_finished(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none of 1 jobs finished: no weights"):
+        join(Study("tiny", "Tiny", "", {}), [Outcome(tmp_path / "0", [], "no weights")], tmp_path)
