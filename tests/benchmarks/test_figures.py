@@ -65,5 +65,3 @@ def test_a_query_counts_at_the_least_perturbation_of_its_successes(script):
         {"l1": np.array([0.3, 0.2, 0.1, 0.4])},
     )
     assert perturbation.nearest(counterfactuals, "flipping_ratio", "l1").tolist() == [0.2, np.inf, 0.4]
-
-

@@ -1,4 +1,4 @@
-"""DISC and the rungs below it: what their options build, and what they refuse."""
+"""DISC: what its options build, and what they refuse."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from counterfoil.classifier.base import Classifier
-from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.explainer.deep_inversion import DeepInversion
 from counterfoil.explainer.disc import DISC
-from counterfoil.explainer.iso import ISO
-from counterfoil.explainer.lso import LSO
 from counterfoil.generative.prior.dip import DIP
 from counterfoil.generative.prior.inr import INR
 from counterfoil.search import (
-    BatchStatistics,
     Candidate,
     Dropping,
     FeaturePreservation,
-    Pixels,
-    PriorWeights,
     Unfrozen,
 )
 
@@ -41,17 +33,15 @@ def x(toy: Any) -> torch.Tensor:
     ("make", "words"),
     [
         (lambda c: DISC(c, layers=["body.9"]), ["body.9", "body.0, body.1"]),
-        (lambda c: LSO(c, layers=["body.9"]), ["body.9", "body.0, body.1"]),
         (lambda c: DISC(c, score="kernel"), ["classifier=duq"]),
         (lambda c: DISC(c, score="error"), ["classifier=dep"]),
         (lambda c: DISC(c, score="entropy"), ["choose auto or one of"]),
         (lambda c: DISC(c, prior="vae"), ["prior=vae", "inr, dip"]),
-        (lambda c: LSO(c, prior="vae"), ["prior=vae", "inr, dip"]),
         (lambda c: DISC(c, schedule="fast"), ["preservation, parameters, none"]),
         (lambda c: DISC(c, T_s=0), ["T_s=0"]),
     ],
 )
-def test_bad_options_name_their_cure(
+def test_bad_options_name_their_fix(
     make: Callable[[nn.Module], Any], words: list[str], tiny_classifier: nn.Module
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -67,8 +57,6 @@ def test_images_too_small_for_the_prior(tiny_classifier: nn.Module, x: torch.Ten
 @pytest.mark.parametrize("prior", ["inr", "dip"])
 def test_priors_by_name(prior: str, tiny_classifier: nn.Module) -> None:
     assert isinstance(DISC(tiny_classifier, prior=prior).space.prior, {"inr": INR, "dip": DIP}[prior])
-    assert isinstance(LSO(tiny_classifier, prior=prior).space, PriorWeights)
-    assert isinstance(LSO(tiny_classifier).space, Pixels)
 
 
 def test_schedules(tiny_classifier: nn.Module) -> None:
@@ -123,87 +111,23 @@ def test_manifold_consistency_can_be_left_out(tiny_classifier: nn.Module) -> Non
     assert "manifold" not in DISC(tiny_classifier, lambda_2=0.0).objective.terms
 
 
-def test_deep_inversion_reads_every_batch_norm_and_says_where_there_is_none(
-    tiny_classifier: nn.Module, x: torch.Tensor, recwarn: pytest.WarningsRecorder
-) -> None:
-    torch.manual_seed(0)
-    classifier = Classifier(CNN(width=4, classes=3, stages=2).double())
-    method = DeepInversion(classifier, steps=5)
-    statistics = method.objective.terms["statistics"]
-    assert isinstance(statistics, BatchStatistics)
-    assert statistics.layers(classifier) == tuple(f"blocks.{i}.{k}:input" for i in (0, 1) for k in (1, 4))
-    assert not [warning for warning in recwarn if warning.category is CounterfoilWarning]
-    assert len(method(x)) == 3
-    with pytest.warns(CounterfoilWarning, match="no batch norm"):
-        DeepInversion(tiny_classifier)
-
-
-def test_statistics_pull_towards_those_of_the_training_images(x: torch.Tensor) -> None:
-    torch.manual_seed(0)
-    classifier = Classifier(CNN(width=4, classes=3, stages=2).double())
-    with_them, without = (
-        DeepInversion(
-            classifier,
-            bn=bn,
-            confidence=1.0,
-            steps=40,
-            rounds=1,
-            tv=0.0,
-            l2=0.0,
-            scale=0.0,
-            lr=0.02,
-            patience=None,
-        )
-        for bn in (10.0, 0.0)
-    )
-    distances = []
-    for method in (with_them, without):
-        query = x[:2]
-        counterfactual = method(query, 1).counterfactual
-        term = method.objective.terms["statistics"]
-        logits, features = classifier.read(counterfactual, term.layers(classifier))
-        distances.append(
-            float(term(query_of(classifier), Candidate({}, counterfactual, logits, 1.0, features)).sum())
-        )
-    assert distances[0] < distances[1]
-
-
-def query_of(classifier: nn.Module) -> Any:
-    from counterfoil.core.query import Query
-
-    return Query(torch.zeros(2, 1, 16, 16).double(), torch.zeros(2).long(), classifier)
-
-
-def test_the_rungs_differ_in_what_they_preserve(tiny_classifier: nn.Module) -> None:
-    rungs = {
-        "iso": ISO(tiny_classifier),
-        "lso": LSO(tiny_classifier),
-        "lso inr": LSO(tiny_classifier, prior="inr"),
-        "disc": DISC(tiny_classifier),
-    }
-    read = {name: rung.objective.layers(tiny_classifier) for name, rung in rungs.items()}
-    assert read == {
-        "iso": (),
-        "lso": ("body.0", "body.2"),
-        "lso inr": ("body.0", "body.2"),
-        "disc": ("body.0", "body.2"),
-    }
-    assert {name: {"tv", "l2"} <= set(rung.objective.terms) for name, rung in rungs.items()} == {
-        "iso": True, "lso": True, "lso inr": False, "disc": False,
-    }  # fmt: skip
+def test_preserves_the_layers_without_regularisers(tiny_classifier: nn.Module) -> None:
+    objective = DISC(tiny_classifier).objective
+    assert objective.layers(tiny_classifier) == ("body.0", "body.2")
+    assert not {"tv", "l2"} & set(objective.terms)
 
 
 def test_a_score_that_tells_no_outliers_is_warned_of(
     tiny_classifier: nn.Module, toy: Any, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """A random network's energy knows nothing of the data; without manifold consistency nobody asks."""
+    """A random network's energy knows nothing of the data; without manifold consistency it is not read."""
     with pytest.warns(CounterfoilWarning, match="Energy of TinyConv"):
         DISC(tiny_classifier.float(), prior=SMALL).fit(toy)
     DISC(tiny_classifier, prior=SMALL, lambda_2=0.0).fit(toy)
     assert not list(recwarn)
 
 
-def test_the_last_image_is_asked_of_all(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
+def test_the_last_image_is_returned_for_all(tiny_classifier: nn.Module, x: torch.Tensor) -> None:
     own = tiny_classifier(x).argmax(1)
     cf = DISC(tiny_classifier, steps=5, returned="last", lambda_2=0.0)(x, own)
     assert cf.steps.tolist() == [5] * len(x)

@@ -51,7 +51,7 @@ def test_sizes_that_cannot_be_halved_are_refused(size: int) -> None:
 
 @pytest.mark.parametrize("beta", [1.0, 4.0])
 def test_loss_by_hand(x: Tensor, beta: float) -> None:
-    """Binary cross-entropy summed over pixels, KL summed over the code, both averaged over images; the code drawn once."""
+    """Binary cross-entropy summed over pixels, KL summed over the code; both averaged over images."""
     torch.manual_seed(0)
     net = VAE(1, 16, latent=4, width=4, beta=beta).double().eval()
     torch.manual_seed(5)

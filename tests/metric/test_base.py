@@ -125,7 +125,7 @@ def test_golden_values(metrics, make):
 
 
 def test_declared_directions_are_true(metrics, make, parts):
-    """A row whose counterfactual is the factual with a good or a bad change: the better one has the better value."""
+    """A factual with a good or a bad change: the better counterfactual has the better value."""
     cf = make(200)
     valid, failed = cf[cf.valid], cf[~cf.valid]
     near = replace(cf, counterfactual=cf.factual + 0.5 * cf.delta)
@@ -155,7 +155,7 @@ def test_declared_directions_are_true(metrics, make, parts):
         **dict.fromkeys(("l1", "l2", "linf", "sparsity"), (near, cf)),
         **dict.fromkeys(("fid_judge", "kid_judge"), (real, noise)),
         **dict.fromkeys(("steps", "seconds", "classifier_calls", "peak_memory_mb"), (cf, dear)),
-        # the autoencoder of class 2 renders more of an image than that of class 0, and agrees less with the one of all
+        # the autoencoder of class 2 renders more of an image than that of class 0, and is less like that of all
         "im1": (of_target, of_source),
         "im2": (of_source, of_target),
     }
@@ -190,7 +190,7 @@ def test_forward_gives_the_batch_value_and_accumulates(make):
 
 
 def test_collection_without_compute_groups_keeps_equal_starters_apart(make):
-    """Two metrics that agree on the first batch; with compute groups the second would report the first's value."""
+    """Two metrics agree on the first batch; with compute groups the second would report the first's value."""
 
     class Never(Validity):
         def score(self, cf):

@@ -76,7 +76,7 @@ def test_mean_is_covered_about_95_times_in_100():
 
 
 def test_rows_of_one_query_are_not_independent_evidence():
-    """Each query explained ten times with the same value: the interval is that of the queries, not three times narrower."""
+    """Each query explained ten times with the same value: the interval is that of the queries."""
     values = torch.randn(50, generator=torch.Generator().manual_seed(1))
     once = interval(values, torch.arange(50))
     tenfold = interval(values.repeat_interleave(10), torch.arange(50).repeat_interleave(10))

@@ -112,10 +112,10 @@ def test_posteriors_are_the_calibrated_ones(
     scale = strips.strip.scale._replace(temperature=torch.full((6,), 2.0))
     cf = flat(replace(strips, strip=replace(strips.strip, scale=scale)), torch.full((6, 4), 1.0))
     read = compatibility.posteriors(cf)
-    asked = strips.walked
-    assert asked.any()
-    expected = torch.full((int(asked.sum()), 4), float(torch.tensor(0.5).sigmoid()))
-    torch.testing.assert_close(read.obtained[asked], expected)
+    walked = strips.walked
+    assert walked.any()
+    expected = torch.full((int(walked.sum()), 4), float(torch.tensor(0.5).sigmoid()))
+    torch.testing.assert_close(read.obtained[walked], expected)
 
 
 def test_repeated_rows_count_twice(
@@ -198,9 +198,18 @@ def test_closeness_by_hand() -> None:
     images = place[:, :, None, None, None].expand(-1, -1, 1, 2, 2)
     nothing, zeros = torch.zeros(2, 2), torch.zeros(2)
     cf = Counterfactuals(
-        images[:, 0], images[:, 1], torch.ones(2, dtype=torch.long), nothing, nothing, torch.arange(2), zeros, zeros, zeros, zeros,
+        images[:, 0],
+        images[:, 1],
+        torch.ones(2, dtype=torch.long),
+        nothing,
+        nothing,
+        torch.arange(2),
+        zeros,
+        zeros,
+        zeros,
+        zeros,
         strip=Strip(images[:, 1:]),
-    )  # fmt: skip
+    )
     metric = LatentCloseness(Flatten(), neighbours=3)
     metric.update(cf)
     assert float(metric.compute()) == pytest.approx(0.75)
@@ -257,7 +266,7 @@ def test_correlations_are_torchs() -> None:
 
 
 def test_correlation_difference_by_hand() -> None:
-    """d_a = (1, 1, -1, -1) and d_b = (1, 1, 0, 0) correlate by 1, the truth's a and b by 0; c never changes and is independent of a."""
+    """Changes of a and b correlate by 1, the truth's a and b by 0; c is independent and never changes."""
     cf, data = attribute_counterfactuals()
     factual, counterfactual = torch.zeros(2, 4, 1, 2, 2)
     factual[2:, 0, 0, 0] = 1

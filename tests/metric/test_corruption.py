@@ -43,7 +43,7 @@ def test_without_a_corruption_the_query_is_clean(make):
     assert Removed().score(cf).isnan().all()
 
 
-def test_reference_is_asked_for(cf):
+def test_reference_is_needed(cf):
     for metric in (Removed(), L1ToReference()):
         with pytest.raises(UserError, match="set reference=true"):
             metric.score(replace(cf, reference=None))

@@ -11,7 +11,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.metric.agreement import JudgeAgreement
 from counterfoil.metric.cout import COUT
 from counterfoil.metric.manifold import IM1
-from counterfoil.metric.network import CHUNK, Borrowed, asked_once
+from counterfoil.metric.network import CHUNK, Borrowed, evaluated_once
 from counterfoil.metric.realism import JudgeFID
 
 
@@ -48,25 +48,25 @@ def test_missing_network_is_named(build, option):
         build()
 
 
-def test_within_asked_once_a_network_sees_a_tensor_once(parts, make):
-    x, asked = make(3).factual, []
-    parts.judge.register_forward_hook(lambda *_: asked.append(1))
+def test_within_evaluated_once_a_network_sees_a_tensor_once(parts, make):
+    x, calls = make(3).factual, []
+    parts.judge.register_forward_hook(lambda *_: calls.append(1))
     first, second = Borrowed(parts.judge, "m", "judge"), Borrowed(parts.judge, "n", "judge")
-    with asked_once():
+    with evaluated_once():
         said = first(x)
-        with asked_once():
+        with evaluated_once():
             assert torch.equal(second(x), said)
-        assert len(asked) == 1
+        assert len(calls) == 1
         assert torch.equal(second(x.clone()), said)
         assert first(x, method="embed").shape != said.shape
-        assert len(asked) == 2
+        assert len(calls) == 2
     first(x)
-    assert len(asked) == 3
+    assert len(calls) == 3
 
 
 def test_answers_do_not_outlive_their_inputs(parts, make):
     judge = Borrowed(parts.judge, "m", "judge")
-    with asked_once():
+    with evaluated_once():
         x = make(3).factual.clone()
         answer = weakref.ref(judge(x))
         assert answer() is not None

@@ -13,7 +13,7 @@ from counterfoil.metric.proximity import L1, L2, LInf, Sparsity
 
 
 def test_hand_values(make):
-    """Of 4 x 5 pixels with 2 channels: .3 and -.4 on one pixel, .05 on a second, .25 on one channel of a third."""
+    """4 x 5 pixels, 2 channels: .3 and -.4 on one pixel, .05 on a second, .25 on one channel of a third."""
     delta = torch.zeros(1, 2, 4, 5)
     delta[0, 0, 0, 0], delta[0, 1, 0, 0], delta[0, 0, 1, 1], delta[0, 1, 2, 2] = 0.3, -0.4, 0.05, 0.25
     factual = torch.full((1, 2, 4, 5), 0.5)

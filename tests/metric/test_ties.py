@@ -37,7 +37,7 @@ def test_no_mark_without_a_contest() -> None:
 
 
 def test_pairing_sees_what_overlapping_intervals_hide() -> None:
-    """Queries differ much, the methods by the same little everywhere: their own intervals overlap, the paired one is clear."""
+    """Queries differ much, methods by the same little everywhere: only the paired interval is clear."""
     hard = torch.rand(50, generator=torch.Generator().manual_seed(0)).tolist()
     one = {(str(i),): value for i, value in enumerate(hard)}
     other = {key: value + 0.01 for key, value in one.items()}

@@ -29,11 +29,22 @@ def table() -> Table:
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (None, "", "–"), (math.nan, "", "–"), (math.inf, "", "–"), (0.0, "", "0"), (0.12345, "", "0.123"), (0.004, "s", "0.0040"),
-        (0.00012, "", "1.2e-4"), (1.5, "", "1.50"), (12.34, "", "12.3"), (1234.4, "", "1,234"), (0.9876, "%", "98.8"),
-        (1.0, "%", "100"), (0.5, "%", "50.0"), (-0.25, "", "-0.250"),
+        (None, "", "–"),
+        (math.nan, "", "–"),
+        (math.inf, "", "–"),
+        (0.0, "", "0"),
+        (0.12345, "", "0.123"),
+        (0.004, "s", "0.0040"),
+        (0.00012, "", "1.2e-4"),
+        (1.5, "", "1.50"),
+        (12.34, "", "12.3"),
+        (1234.4, "", "1,234"),
+        (0.9876, "%", "98.8"),
+        (1.0, "%", "100"),
+        (0.5, "%", "50.0"),
+        (-0.25, "", "-0.250"),
     ],
-)  # fmt: skip
+)
 def test_figures_by_hand(value: float | None, unit: str, text: str) -> None:
     assert number(value, unit) == text
 
@@ -63,9 +74,15 @@ def test_latex_is_escaped_and_has_every_row() -> None:
 def test_csv_keeps_plain_figures(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(table().csv())))
     assert rows[0] == {
-        "method": "re_vise|x", "column": "validity", "value": "0.924", "low": "0.895", "high": "0.953", "n": "200",
-        "seeds": "1", "unit": "%",
-    }  # fmt: skip
+        "method": "re_vise|x",
+        "column": "validity",
+        "value": "0.924",
+        "low": "0.895",
+        "high": "0.953",
+        "n": "200",
+        "seeds": "1",
+        "unit": "%",
+    }
     assert [row["column"] for row in rows] == ["validity", "own", "validity"]
     assert [path.suffix for path in table().save(tmp_path / "tables" / "a")] == [".md", ".tex", ".csv"]
     assert (tmp_path / "tables" / "a.csv").read_text() == table().csv()

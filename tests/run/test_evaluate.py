@@ -219,7 +219,7 @@ def test_mask_keeps_its_pixels(bench: Any, tmp_path: Path) -> None:
     assert float(cf.delta[..., 14:].abs().max()) > 0
 
 
-def test_folder_of_images_is_asked_in_both_precisions(bench: Any, tmp_path: Path) -> None:
+def test_folder_of_images_is_explained_in_both_precisions(bench: Any, tmp_path: Path) -> None:
     from PIL import Image
 
     from counterfoil.data.digits import Digits

@@ -1,4 +1,4 @@
-"""What is measured and shown: strips on the page, a judge asked once, metrics that cannot be taken."""
+"""What is measured and shown: strips on the page, a judge evaluated once, metrics that cannot be taken."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_any_method_with_frames_has_its_strip_measured_and_shown(
     assert ("Is the request followed?" in page) == (spacing == "posterior")
 
 
-def test_the_judge_is_asked_once_about_each_set(
+def test_the_judge_is_evaluated_once_on_each_set(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, Tensor]] = []

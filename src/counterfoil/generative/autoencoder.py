@@ -1,4 +1,4 @@
-"""One auto-encoder a class and one over all classes: the yardstick of IM1 and IM2."""
+"""One auto-encoder per class and one over all classes, for IM1 and IM2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class ClassAutoencoders(nn.Module):
         latent: length of each code.
         width: channels of the first stage of each expert.
 
-    Source of their use: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren and Klaise, 2019), arXiv 1907.02584.
+    Source of their use: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren and
+    Klaise, 2019), arXiv 1907.02584.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class ClassAutoencoders(nn.Module):
         self.experts = nn.ModuleList(VAE(channels, size, latent, width) for _ in range(classes + 1))
 
     def reconstruct(self, x: Tensor, which: Tensor) -> Tensor:
-        """Each image (B, C, H, W) in [0, 1] through the expert `which` (B,) names, -1 for the one over all classes."""
+        """Each image (B, C, H, W) in [0, 1] through its expert `which` (B,); -1: the one over all."""
         out = torch.empty_like(x)
         for k in which.unique().tolist():
             rows = which == k

@@ -6,14 +6,15 @@ from counterfoil.generative.vae import VAE
 
 
 class CVAE(VAE):
-    """A VAE whose encoder and decoder see the class; editing the class while holding the code edits the image.
+    """A VAE whose encoder and decoder see the class; changing the class under a fixed code edits the image.
 
     loss = sum_pixels BCE(G(z, y), x) + beta * KL(q(z | x, y) || N(0, 1))
 
     Args:
         classes: K, length of the one-hot condition; others as for `VAE`.
 
-    Source: Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al., NeurIPS 2015).
+    Source: Learning Structured Output Representation using Deep Conditional Generative Models (Sohn et al.,
+    NeurIPS 2015).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Trains a generative model that has a loss of its own, and shows what it makes."""
+"""Trains a generative model that has a loss of its own, and logs its images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GenerativeTraining(Training):
 
     Args:
         net: has `loss`, `encode`, `decode`, `latent`; with `classes` > 0 it is given one-hot labels.
-        pictures: number of validation images whose reconstructions, and of samples, logged after each validation.
+        pictures: number of reconstructed validation images, and of samples, logged after each validation.
         others: see `Training`.
     """
 

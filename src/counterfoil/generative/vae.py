@@ -24,7 +24,8 @@ class VAE(nn.Module):
         beta: weight of the KL term.
         conditions: length of the condition; 0 for a model without one.
 
-    Source: Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; beta after beta-VAE (Higgins et al., 2017).
+    Source: Auto-Encoding Variational Bayes (Kingma and Welling, 2014), arXiv 1312.6114; beta after beta-VAE
+    (Higgins et al., 2017).
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class VAE(nn.Module):
         halvings = _halvings(size)
         if not halvings:
             raise UserError(
-                f"{type(self).__name__}: images of {size} px cannot be halved; choose an even data.size of 10 or more, such as 32"
+                f"{type(self).__name__}: images of {size} px cannot be halved; "
+                "choose an even data.size of 10 or more, such as 32"
             )
         widths = [width * min(2**i, 4) for i in range(halvings)]
         small = size // 2**halvings
@@ -67,7 +69,7 @@ class VAE(nn.Module):
         return self._logits(z, condition).sigmoid()
 
     def loss(self, x: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
-        """Terms of the objective, in nats per image; `loss` is their sum. The code is drawn from the global generator."""
+        """Terms of the objective, in nats per image; `loss` is their sum. Draws by the global generator."""
         mean, log_variance = self.posterior(x, condition)
         logits = self._logits(mean + torch.randn_like(mean) * (0.5 * log_variance).exp(), condition)
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)

@@ -1,4 +1,4 @@
-"""Does somebody else see the target class too?"""
+"""Agreement of an independent classifier, the judge, with the target."""
 
 from __future__ import annotations
 

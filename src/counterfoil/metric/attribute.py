@@ -1,4 +1,4 @@
-"""Which attributes did a counterfactual change, and how much? Read from what the counterfactual declares, as `changes`."""
+"""Changes of attributes as the counterfactuals declare them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOVED = 0.25
 
 
 def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
-    """What counterfactuals call for by what they carry: each attribute's change, and the gate where there are reconstructions."""
+    """Metrics of what counterfactuals declare: each attribute's change; the gate, given reconstructions."""
     gate: dict[str, SampleMetric] = (
         {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}
     )
@@ -70,7 +70,8 @@ class AttributesMoved(SampleMetric):
 
     Args:
         threshold: smallest change that counts, exclusive.
-        classifier: where given, an attribute that is one of its classes is not counted: what remains are the *other* attributes.
+        classifier: where given, an attribute that is one of its classes is not counted: what remains are the
+            *other* attributes.
     """
 
     name = "attributes_moved"
@@ -114,7 +115,8 @@ class CausalScore(SampleMetric):
         self.causes = tuple(part for name in causes if name is not None for part in name.split("+"))
         if not self.causes:
             raise UserError(
-                "metric.causal_score.causes names no attribute; set it, or attribute=, to what the classifier was built to use"
+                "metric.causal_score.causes names no attribute; "
+                "set it, or attribute=, to what the classifier was built to use"
             )
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -122,7 +124,8 @@ class CausalScore(SampleMetric):
         unknown = [name for name in self.causes if name not in changes]
         if changes and unknown:
             raise UserError(
-                f"metric.causal_score.causes: {unknown[0]} is not among the attributes that change: {', '.join(changes)}"
+                f"metric.causal_score.causes: {unknown[0]} is not among the attributes that change: "
+                f"{', '.join(changes)}"
             )
         return _sum({name: value for name, value in changes.items() if name in self.causes}, cf) / _sum(
             changes, cf
@@ -164,8 +167,8 @@ class FlippingRatio(SampleMetric):
 class ReconstructionGate(SampleMetric):
     """Share of queries whose reconstruction alone keeps the classifier's decision.
 
-    mean 1[argmax f(G(E(x))) = argmax f(x)], in [0, 1], where the counterfactual carries the reconstruction: what fails here tells of the
-    generative model, not of the classifier.
+    mean 1[argmax f(G(E(x))) = argmax f(x)], in [0, 1], where the counterfactual carries the reconstruction:
+    failures tell of the generative model, not of the classifier.
 
     Args:
         classifier: the model explained, images (B, C, H, W) in [0, 1] -> logits (B, K).
@@ -183,9 +186,9 @@ class ReconstructionGate(SampleMetric):
         image = cf.extra.get("reconstruction")
         if image is None:
             return _undefined(cf)
-        asked = image.isfinite().flatten(1).all(1)
+        declared = image.isfinite().flatten(1).all(1)
         kept = reaches(self._classifier(image.nan_to_num()), cf.source).float()
-        return torch.where(asked, kept, torch.nan)
+        return torch.where(declared, kept, torch.nan)
 
 
 def _sum(parts: Mapping[str, Tensor], cf: Counterfactuals) -> Tensor:

@@ -1,4 +1,4 @@
-"""What else changed? Attributes of factual and counterfactual as a multi-label judge sees them."""
+"""Attributes of factual and counterfactual as a multi-label judge sees them."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class AttributeReader:
         outputs = self.judge(x, method="outputs")
         if outputs.ndim != 2 or outputs.shape[1] != len(self.names):
             raise UserError(
-                f"metric={self.metric}: the judge puts out {tuple(outputs.shape[1:])} per image, expected one "
-                f"output for each of {len(self.names)} attributes; set judge.training.multilabel=true and "
+                f"metric={self.metric}: the judge puts out {tuple(outputs.shape[1:])} per image, "
+                f"expected one output for each of {len(self.names)} attributes; set "
+                "judge.training.multilabel=true and "
                 "judge.decision to an Attribute"
             )
         return outputs
@@ -186,7 +187,10 @@ class CorrelationDifference(SetMetric):
 
 
 def correlations(values: Tensor, weights: Tensor, column: int) -> Tensor:
-    """Pearson's correlation of each column of values (N, A) with one of them, for weights (R, N): (R, A), 0 where undefined."""
+    """Pearson's correlation (R, A) of each column of values (N, A) with one of them, for weights (R, N).
+
+    0 where undefined.
+    """
     total = weights.sum(1, keepdim=True)
     mean = weights @ values / total
     square = weights @ values.square() / total - mean.square()

@@ -1,4 +1,4 @@
-"""The kinds of metric: per counterfactual, per set of them, and figures that bring their own interval."""
+"""The kinds of metric: per counterfactual, per set of them, and figures with an interval of their own."""
 
 from __future__ import annotations
 
@@ -59,11 +59,12 @@ class Facts(Metric):
 
 
 class SampleMetric(Facts):
-    """A number a counterfactual; a subclass writes `score` and declares the facts below.
+    """One number per counterfactual; a subclass writes `score` and declares the facts below.
 
-    A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and count.
-    Put several into one `torchmetrics.MetricCollection` only with `compute_groups=False`: by default the collection merges
-    metrics whose states are equal after the first batch, and from then on reports one for the other.
+    A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and
+    count. Put several into one `torchmetrics.MetricCollection` only with `compute_groups=False`: by default
+    the collection merges metrics whose states are equal after the first batch, and from then on reports one
+    for the other.
 
     Attributes:
         boolean: every value is 0 or 1, so that the mean is a share: its unit is "%", its range [0, 1].
@@ -110,7 +111,7 @@ class SampleMetric(Facts):
 
     @classmethod
     def reduce(cls, values: Tensor) -> Tensor:
-        """The aggregate of the finite among `values` (N,), in float64 on the CPU; NaN where there are none."""
+        """The aggregate of the finite `values` (N,), in float64 on the CPU; NaN where there are none."""
         defined = values.detach().cpu().double()
         defined = defined[defined.isfinite()]
         return defined.max() if cls.aggregate == "max" and len(defined) else defined.mean()
@@ -127,10 +128,10 @@ class SampleMetric(Facts):
 
 
 class SetMetric(Facts):
-    """A number a set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts below.
+    """One number per set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts.
 
-    Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows with a feature that is
-    not finite are left out of it.
+    Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows
+    with a feature that is not finite are left out of it.
     """
 
     _features: list[Tensor]
@@ -145,7 +146,7 @@ class SetMetric(Facts):
 
     @abstractmethod
     def weighted(self, weights: Tensor) -> Tensor:
-        """The number for each of R multisets of rows: weights (R, N), how often each row is in the set -> (R,), NaN where not defined."""
+        """The number (R,) of R multisets of rows, NaN where not defined; weights (R, N) count each row."""
 
     def update(self, cf: Counterfactuals) -> None:
         """Keep the features of a batch of counterfactuals."""
@@ -164,7 +165,7 @@ class SetMetric(Facts):
 
     @property
     def features(self) -> Tensor:
-        """Features of the rows so far, in order: float64 (N, D) on the CPU; a narrower batch is filled up with NaN."""
+        """Features of the rows so far, in order: float64 (N, D) on the CPU; narrower ones end in NaN."""
         held = [self._features] if isinstance(self._features, Tensor) else self._features
         parts = [part.cpu().double() for part in held] or [torch.zeros(0, 1, dtype=torch.float64)]
         width = max(part.shape[1] for part in parts)

@@ -66,8 +66,8 @@ def percentiles(samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
 def centred(samples: Tensor, value: float, level: float = LEVEL) -> tuple[float, float]:
     """The percentile interval of `samples` (R,), moved so that their mean lies on `value`.
 
-    For numbers of a whole set: a resample holds some rows twice and so looks less diverse than the set itself, which moves
-    all of its Frechet distances up; unmoved, the interval may not even hold the value.
+    For numbers of a whole set: a resample holds some rows twice and so is less diverse than the set itself,
+    which moves all of its Frechet distances up; unmoved, the interval may not even hold the value.
     """
     low, high = percentiles(samples, level)
     shift = value - float(samples[samples.isfinite()].mean())
@@ -88,9 +88,10 @@ def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
 def share_interval(
     values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Interval of the mean of 0/1 values: Wilson's where rows are independent, else the bootstrap's over queries.
+    """Interval of the mean of 0/1 values: Wilson's where rows are independent, else the bootstrap's.
 
-    Where every counterfactual agrees the bootstrap has no width; then Wilson's interval counts each query as one trial.
+    The bootstrap is over queries. Where every counterfactual agrees it has no width; then Wilson's interval
+    counts each query as one trial.
 
     Args:
         values: (N,), 0 or 1, NaN where not defined.
@@ -108,7 +109,7 @@ def share_interval(
 def mean_interval(
     values: Tensor, query: Tensor, samples: Tensor, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Percentile interval of the mean; (NaN, NaN) where fewer than two queries have a finite value, which tells no spread.
+    """Percentile interval of the mean; (NaN, NaN) where fewer than two queries have a finite value.
 
     Args: as in `share_interval`, with any values.
     """

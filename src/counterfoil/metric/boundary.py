@@ -1,4 +1,4 @@
-"""Do counterfactuals teach the classifier's boundary? Small models learn from the pairs."""
+"""How well small models learn the classifier's boundary from queries and counterfactuals."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BoundaryAgreement(FigureMetric):
     n queries of two classes, each with its counterfactual of the other class, are up to 2n labelled points: a
     counterfactual that is the query itself is none, so that `explainer=unchanged` teaches by the queries
     alone. Learners: "regression", logistic regression on the judge's last layer; "network", a small
-    convolutional network on pixels. Held out are the test images of both classes that are no queries. In [0,
-    1]; Wilson's interval over the held-out images.
+    convolutional network on pixels. Held out are the test images of both classes that are no queries. In
+    [0, 1]; Wilson's interval over the held-out images.
 
     Args:
         lessons: what is taught, shared by all figures of one recipe.
@@ -126,7 +126,7 @@ def boundaries(
 
 
 class Lessons:
-    """What learners say of held-out images; each lesson is given once for all figures that ask for it.
+    """Decisions of learners on held-out images; each learner is trained once for all figures.
 
     Args: see `boundaries`.
     """
@@ -258,8 +258,8 @@ def real(images: Images, labels: Tensor, seed: int) -> Tensor:
 
 def apart(images: Images, pair: list[int], queries: Tensor) -> Points:
     """Test images of the two classes that are no queries, and their labels, 0 or 1."""
-    asked = {row.numpy().tobytes() for row in (queries * 255).round().to(torch.uint8).cpu()}
+    used = {row.numpy().tobytes() for row in (queries * 255).round().to(torch.uint8).cpu()}
     among = torch.isin(images.labels, torch.tensor(pair)).nonzero()[:, 0]
-    rows = [i for i in among.tolist() if images.images[i].numpy().tobytes() not in asked]
+    rows = [i for i in among.tolist() if images.images[i].numpy().tobytes() not in used]
     held = images[rows]
     return held.x.to(queries.device), (held.y == pair[1]).long().to(queries.device)

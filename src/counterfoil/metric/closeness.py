@@ -1,4 +1,4 @@
-"""Do the images of a strip stay nearest to their own query in the generator's code?"""
+"""Whether images of a strip stay nearest to their own query in the generator's code."""
 
 from __future__ import annotations
 

@@ -145,10 +145,10 @@ class ExtremeValidity(SampleMetric):
 
 
 def curve(read: Posteriors, groups: int = 5) -> tuple[list[float], dict[str, list[Entry]]]:
-    """Mean obtained against requested posterior, by the factual's own bin: x and series for `report.plot.curve`.
+    """Mean obtained against requested posterior, by the factual's own bin.
 
-    Bands are the mean +- 1.96 standard errors. Groups of bins are named by their range of steps; empty ones
-    are left out.
+    x and series for `report.plot.curve`. Bands are the mean +- 1.96 standard errors. Groups of bins are named
+    by their range of steps; empty ones are left out.
     """
     usable = read.requested.isfinite().all(1)
     bins = read.requested.shape[1]

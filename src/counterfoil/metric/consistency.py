@@ -1,4 +1,4 @@
-"""Does the generator of a strip give the input back?"""
+"""Reconstruction and cycle errors of the generator of a strip."""
 
 from __future__ import annotations
 

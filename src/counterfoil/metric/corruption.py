@@ -1,4 +1,4 @@
-"""What became of a corruption? Counterfactuals of corrupted queries beside the clean ones."""
+"""Counterfactuals of corrupted queries compared with the clean queries and their counterfactuals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a counterfactual costs, as measured when it was made."""
+"""The cost of a counterfactual, as measured when it was made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from counterfoil.metric.base import SampleMetric
 
 
 class Steps(SampleMetric):
-    """Mean number of search steps a counterfactual.
+    """Mean number of search steps per counterfactual.
 
     In [0, inf); 0 for a query that was valid to begin with. What one step does differs between methods.
     """
@@ -23,9 +23,10 @@ class Steps(SampleMetric):
 
 
 class Seconds(SampleMetric):
-    """Mean wall seconds a counterfactual.
+    """Mean wall seconds per counterfactual.
 
-    In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch size and device.
+    In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch
+    size and device.
     """
 
     name = "seconds"
@@ -39,9 +40,9 @@ class Seconds(SampleMetric):
 
 
 class ClassifierCalls(SampleMetric):
-    """Mean number of inputs that the classifier was shown for a counterfactual.
+    """Mean number of inputs that the classifier evaluated per counterfactual.
 
-    In [0, inf); a forward pass with or without its backward pass counts once an input.
+    In [0, inf); a forward pass with or without its backward pass counts once per input.
     """
 
     name = "classifier_calls"

@@ -1,4 +1,4 @@
-"""Does the part of the image that changed most carry the decision?"""
+"""COUT: whether the pixels that changed most carry the decision."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from counterfoil.metric.network import CHUNK, Borrowed
 
 
 class COUT(SampleMetric):
-    """Whether inserting the most changed pixels first moves the classifier from the original class to the target early.
+    """How early the most changed pixels, inserted first, move the classifier to the target.
 
-    AUC of f_t minus AUC of f_y along x_0 = x, ..., x_S = x', where x_s has the s/S most changed pixels (by the sum of |x' - x| over
-    channels, ties by position) taken from x', and y is the classifier's decision on x. The area is the trapezoid rule over the share of
-    pixels inserted, from exactly 0 to exactly 1, so the value is in [-1, 1]. For x' = x it is f_t(x) - f_y(x): a counterfactual that changes
-    nothing is no better than one that tries and fails.
+    AUC of f_t minus AUC of f_y along x_0 = x, ..., x_S = x', where x_s has the s/S most changed pixels (by
+    the sum of |x' - x| over channels, ties by position) taken from x', and y is the classifier's decision on
+    x. The area is the trapezoid rule over the share of pixels inserted, from exactly 0 to exactly 1, so the
+    value is in [-1, 1]. For x' = x it is f_t(x) - f_y(x): a counterfactual that changes nothing is no better
+    than one that tries and fails.
 
     Args:
         classifier: the classifier explained, images (B, C, H, W) in [0, 1] -> logits (B, K).
-        steps: S, the number of insertions; at most one a pixel is made.
+        steps: S, the number of insertions, at most one per pixel.
 
-    Departures: the areas are normalised by the true step widths, and there is no min-max scaling of the change, which leaves the order
-    as it is but divides by zero for x' = x.
-    Source: Cycle-Consistent Counterfactuals by Latent Transformations (Khorram & Fuxin, 2022), arXiv 2203.15064
+    Departures: the areas are normalised by the true step widths, and there is no min-max scaling of the
+    change, which leaves the order as it is but divides by zero for x' = x.
+    Source: Cycle-Consistent Counterfactuals by Latent Transformations (Khorram & Fuxin, 2022), arXiv
+    2203.15064
     """
 
     name = "cout"
@@ -58,7 +60,7 @@ class COUT(SampleMetric):
 
 
 def _insertions(change: Tensor, steps: int) -> Tensor:
-    """Which pixels are inserted at each of S + 1 steps: change (B, H, W) -> bool (B, S + 1, H, W), none first, all last."""
+    """Which pixels are inserted at each of S + 1 steps: change (B, H, W) -> bool (B, S + 1, H, W)."""
     rank = change.flatten(1).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     pixels = rank.shape[1]
     counts = torch.linspace(0, pixels, min(steps, pixels) + 1, dtype=torch.float64).round().to(rank)

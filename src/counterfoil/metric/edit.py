@@ -1,4 +1,4 @@
-"""Does a generator's edit of one attribute show that attribute, and leave the others alone?"""
+"""Edits of single attributes by a generator: seen by the judge, with the others left alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 
 
 class Edited:
-    """Each attribute of test images moved alone to its farther end, and what the judge says; done once.
+    """Each attribute of test images moved alone to its farther end, as read by the judge; done once.
 
     What no training image shows beside an attribute, such as sunglasses beside eyeglasses, is taken off when
     it is put on, and is not counted among the others.
@@ -60,7 +60,7 @@ class Edited:
 
     @cached_property
     def found(self) -> Seen:
-        """All images, a batch at a time."""
+        """All images, batch by batch."""
         data = self._judge.data
         apart = never_together(data.train.attributes[:, self._columns] > 0)
         parts = [

@@ -1,4 +1,4 @@
-"""What does a classifier truly use? Measured on the data, where attributes are known."""
+"""True effects of attributes on a classifier, measured on data with known attributes."""
 
 from __future__ import annotations
 

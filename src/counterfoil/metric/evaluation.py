@@ -1,4 +1,4 @@
-"""Scores counterfactuals with several metrics at once: a value, an interval and a count each."""
+"""Scores counterfactuals with several metrics at once: one entry per metric."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.metric.bootstrap import (
     resampled_means,
     share_interval,
 )
-from counterfoil.metric.network import asked_once
+from counterfoil.metric.network import evaluated_once
 
 BATCH = 256
 
@@ -29,8 +29,8 @@ class Scored(NamedTuple):
     """What `evaluate_metrics` measures.
 
     Attributes:
-        summary: an entry per metric, with `<name>_valid` after each that is also reported over the valid rows alone; n
-            counts the rows whose value is defined.
+        summary: one entry per metric, with `<name>_valid` after each that is also reported over the valid
+            rows alone; n counts the rows whose value is defined.
         table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
         draws: the values (R,) of every set metric in the resamples, the same resamples for all methods.
     """
@@ -56,17 +56,18 @@ def evaluate_metrics(
 ) -> Scored:
     """Reset the metrics, show them all counterfactuals and sum up.
 
-    Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row a query, or with all
-    rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the reference images held fixed. A maximum has none;
-    an `FigureMetric` brings its own.
+    Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row per
+    query, or with all rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the
+    reference images held fixed. A maximum has none; a `FigureMetric` brings its own.
 
     Args:
         metrics: by the name they are reported as.
         counterfactuals: all of them, or batches in order; read once.
-        seed: of the resamples, the same for all metrics, so that two methods on the same queries are resampled alike.
+        seed: of the resamples, the same for all metrics, so that two methods on the same queries are
+            resampled alike.
         resamples, set_resamples: how many, for sample and for set metrics.
     """
-    with asked_once():
+    with evaluated_once():
         query, valid = _feed(metrics, counterfactuals)
     columns = _columns(metrics, valid)
     summary: dict[str, Entry] = {}

@@ -1,4 +1,4 @@
-"""Is it still the same one? On the features of a network that was trained to tell attributes, not of a face recogniser."""
+"""Identity by the features of the judge, which tells attributes; no face recogniser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from counterfoil.metric.network import Borrowed
 class AttributeNetCosine(SampleMetric):
     """Mean cosine between the judge's embeddings of factual and counterfactual.
 
-    cos(e(x), e(x')), in [-1, 1]. The judge tells attributes (or classes), not identities: not comparable with published FVA or FS.
+    cos(e(x), e(x')), in [-1, 1]. The judge tells attributes (or classes), not identities: not comparable with
+    published FVA or FS.
 
     Args:
         judge: has `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
@@ -38,7 +39,8 @@ class AttributeNetCosine(SampleMetric):
 class AttributeNetShare(AttributeNetCosine):
     """Share of counterfactuals whose embedding by the judge has a cosine above 0.5 to the factual's.
 
-    mean 1[cos(e(x), e(x')) > 0.5], in [0, 1]; the form of FVA on another network's features, not comparable with it.
+    mean 1[cos(e(x), e(x')) > 0.5], in [0, 1]; the form of FVA on another network's features, not comparable
+    with it.
     """
 
     name = "attribute_net_share"

@@ -1,4 +1,4 @@
-"""Do the attributes that change most name what the classifier uses?"""
+"""Ranks of attributes by their change, compared with what the classifier truly uses."""
 
 from __future__ import annotations
 

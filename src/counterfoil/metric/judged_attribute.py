@@ -1,4 +1,4 @@
-"""How much did each attribute change, in the eyes of a judge that tells all of them? Asked of every method alike."""
+"""Changes of attributes by a judge that tells all of them, measured alike for every method."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class JudgedCausalScore(SampleMetric):
         self._read = AttributeReader(judge, data, self.name)
         if not causes:
             raise UserError(
-                f"metric.{self.name}.causes names no attribute; known attributes: {', '.join(self._read.names)}"
+                f"metric.{self.name}.causes names no attribute; "
+                f"known attributes: {', '.join(self._read.names)}"
             )
         self._columns = self._read.columns(causes)
 

@@ -1,4 +1,4 @@
-"""How much does the prediction hang on one attribute?"""
+"""How far the prediction depends on one attribute."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from counterfoil.metric.network import Borrowed
 class LabelVariation(SampleMetric):
     """Change of the target's probability when one attribute of the factual moves alone to its farther end.
 
-    mean |f_t(G(E(x), a with a_j turned)) - f_t(G(E(x), a))|, in [0, 1]; a fact of classifier and generator on these queries, whatever
-    a method explained. The name is the literature's, the formula ours.
+    mean |f_t(G(E(x), a with a_j turned)) - f_t(G(E(x), a))|, in [0, 1]; a fact of classifier and generator on
+    these queries, the same for every method. The name is the literature's, the formula ours.
 
     Args:
         classifier: the model explained, images (B, C, H, W) in [0, 1] -> logits (B, K).

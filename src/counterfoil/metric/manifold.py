@@ -1,4 +1,4 @@
-"""Does the counterfactual look like its class? Read off autoencoders of one class each, and of all."""
+"""IM1 and IM2: likeness of the counterfactual to its class, by autoencoders of each class and of all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ALL = -1
 
 
 class Autoencoders(Protocol):
-    """One autoencoder a class and one of all classes."""
+    """One autoencoder per class and one of all classes."""
 
     def reconstruct(self, x: Tensor, which: Tensor) -> Tensor:
-        """Reconstruct x (B, C, H, W) in [0, 1] with autoencoder `which` (B,) int64, a class or -1 for all classes."""
+        """x (B, C, H, W) in [0, 1], redrawn by the autoencoders `which` (B,) int64; -1: that of all."""
         ...
 
 
@@ -37,15 +37,17 @@ class _Manifold(SampleMetric):
 
 
 class IM1(_Manifold):
-    """How much better the target class's autoencoder renders the counterfactual than the original class's; < 1 is nearer to the target.
+    """Error of the target class's autoencoder on the counterfactual, over that of the original class's.
 
-    ||x' - AE_t(x')||² / (||x' - AE_y(x')||² + eps), in [0, inf), y the classifier's decision on the factual; 1 where t = y.
+    ||x' - AE_t(x')||² / (||x' - AE_y(x')||² + eps), in [0, inf), y the classifier's decision on the factual;
+    1 where t = y, below 1 nearer to the target.
 
     Args:
         autoencoders: of one class each.
         epsilon: keeps the ratio finite.
 
-    Source: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren & Klaise, 2019), arXiv 1907.02584
+    Source: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren & Klaise, 2019),
+    arXiv 1907.02584
     """
 
     name = "im1"
@@ -63,15 +65,16 @@ class IM1(_Manifold):
 class IM2(_Manifold):
     """How much the target class's autoencoder disagrees with that of all classes about the counterfactual.
 
-    ||AE_t(x') - AE_all(x')||² / (||x'||_1 + eps), in [0, inf); the norms are sums over pixels and channels, so that the value depends
-    on the range of the pixels, [0, 1] here.
+    ||AE_t(x') - AE_all(x')||² / (||x'||_1 + eps), in [0, inf); the norms are sums over pixels and channels,
+    so that the value depends on the range of the pixels, [0, 1] here.
 
     Args:
         autoencoders: of one class each and of all classes.
         epsilon: keeps the ratio finite.
 
     Departures: published tables often show it times ten.
-    Source: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren & Klaise, 2019), arXiv 1907.02584
+    Source: Interpretable Counterfactual Explanations Guided by Prototypes (Van Looveren & Klaise, 2019),
+    arXiv 1907.02584
     """
 
     name = "im2"

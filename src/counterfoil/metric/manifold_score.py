@@ -1,4 +1,4 @@
-"""How far off the manifold does the classifier itself place a counterfactual?"""
+"""Distance of a counterfactual from the manifold, by the classifier itself."""
 
 from __future__ import annotations
 

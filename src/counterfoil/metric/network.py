@@ -15,15 +15,15 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
 
 CHUNK = 256
-"""The most inputs that a network is shown at once."""
+"""Largest number of inputs per call of a network."""
 _said: ContextVar[Any] = ContextVar("said", default=None)
 
 
 @contextmanager
-def asked_once() -> Iterator[None]:
-    """Within, every `Borrowed` network is asked once about the same tensor, whoever asks.
+def evaluated_once() -> Iterator[None]:
+    """Within, every `Borrowed` network is evaluated once on the same tensor, for all metrics.
 
-    An answer is kept as long as its input lives, and at most until the outermost of these blocks ends.
+    An output is kept as long as its input lives, and at most until the outermost of these blocks ends.
     Neither networks nor inputs may change meanwhile.
     """
     token = _said.set(WeakTensorKeyDictionary() if _said.get() is None else _said.get())
@@ -34,7 +34,7 @@ def asked_once() -> Iterator[None]:
 
 
 def over(images: Images, call: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `call` says (N, ...) of all images of a split, at most CHUNK at a time."""
+    """Outputs (N, ...) of `call` for all images of a split, at most CHUNK at a time."""
     return torch.cat([call(images[rows].x) for rows in torch.arange(len(images)).split(CHUNK)])
 
 
@@ -60,9 +60,9 @@ class Borrowed:
         return self
 
     def __call__(self, *inputs: Tensor, method: str = "__call__") -> Tensor:
-        """Call `method` on inputs (B, ...), without gradient; see `asked_once`.
+        """Call `method` on inputs (B, ...), without gradient; see `evaluated_once`.
 
-        At most CHUNK rows are shown at a time; the result is where the inputs are, and not to be written to.
+        At most CHUNK rows are taken at a time; the result is where the inputs are, and not to be written to.
         """
         held = _said.get()
         if held is None or len(inputs) > 1:

@@ -15,12 +15,13 @@ from counterfoil.metric.realism import JudgeFID
 
 
 class Within:
-    """Valid counterfactuals and real images whose posterior f of the generator's first target lies between two bounds.
+    """Valid counterfactuals and real images whose posterior f of the target lies between two bounds.
 
     Args:
         classifier: images -> logits (B, K); f is its own posterior, before calibration.
-        generator: the `Exaggerator` whose target is meant; for a pair, real images are of the pair's classes.
-        metric: the metric that asks, for errors.
+        generator: the `Exaggerator` whose first target is meant; for a pair, real images are of the pair's
+            classes.
+        metric: for errors.
         above, below: f must lie strictly between them.
     """
 
@@ -63,7 +64,7 @@ class Within:
 
 
 class PresentFID(JudgeFID):
-    """Fréchet distance, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
+    """FID, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
 
     f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and
     departures.
@@ -92,7 +93,7 @@ class PresentFID(JudgeFID):
 
 
 class AbsentFID(JudgeFID):
-    """Fréchet distance, in the judge's features, of valid counterfactuals with f < 0.1 to real test images with f < 0.1.
+    """FID, in the judge's features, of valid counterfactuals with f < 0.1 to real test images with f < 0.1.
 
     See `PresentFID`.
     """
@@ -116,7 +117,7 @@ class AbsentFID(JudgeFID):
 
 
 class OverallFID(JudgeFID):
-    """Fréchet distance, in the judge's features, of all valid counterfactuals to real test images.
+    """FID, in the judge's features, of all valid counterfactuals to real test images.
 
     See `PresentFID`; for a pair, real images of the pair's classes.
     """

@@ -1,4 +1,4 @@
-"""How far is the counterfactual from the factual? Over all rows, and over the valid ones: else a method wins by failing."""
+"""Distances of counterfactual and factual, over all rows and over the valid ones: failing wins nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the counterfactuals as a set look like real images, to the judge's eyes?"""
+"""Realism of the set of counterfactuals in the judge's features."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Group(Protocol):
 class _JudgeDistance(SetMetric):
     """Compares features of all counterfactuals with those of real test images.
 
-    The real images are a seeded draw from the test split, which the factuals come from too: leaving the input as it is scores well.
+    The real images are a seeded draw from the test split, which the factuals come from too: leaving the input
+    as it is scores well.
     """
 
     higher_is_better = False
@@ -88,8 +89,8 @@ class _JudgeDistance(SetMetric):
 class JudgeFID(_JudgeDistance):
     """Fréchet distance between the judge's features of counterfactuals and of real images.
 
-    ||m - m_r||² + tr(C + C_r - 2 (C_r^1/2 C C_r^1/2)^1/2), in [0, inf), over all rows, in float64; m and C mean and unbiased covariance.
-    The value falls as rows are added: compare it for equal counts only.
+    ||m - m_r||² + tr(C + C_r - 2 (C_r^1/2 C C_r^1/2)^1/2), in [0, inf), over all rows, in float64; m and C
+    mean and unbiased covariance. The value falls as rows are added: compare it for equal counts only.
 
     Args:
         judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
@@ -98,7 +99,8 @@ class JudgeFID(_JudgeDistance):
         group: compares these rows with these real images alone; None: all.
 
     Departures: features of the judge, not of an Inception network; not comparable with published values.
-    Source: GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al., 2017), arXiv 1706.08500
+    Source: GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al.,
+    2017), arXiv 1706.08500
     """
 
     name = "fid_judge"
@@ -112,7 +114,8 @@ class JudgeFID(_JudgeDistance):
         value = super().compute()
         if 1 < min(n, self._count) <= d:
             warnings.warn(
-                f"{self.name}: {n} counterfactuals and {self._count} real images for {d} features; with so few the value is far too high "
+                f"{self.name}: {n} counterfactuals and {self._count} real images for {d} features; "
+                "with so few the value is far too high "
                 f"and only comparable at equal counts; use n= above {d}, or kid_judge",
                 stacklevel=2,
             )
@@ -146,8 +149,9 @@ class JudgeFID(_JudgeDistance):
 class JudgeKID(_JudgeDistance):
     """Kernel distance between the judge's features of counterfactuals and of real images.
 
-    Unbiased MMD² with k(a, b) = (a.b / D + 1)³, over all rows, in float64; about 0, or a little below, for equal distributions.
-    A pair of one row with its own repetition is left out, so that resamples are unbiased too.
+    Unbiased MMD² with k(a, b) = (a.b / D + 1)³, over all rows, in float64; about 0, or a little below, for
+    equal distributions. A pair of one row with its own repetition is left out, so that resamples are unbiased
+    too.
 
     Args:
         judge: an independent classifier with `embed`, images (B, C, H, W) in [0, 1] -> (B, D).
@@ -155,7 +159,8 @@ class JudgeKID(_JudgeDistance):
         max_reference: the most real images used, at least 2.
         group: as in `JudgeFID`.
 
-    Departures: features of the judge, not of an Inception network; all rows at once instead of an average over random subsets.
+    Departures: features of the judge, not of an Inception network; all rows at once instead of an average
+        over random subsets.
     Source: Demystifying MMD GANs (Bińkowski et al., 2018), arXiv 1801.01401
     """
 
@@ -186,7 +191,7 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _within(x: Tensor, weights: Tensor) -> Tensor:
-    """Mean kernel of all pairs of different rows of x (N, D), for each weighting (R, N): (R,), NaN without a pair."""
+    """Mean kernel (R,) of all pairs of different rows of x (N, D), for weights (R, N); NaN without a pair."""
     total = torch.zeros(len(weights), dtype=x.dtype)
     for part, w in zip(torch.split(x, CHUNK), torch.split(weights, CHUNK, dim=1), strict=True):
         total += (w * (weights @ _kernel(x, part))).sum(1)

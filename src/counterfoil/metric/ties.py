@@ -1,4 +1,4 @@
-"""Who is best, and who cannot be told from the best: by paired differences over the queries that both explained."""
+"""The best method, and those tied with it: paired differences over the queries that both explained."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _gap(
     counterfactuals: Mapping[str, Counterfactuals],
     seed: int,
 ) -> tuple[float, float] | None:
-    """The interval of the paired difference: over common queries, or over common resamples for numbers of a set."""
+    """The interval of the paired difference: over common queries, or resamples for numbers of a set."""
     draws = [scored[name].draws.get(metric) for name in (one, other)]
     if draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1]) > 0:
         value = (scored[one].summary[metric].value or 0.0) - (scored[other].summary[metric].value or 0.0)
@@ -75,13 +75,13 @@ def standing(
 ) -> dict[str, str]:
     """{method: "best" | "tied"} of one metric; others are left out.
 
-    Best is the best value among the methods with at least half as many counterfactuals as the method with most, so
-    that nobody wins a distance over valid counterfactuals by failing. Tied is whose paired difference to the best
-    has an interval that holds 0; without an interval only an equal value is tied.
+    Best is the best value among the methods with at least half as many counterfactuals as the method with
+    most, so that nobody wins a distance over valid counterfactuals by failing. Tied is whose paired
+    difference to the best has an interval that holds 0; without an interval only an equal value is tied.
 
     Args:
         row: method -> entry.
-        differences: (method, best) -> the 95 % interval of their paired difference, None where there is none.
+        differences: (method, best) -> the 95 % interval of their paired difference, None if there is none.
     """
     best = best_of(row)
     if best is None:
@@ -114,8 +114,8 @@ def best_of(row: Mapping[str, Entry]) -> str | None:
 def paired_interval(pairs: Sequence[tuple[Keyed, Keyed]], seed: int = 0) -> tuple[float, float] | None:
     """The 95 % interval of the mean difference of two methods over their common queries.
 
-    One pair per run. One run: the percentile bootstrap over its queries. Several: Student's over the runs' mean
-    differences, or what the bootstrap within the runs gives for their mean, where that is wider.
+    One pair per run. One run: the percentile bootstrap over its queries. Several: Student's over the runs'
+    mean differences, or what the bootstrap within the runs gives for their mean, where that is wider.
 
     Returns:
         (low, high), or None where a run has fewer than two common queries.

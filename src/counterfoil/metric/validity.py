@@ -1,4 +1,4 @@
-"""Did the classifier change its mind as asked?"""
+"""Validity: the classifier decides for the target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from counterfoil.metric.base import SampleMetric
 class Validity(SampleMetric):
     """Share of counterfactuals that the classifier puts in the target class.
 
-    mean 1[argmax f(x') = t], in [0, 1], over all rows, wrongly classified factuals and already valid ones included.
+    mean 1[argmax f(x') = t], in [0, 1], over all rows, wrongly classified factuals and already valid ones
+    included.
     """
 
     name = "validity"

@@ -1,4 +1,4 @@
-"""How good is a classifier where attributes go together otherwise than in training, and what turns it?"""
+"""Accuracy where attributes go together otherwise than in training; decisions that one attribute turns."""
 
 from __future__ import annotations
 

@@ -179,10 +179,18 @@ class Gallery:
         judged = None if self.judge is None or math.isnan(self.judge[row]) else bool(self.judge[row])
         probability = None if self.judge_probability is None else float(self.judge_probability[row])
         return Card(
-            self.rows.setdefault(row, len(self.rows)), int(counterfactuals.query[row]), self._class(source), self._class(target),
-            self._class(verdict), verdict == target, bars, judged, probability, note,
+            self.rows.setdefault(row, len(self.rows)),
+            int(counterfactuals.query[row]),
+            self._class(source),
+            self._class(target),
+            self._class(verdict),
+            verdict == target,
+            bars,
+            judged,
+            probability,
+            note,
             changes(counterfactuals, row),
-        )  # fmt: skip
+        )
 
     def _class(self, index: int) -> str:
         return str(self.class_names[index]) if index < len(self.class_names) else str(index)

@@ -116,7 +116,7 @@ class MetricRecipe:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A composed config of train.py or evaluate.py; what only evaluate.yaml has keeps its default in a training.
+    """A composed config of train.py or evaluate.py; in a training, options of evaluate.yaml keep their defaults.
 
     Attributes:
         composed: the config as plain values, as it was composed.

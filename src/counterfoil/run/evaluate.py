@@ -23,7 +23,7 @@ from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import read_counterfactuals
 from counterfoil.data.queries import QuerySet, from_csv, from_folder, read_mask, sample
 from counterfoil.explainer.base import Explainer
-from counterfoil.metric.network import asked_once
+from counterfoil.metric.network import evaluated_once
 from counterfoil.run.config import RunConfig, untyped
 from counterfoil.run.folder import claim, same_weights, write_queries
 from counterfoil.run.models import (
@@ -65,7 +65,7 @@ def evaluate(
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
             evaluation = _prepare(run, models)
             _explain(evaluation, run_dir)
-            with asked_once():
+            with evaluated_once():
                 return _score(evaluation, run_dir, logger, time.perf_counter() - started)
         finally:
             close(logger)

@@ -51,7 +51,7 @@ class Evaluation:
 
     @cached_property
     def batches(self) -> dict[str, list[Counterfactuals]]:
-        """Each method's counterfactuals as networks read them; the same tensors each time, see `asked_once`."""
+        """Each method's counterfactuals; the same tensors each time, see `evaluated_once`."""
         return {name: placed(cf, self.models) for name, cf in self.counterfactuals.items()}
 
     @property

@@ -67,10 +67,10 @@ def make(model: nn.Module | None = None, **options: Any) -> ExaggerationTraining
 
 def step_terms(module: ExaggerationTraining, x: torch.Tensor) -> dict[str, torch.Tensor]:
     slot = torch.zeros(len(x), dtype=torch.long)
-    asked = torch.arange(len(x)) % module.net.knob.bins
+    requested = torch.arange(len(x)) % module.net.knob.bins
     own = module.net.own_cell(module.classifier(x), slot)
     source = module.terms.scaled(x, slot).detach()
     code = module.net.encode(x, own)
     return module.terms.generator(
-        x, code, module.terms.draw(code, slot, asked, own), slot, own, asked, source
+        x, code, module.terms.draw(code, slot, requested, own), slot, own, requested, source
     )

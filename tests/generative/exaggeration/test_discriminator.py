@@ -15,7 +15,7 @@ def test_codes_are_nested_and_count_the_bin() -> None:
 
 @pytest.mark.parametrize("projection", ["ordinal", "shared"])
 def test_the_label_term_adds_one_threshold_at_a_time(projection: str) -> None:
-    """It is monotone in the bin for features on the right side of every threshold, and zero for the lowest bin."""
+    """Monotone in the bin for features on the right side of every threshold; zero for the lowest bin."""
     torch.manual_seed(0)
     model = Discriminator(1, 8, slots=2, bins=5, projection=projection, width=4).eval()
     vectors = model.thresholds.weight.detach().view(2, -1, 4)  # type: ignore[union-attr]

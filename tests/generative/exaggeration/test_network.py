@@ -56,7 +56,7 @@ def test_the_conditioned_encoder_sees_the_cell_and_the_default_does_not() -> Non
         assert torch.equal(one, two) is not conditioned
 
 
-def test_names_the_cure_where_no_bin_is_asked_for() -> None:
+def test_names_the_fix_where_no_bin_is_requested() -> None:
     model = Exaggerator(1, 8, 2, width=4)
     with pytest.raises(UserError, match="explainer=progressive"):
         model.decode(model.encode(torch.rand(2, 1, 8, 8)))

@@ -24,9 +24,15 @@ from exaggeration_toy import Toy, classifier, make, step_terms
 def fit(module: ExaggerationTraining, tmp_path: Path) -> dict[str, float]:
     data = module.prepare(Toy())
     trainer = pl.Trainer(
-        max_epochs=module.epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=str(tmp_path),
-    )  # fmt: skip
+        max_epochs=module.epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=str(tmp_path),
+    )
     trainer.fit(module, datamodule=data)
     return {
         key.rpartition("/")[2]: value

@@ -1,6 +1,4 @@
-"""AttGAN: an encoder, a decoder told the attributes, and a critic that reads them, for images of 28 to 128
-px.
-"""
+"""AttGAN for images of 28 to 128 px: an encoder, a decoder under attributes, a critic that reads them."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ class AttGAN(nn.Module):
         norm: of the critic's convolutions, "spectral" (for the hinge loss) or "instance" (for WGAN-GP).
 
     Departures: no skip connection, so that the code alone and the attributes make the image; a second, 3x3
-    convolution a layer of the decoder; fewer channels.
+    convolution per layer of the decoder; fewer channels.
     Source: AttGAN: Facial Attribute Editing by Only Changing What You Want (He et al., 2019), arXiv
     1711.10678.
     """
@@ -93,8 +91,8 @@ class AttGAN(nn.Module):
         if tuple(x.shape[1:]) != (self.channels, self.size, self.size):
             raise UserError(
                 f"attgan: made for images of shape {(self.channels, self.size, self.size)} (channels, "
-                "height, width), found "
-                f"{tuple(x.shape[1:])}; train it on the classifier's data"
+                "height, width), "
+                f"found {tuple(x.shape[1:])}; train it on the classifier's data"
             )
         return F.pad(2 * x - 1, (0, self.padded - self.size) * 2, value=-1.0)
 

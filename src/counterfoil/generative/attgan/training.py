@@ -26,12 +26,11 @@ class AttGANTraining(Training):
     critic:     L_D(x, x_b) + BCE(C(x), a)
     generator:  adversarial * -mean D(x_b) + attribute * BCE(C(x_b), b) + reconstruction * mean |x - x_a|
 
-    with x_a = G(E(x), a), x_b = G(E(x), b), b the attributes of another image of the batch, images in [-1,
-    1]. L_D is the hinge loss mean max(0, 1 - D(x)) + mean max(0, 1 + D(x_b)), or WGAN-GP: mean D(x_b) - mean
-    D(x) + 10 (|grad D| - 1)^2
-    between the two. Without an adversarial part it is AIP's objective to the letter, all networks at once and
-    nothing but
-    reconstructions: min_{E, G, C}  BCE(C(x_a), a) + ||x - x_a||_2.
+    with x_a = G(E(x), a), x_b = G(E(x), b), b the attributes of another image of the batch, images in
+    [-1, 1]. L_D is the hinge loss mean max(0, 1 - D(x)) + mean max(0, 1 + D(x_b)), or WGAN-GP:
+    mean D(x_b) - mean D(x) + 10 (|grad D| - 1)^2 between the two. Without an adversarial part it is AIP's
+    objective to the letter, all networks at once and nothing but reconstructions:
+    min_{E, G, C}  BCE(C(x_a), a) + ||x - x_a||_2.
 
     Args:
         net: an `AttGAN`; its critic wants norm "spectral" for hinge and "instance" for wgan_gp.
@@ -39,7 +38,7 @@ class AttGANTraining(Training):
         loss: "hinge" or "wgan_gp".
         adversarial: 0 or false for AIP's objective.
         attribute, reconstruction: weights.
-        critic_steps: steps of the critic a step of the generator.
+        critic_steps: steps of the critic per step of the generator.
         betas: of both Adams.
         pictures: number of validation images shown with each attribute edited alone.
         others: see `Training`; the learning rate is held for the first half and then falls linearly to 0.

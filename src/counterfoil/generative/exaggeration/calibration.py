@@ -95,7 +95,7 @@ class Knob(nn.Module):
         return self.scale(slot).bin(log_odds)
 
     def request(self, slot: Tensor, bin: Tensor) -> Tensor:
-        """The calibrated posterior (B,) that a bin asks for: its centre's."""
+        """The requested calibrated posterior (B,) of a bin: its centre's."""
         return (self.centres[slot, bin] / self.temperature[slot]).sigmoid()
 
     def serve(self, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,7 +187,7 @@ class Knob(nn.Module):
         return torch.stack([torch.bincount(row, minlength=self.bins) for row in self.bins_of(log_odds)])
 
     def bins_of(self, log_odds: Tensor) -> Tensor:
-        """The bins (T, N) of log-odds (T, N), a row a slot."""
+        """The bins (T, N) of log-odds (T, N), one row per slot."""
         slots = torch.arange(len(log_odds)).repeat_interleave(log_odds.shape[1])
         return self.bin_of(log_odds.flatten().to(self.edges), slots).view_as(log_odds)
 
@@ -212,7 +212,7 @@ class Knob(nn.Module):
 def _resolve(
     targets: Sequence[int | str] | int | str | None, classes: int, names: tuple[str, ...] | None
 ) -> tuple[tuple[int, int] | None, tuple[int, ...]]:
-    """The pair, where one is requested, and the class at the high end of each slot."""
+    """The pair, where one is given, and the class at the high end of each slot."""
     if targets is None:
         return None, (1,) if classes == 2 else tuple(range(classes))
     if isinstance(targets, int | str):

@@ -1,4 +1,4 @@
-"""Grades training images, and serves them so that every bin of every target comes up equally often."""
+"""Grades training images, and serves them with every bin of every target equally often."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BalancedSampler(Sampler[Tensor]):
 
     Args:
         cells: rows of each cell; an empty one is not allowed.
-        bins: bins a slot.
+        bins: bins per slot.
         batch_size, steps: of an epoch.
     """
 
@@ -122,7 +122,7 @@ def fill(bins: Tensor, number: int, empty: str) -> tuple[list[Tensor], Tensor]:
 
     Args:
         bins: (T, N), the bin of each image in each slot.
-        number: bins a slot.
+        number: bins per slot.
         empty: "error" or "borrow".
     """
     cells, borrowed = [], []

@@ -1,4 +1,4 @@
-"""The critic of progressive exaggeration: does an image look real, and as if it lay in the bin it claims?"""
+"""The critic of progressive exaggeration: how real an image is, and how well it fits its bin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Discriminator(nn.Module):
     Args:
         channels, size: of the images.
         slots, bins: targets and bins of the knob.
-        projection: "ordinal": one vector a threshold (the paper); "shared": one vector for all, so that the
+        projection: "ordinal": one vector per threshold (the paper); "shared": one vector for all, so that the
             term is affine in k (the official code); "none": the bin is not shown.
         width: channels of the first stage, doubled by each, up to eight times.
         stages: halvings; None: as many as lead to about 4 x 4.

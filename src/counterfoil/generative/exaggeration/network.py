@@ -1,4 +1,4 @@
-"""The generator of progressive exaggeration: an encoder, and a decoder whose batch norms know the request."""
+"""The generator of progressive exaggeration: an encoder, and a decoder with batch norms for each bin."""
 
 from __future__ import annotations
 

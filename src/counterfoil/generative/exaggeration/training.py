@@ -51,13 +51,13 @@ class ExaggerationTraining(Training):
         lambda_gan, lambda_cls, lambda_rec: weights under the paper's names; 0 leaves a term out.
         lambda_cyc: weight of the cycle; None: as lambda_rec.
         lambda_embed: weight of the official code's mean squared distance between the codes of x and x_t.
-        d_steps: n_D, discriminator steps a generator step.
+        d_steps: n_D, discriminator steps per generator step.
         discriminator: options of `Discriminator`.
         calibration: auto, raw, temperature or logit; see `Knob.fit`.
         enough: training images wanted in the smallest bin.
         empty: what to do with a bin that no training image lies in: "error", or "borrow" real images of the
             nearest filled bin.
-        steps: discriminator steps an epoch.
+        steps: discriminator steps per epoch.
         average: weight of the past in the moving average, in [0, 1).
         shift, flip: of training images, before the classifier sees them.
         watched, tested: validation and test images whose strips are measured.
@@ -123,7 +123,7 @@ class ExaggerationTraining(Training):
         stages = {"stages": net.stages} | dict(discriminator or {})
         self.discriminator = Discriminator(channels, net.size, len(net.knob.slots), net.knob.bins, **stages)
         if options.get("channels_last", True):
-            self.discriminator = self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start is not None:
             load_weights(net, start)
         self.average = copy.deepcopy(net).requires_grad_(False).eval()
@@ -175,15 +175,15 @@ class ExaggerationTraining(Training):
         generator_turn = (index + 1) % self.d_steps == 0
         optimizer_g, optimizer_d = cast(list[Any], self.optimizers())
         x, slot, own, source = self._see(batch)
-        asked = torch.randint(self.net.knob.bins, slot.shape, device=x.device)
+        requested = torch.randint(self.net.knob.bins, slot.shape, device=x.device)
         with torch.set_grad_enabled(generator_turn):
             code = self.net.encode(x, self.net.cell(slot, own))
-            drawn = self.terms.draw(code, slot, asked, own)
-        critic = self._critic_loss(x, drawn[: len(x)].detach(), slot, self._claimed(batch, own), asked)
+            drawn = self.terms.draw(code, slot, requested, own)
+        critic = self._critic_loss(x, drawn[: len(x)].detach(), slot, self._claimed(batch, own), requested)
         self._advance(optimizer_d, critic["critic"])
         if generator_turn:
             self.discriminator.requires_grad_(False)
-            terms = self.terms.generator(x, code, drawn, slot, own, asked, source)
+            terms = self.terms.generator(x, code, drawn, slot, own, requested, source)
             self._advance(
                 optimizer_g, sum((self.weights[key] * value for key, value in terms.items()), x.new_zeros(()))
             )
@@ -210,9 +210,9 @@ class ExaggerationTraining(Training):
         return torch.where(borrowed, batch.bin, own)
 
     def _critic_loss(
-        self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, asked: Tensor
+        self, real: Tensor, fake: Tensor, slot: Tensor, own: Tensor, requested: Tensor
     ) -> dict[str, Tensor]:
-        loss, scores = self.terms.critic(real, fake, slot, own, asked)
+        loss, scores = self.terms.critic(real, fake, slot, own, requested)
         self.critic = (self.critic[0].to(loss).lerp(loss.detach(), 0.02), scores.detach().std())
         return {"critic": loss}
 

@@ -1,4 +1,4 @@
-"""Looks at a training of progressive exaggeration: what strips do, and whether to go on makes sense."""
+"""Validates a training of progressive exaggeration: figures of strips, and stopping at a divergence."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def summarise(parts: Sequence[dict[str, Tensor]]) -> dict[str, float]:
 
 
 def strip_figures(requested: Tensor, obtained: Tensor, inside: Tensor, valid: Tensor) -> dict[str, float]:
-    """What strips say about compatibility.
+    """Compatibility of strips.
 
     Args:
         requested, obtained: calibrated posteriors (N, S), S bins in ascending order.

@@ -20,7 +20,7 @@ Weights = dict[str, Tensor]
 
 @shows_options
 class Prior(ABC):
-    """x = g_theta(.), a network for each image; none sees another's.
+    """x = g_theta(.), one network per image; none sees another's.
 
     Args:
         psnr: decibels at which the fit of an image ends.
@@ -58,9 +58,7 @@ class Prior(ABC):
     @property
     @abstractmethod
     def blocks(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the weights in the order in which a parameter curriculum frees them: nearest to the output
-        first.
-        """
+        """Names of the weights, nearest to the output first: the order of a parameter curriculum."""
 
     def fit(
         self, images: Tensor, weights: Weights, *, steps: int | None = None, psnr: float | None = None

@@ -1,4 +1,4 @@
-"""Deep image prior: an image as what a convolutional network makes of fixed noise."""
+"""Deep image prior: an image as the output of a convolutional network on fixed noise."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class DIP(Prior):
 
     Each level halves by a strided 3x3 convolution, and on the way up doubles (bilinear), takes in a 1x1
     convolution of what lies on its own level, and convolves; convolutions are followed by a normalisation
-    over the query's own positions
-    and a leaky ReLU.
+    over the query's own positions and a leaky ReLU.
 
     Args:
         channels: of each level; as many halvings as there are numbers.
@@ -81,7 +80,7 @@ class DIP(Prior):
         return (("out_w", "out_b"), *levels)
 
     def render(self, weights: Mapping[str, Tensor], shape: Shape) -> Tensor:
-        """One grouped convolution a layer, a group a network."""
+        """One grouped convolution per layer, one group per network."""
         like = weights["out_w"]
         noise = _noise(self.noise, *shape[1:], like.dtype, like.device)
         sides, h = [], noise.expand(len(like), *noise.shape)
@@ -139,6 +138,5 @@ def _check_size(shape: Shape, depth: int) -> None:
     if min(shape[1:]) < least:
         raise UserError(
             f"prior dip: images of {shape[1]} x {shape[2]} pixels are too small for {depth} halvings, which "
-            f"need {least} pixels; "
-            "give fewer channels (one number a halving), or take prior=inr"
+            f"need {least} pixels; give fewer channels (one number per halving), or take prior=inr"
         )

@@ -17,8 +17,9 @@ FIRST_OMEGA = 30.0
 
 
 class INR(Prior):
-    """x(p) = sigmoid(MLP_theta(gamma(p))),   gamma(p) = [sin 2 pi F p, cos 2 pi F p],   F ~ N(0, scale^2), p
-    in [0, 1]^2
+    """x(p) = sigmoid(MLP_theta(gamma(p))),  gamma(p) = [sin 2 pi F p, cos 2 pi F p],  F ~ N(0, scale^2).
+
+    p in [0, 1]^2 is a pixel's position.
 
     Args:
         frequencies: rows of F, which is the same for all queries.
@@ -29,8 +30,7 @@ class INR(Prior):
 
     Source: Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains (Tancik et
     al., 2020), arXiv 2006.10739; Implicit Neural Representations with Periodic Activation Functions (Sitzmann
-    et al.,
-    2020), arXiv 2006.09661.
+    et al., 2020), arXiv 2006.09661.
     """
 
     name = "inr"
@@ -77,7 +77,7 @@ class INR(Prior):
         return tuple((f"w{i}", f"b{i}") for i in reversed(range(self.depth + 1)))
 
     def render(self, weights: Mapping[str, Tensor], shape: Shape) -> Tensor:
-        """One product for the first layer of all networks, then one batched product a layer."""
+        """One product for the first layer of all networks, then one batched product per layer."""
         w0 = weights["w0"]
         points = self._points(shape, w0)
         h = (w0.flatten(0, 1) @ points).unflatten(0, w0.shape[:2]) + weights["b0"]
@@ -105,7 +105,7 @@ class INR(Prior):
 def _points(
     height: int, width: int, frequencies: int, scale: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """What the networks are shown of each pixel: its coordinates in [-1, 1] (2, P), or their Fourier features
+    """What the networks read of each pixel: its coordinates in [-1, 1] (2, P), or their Fourier features
     (2 frequencies, P).
     """
     with torch.inference_mode(False):

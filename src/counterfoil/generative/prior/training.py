@@ -17,8 +17,7 @@ from counterfoil.util.training import Training
 
 
 class PriorStartTraining(Training):
-    """Reptile: theta moves towards the weights that B images, each with a network of its own, reach in k
-    steps from theta.
+    """Reptile: theta moves towards the weights that the networks of B images reach in k steps from theta.
 
     theta <- theta + lr * (mean_b Adam_k(theta; x_b) - theta),   lr falling linearly to 0
 
@@ -27,7 +26,7 @@ class PriorStartTraining(Training):
     Args:
         net: a `PriorStart`.
         inner: k, steps of Adam at the prior's rate on each image.
-        steps: outer steps an epoch.
+        steps: outer steps per epoch.
         psnr: decibels that are waited for.
         watched: images measured in validation and test.
         seed: of the order of the images.
@@ -56,7 +55,7 @@ class PriorStartTraining(Training):
         self.inner, self.steps, self.psnr, self.watched, self.seed = inner, steps, psnr, watched, seed
 
     def prepare(self, data: ImageData) -> LightningDataModule:
-        """Batches of training images, `steps` an epoch; a single batch to validate and one to test."""
+        """Batches of training images, `steps` per epoch; a single batch to validate and one to test."""
         return _Served(data, self.batch_size, self.steps, self.watched, self.seed)
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:

@@ -1,0 +1,86 @@
+"""REVISE with a linear generator whose counterfactual is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.explainer.revise import Revise
+
+
+def test_in_one_dimension_stops_at_the_first_step_past_the_crossing(
+    latent: Any, classifier: nn.Module, difference: Tensor
+) -> None:
+    row = difference / difference.norm() + latent.orthonormal(1)[0] / 2
+    generator = latent.Affine((row / row.norm())[None])
+    x = latent.queries(generator)
+    crossing = (
+        (latent.gap - (classifier(x)[:, 1] - classifier(x)[:, 0])) / (generator.rows @ difference)
+    ).detach()
+    lr = 0.01
+    cf = Revise(
+        classifier,
+        generator,
+        lambda_=0.0,
+        steps=300,
+        lr=lr,
+        patience=0,
+        rounds=1,
+        confidence=latent.confidence,
+    )(x, 1)
+    assert cf.valid.all()
+    past = ((cf.extra["z"] - generator.encode(x))[:, 0] - crossing).detach()
+    assert (crossing > 3 * lr).all()
+    assert (past >= -1e-9).all()
+    assert (past <= lr).all()
+    assert (cf.steps >= (crossing / lr).floor()).all()
+
+
+def test_stays_on_the_generator(latent: Any, classifier: nn.Module) -> None:
+    generator = latent.Affine(latent.orthonormal(3))
+    cf = Revise(classifier, generator, lambda_=0.1, confidence=latent.confidence)(
+        latent.queries(generator), 1
+    )
+    assert cf.valid.all()
+    torch.testing.assert_close(generator.decode(generator.encode(cf.counterfactual)), cf.counterfactual)
+    torch.testing.assert_close(generator.decode(cf.extra["z"]), cf.counterfactual)
+
+
+def test_with_patience_comes_nearer(latent: Any, classifier: nn.Module) -> None:
+    generator = latent.Affine(latent.orthonormal(3))
+    x = latent.queries(generator)
+    first, later = (
+        Revise(classifier, generator, lambda_=12.0, lr=0.15, patience=p, confidence=latent.confidence)(x, 1)
+        .delta.abs()
+        .flatten(1)
+        .mean(1)
+        for p in (0, None)
+    )
+    assert (later <= first + 1e-12).all()
+    assert (later < first).any()
+
+
+def test_a_class_conditional_generator_decodes_under_the_target(tiny_classifier: nn.Module, toy: Any) -> None:
+    from counterfoil.generative.cvae import CVAE
+
+    torch.manual_seed(0)
+    generator = CVAE(1, 16, classes=3, latent=4, width=4).double().eval()
+    x = toy.test[range(2)].x.double()
+    rarest = tiny_classifier(x).argmin(1)
+    cf = Revise(tiny_classifier, generator, steps=5, confidence=0.999999)(x, rarest)
+    condition = torch.nn.functional.one_hot(cf.target, 3)
+    searched = cf.steps > 0
+    assert searched.any()
+    torch.testing.assert_close(
+        generator.decode(cf.extra["z"], condition)[searched], cf.counterfactual[searched]
+    )
+
+
+@pytest.mark.parametrize("generator", [None, nn.Identity()])
+def test_a_generator_that_cannot_is_refused(classifier: nn.Module, generator: Any) -> None:
+    with pytest.raises(UserError, match="generative=vae or generative=cvae"):
+        Revise(classifier, generator)
