@@ -29,6 +29,4 @@ results: $(READY)   ## RESULTS.md from its template and the published figures in
 	$(BIN)/python -m counterfoil.run.study render
 
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/progressive.py
+	for case in search training strip; do $(BIN)/python benchmarks/speed.py $$case || exit 1; done
