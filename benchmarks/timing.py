@@ -20,6 +20,7 @@ from counterfoil.report.table import Table
 from counterfoil.util.record import command_line, versions, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "runs" / "benchmarks"
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,8 @@ def about(facts: Mapping[str, Any]) -> str:
 
 def record(case: str, rows: Sequence[Row], options: Options, before: Mapping[str, Any]) -> Path:
     """Write figures, raw times, options and machine to runs/benchmarks/<case>.json; returns the file."""
-    path = ROOT / "runs" / "benchmarks" / f"{case}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    path = RECORDS / f"{case}.json"
     content = {
         "command": command_line(),
         "options": asdict(options),

@@ -21,7 +21,9 @@ DEFAULTS = Options(queries=(256,), steps=30, repeats=5)
 
 def rows(options: Options) -> Iterator[Row]:
     """Each method at its defaults for each size of batch, one round without early stop."""
-    subject = Subject(options, "experiment=attributes", "data=avatars", "data.n=20")
+    own_data = any(part.startswith(("data=", "experiment=")) for part in options.overrides)
+    few = () if own_data else ("data.n=20",)  # the faces themselves are not looked at
+    subject = Subject(options, "experiment=attributes", *few)
     networks = subject.untrained(subject.run.explained), subject.untrained(subject.run.generative)
     gci = GCI(*networks, steps=options.steps, rounds=1, patience=None)
     aip = AIP(*networks, n_max=options.steps, best=True)

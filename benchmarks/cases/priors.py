@@ -38,7 +38,7 @@ def rows(options: Options) -> Iterator[Row]:
             rounds=1,
             patience=None,
             schedule="none",
-            confidence=0.95,
+            confidence=subject.run.confidence,
         )
         for n in options.queries:
             x = subject.noise(n)

@@ -27,9 +27,13 @@ def rows(options: Options) -> Iterator[Row]:
     classifier, vae = subject.trained("classifier"), subject.trained("generative")
     x = subject.models.data.test[range(max(options.queries))].x.to(subject.models.device)
     target = runner_up(classifier, x)
-    methods = {"revise": partial(Revise, classifier, vae), "wachter": partial(Wachter, classifier)}
+    common = {"rounds": 1, "confidence": subject.run.confidence}
+    methods = {
+        "revise": partial(Revise, classifier, vae, **common),
+        "wachter": partial(Wachter, classifier, **common),
+    }
     for name, method in methods.items():
-        full = method(steps=options.steps, rounds=1, patience=None, confidence=0.95)
+        full = method(steps=options.steps, patience=None)
         for n in options.queries:
             works = {
                 "ours": Work(partial(full, x[:n], target[:n]), n),
@@ -55,17 +59,18 @@ def bare(explainer: OptimisedExplainer, x: Tensor, target: Tensor, steps: int) -
 
 
 def leaving(name: str, method: Callable[..., Any], x: Tensor, target: Tensor, options: Options) -> Row:
-    """Finished queries leave the batch, or stay in it."""
-    ours, staying = (method(rounds=1, patience=0, confidence=0.95) for _ in range(2))
+    """Finished queries leave the batch, or stay in it; each search ends where all are valid."""
+    ours, staying, found, n = method(patience=0), method(patience=0), [], len(x)
     staying.search.crowd = 1.1
     works = {
-        key: Work(partial(made, x, target), len(x)) for key, made in (("ours", ours), ("staying", staying))
-    }
-    found, n = ours(x, target), len(x)
-    facts = {
-        "valid": Entry(float(found.valid.double().mean()), n=n, unit="%", label="valid"),
-        "mean steps": Entry(float(found.steps.double().mean()), n=n, label="mean steps"),
-        "most steps": Entry(float(found.steps.max()), n=n, label="most steps"),
+        "ours": Work(lambda: found.append(ours(x, target)), n),
+        "staying": Work(partial(staying, x, target), n),
     }
     times = interleave(works, max(1, options.repeats // 2), options.device, warm=False)
+    steps = found[0].steps.double()
+    facts = {
+        "valid": Entry(float(found[0].valid.double().mean()), n=n, unit="%", label="valid"),
+        "mean steps": Entry(float(steps.mean()), n=n, label="mean steps"),
+        "most steps": Entry(float(steps.max()), n=n, label="most steps"),
+    }
     return Row(f"{name}, {n} until valid", times, facts=facts)
