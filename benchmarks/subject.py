@@ -9,6 +9,7 @@ import torch
 from timing import ROOT, Options
 from torch import Tensor, nn
 
+from counterfoil.core.errors import UserError
 from counterfoil.run.config import ModelRecipe, RunConfig
 from counterfoil.run.models import Models, missing, resolve_device
 from counterfoil.run.store import Store
@@ -32,19 +33,27 @@ class Subject:
 
     def trained(self, name: str) -> Any:
         """The model that the config holds under this name; trained first where the store lacks it."""
-        recipe = getattr(self.run, name)
+        recipe = chosen(getattr(self.run, name))
         train_all(missing({name: recipe}, self.models), self.models, self.run.trainer, False)
         return self.models.share(recipe)
 
-    def untrained(self, recipe: ModelRecipe) -> Any:
+    def untrained(self, recipe: ModelRecipe | None) -> Any:
         """The network as it is before training, frozen; it takes as long as a trained one."""
-        net: nn.Module = self.models.network(recipe)
+        recipe = chosen(recipe)
+        net = self.models.network(recipe)
         made = self.models.classifier(net, recipe) if recipe.role == "classifier" else net
         return made.eval().requires_grad_(False).to(self.models.device)
 
     def noise(self, n: int) -> Tensor:
         """Images (n, C, H, W) of the data's size, uniform in [0, 1]."""
         return torch.rand(n, self.models.data.channels, *[self.models.data.size] * 2).to(self.models.device)
+
+
+def chosen(recipe: ModelRecipe | None) -> ModelRecipe:
+    """The recipe of a model; raises UserError where the overrides took it out."""
+    if recipe is None:
+        raise UserError("this case needs classifier and generative; do not take them out of the config")
+    return recipe
 
 
 @torch.no_grad()

@@ -27,8 +27,8 @@ def rows(options: Options) -> Iterator[Row]:
     classifier, vae = subject.trained("classifier"), subject.trained("generative")
     x = subject.models.data.test[range(max(options.queries))].x.to(subject.models.device)
     target = runner_up(classifier, x)
-    common = {"rounds": 1, "confidence": subject.run.confidence}
-    methods = {
+    common: dict[str, Any] = {"rounds": 1, "confidence": subject.run.confidence}
+    methods: dict[str, Callable[..., OptimisedExplainer]] = {
         "revise": partial(Revise, classifier, vae, **common),
         "wachter": partial(Wachter, classifier, **common),
     }

@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from counterfoil.core.errors import UserError
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FAST = {
     "search": [
@@ -146,3 +148,9 @@ def test_sides_take_turns_and_are_counted_per_unit(
     assert times == {"a": timing.Times([2.0, 2.0], [1.0, 1.0]), "b": timing.Times([5.0, 5.0], [2.5, 2.5])}
     timing.interleave(works, 1, warm=False)
     assert order[6:] == ["a", "b"]
+
+
+def test_a_model_taken_out_is_refused_in_a_line(load: Callable[[str], ModuleType]) -> None:
+    load("timing")
+    with pytest.raises(UserError, match="needs classifier and generative"):
+        load("subject").chosen(None)
