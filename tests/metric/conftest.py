@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from counterfoil.classifier.base import Classifier
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.explainer.progressive import Progressive
+from counterfoil.generative.exaggeration.network import Exaggerator
 
 CLASSES = 3
 SHAPE = (2, 4, 5)
@@ -122,3 +125,66 @@ def metrics(parts: SimpleNamespace) -> dict[str, Any]:
         cost.PeakMemory(),
     ]
     return {metric.name: metric for metric in made}
+
+
+class Mean(nn.Module):
+    """Logits (0, s), s = 8 * (mean - 1/2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = 8 * (x.mean((1, 2, 3)) - 0.5)
+        return torch.stack((torch.zeros_like(s), s), dim=1)
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    return Classifier(Mean())
+
+
+@pytest.fixture
+def generator() -> Exaggerator:
+    torch.manual_seed(0)
+    return Exaggerator(1, 8, 2, bins=4, width=4).eval()
+
+
+@pytest.fixture
+def strips(classifier: Classifier, generator: Exaggerator) -> Counterfactuals:
+    x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    x[0] = 0.9  # already class 1 with confidence: needs no change
+    return Progressive(classifier, generator)(x, torch.tensor([1, 0, 1, 0, 1, 0]))
+
+
+class Judge(nn.Module):
+    """Three attributes: is the first, second, third pixel bright?"""
+
+    def outputs(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :3] - 0.5
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :3]
+
+
+def attribute_counterfactuals() -> tuple[Counterfactuals, SimpleNamespace]:
+    factual = torch.zeros(4, 1, 2, 2)
+    counterfactual = factual.clone()
+    counterfactual[:, 0, 0, 0] = 1
+    counterfactual[:2, 0, 0, 1] = 1
+    logits = torch.tensor([[0.0, 1.0]]).expand(4, -1)
+    zeros = torch.zeros(4)
+    target, query = torch.ones(4, dtype=torch.long), torch.arange(4)
+    cf = Counterfactuals(factual, counterfactual, target, -logits, logits, query, zeros, zeros, zeros, zeros)
+    truth = torch.tensor([[0, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]])
+    data = SimpleNamespace(
+        attribute_names=("a", "b", "c"), attribute="a", name="toy", train=SimpleNamespace(attributes=truth)
+    )
+    return cf, data
+
+
+@pytest.fixture
+def attributed() -> tuple[Counterfactuals, SimpleNamespace]:
+    """Counterfactuals of four images, and data, with three attributes."""
+    return attribute_counterfactuals()
+
+
+@pytest.fixture
+def pixel_judge() -> Judge:
+    return Judge()

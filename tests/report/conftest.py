@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -104,3 +105,22 @@ def run() -> SimpleNamespace:
         command="python evaluate.py 'explainer=[revise]' && echo",
         judge_probabilities={"revise": torch.linspace(0, 1, ROWS)},
     )
+
+
+POSTERIORS = [0.01, 0.2, 0.7, 0.99]
+"""The classifier's own posterior of the target along each strip."""
+
+
+@pytest.fixture
+def walked(run):
+    """Strips of four images, straight from the factual to an image beyond the counterfactual, which is the third."""
+    counterfactuals = run.methods["revise"]
+    share = torch.tensor([0.0, 0.5, 1.0, 1.2])[None, :, None, None, None]
+    images = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)
+    images[:, 2] = counterfactuals.counterfactual
+    images[3] = counterfactuals.factual[3]  # nothing was searched for this one
+    requested = torch.tensor([0.1, 0.3, 0.6, 0.9]).repeat(len(images), 1)
+    requested[3] = torch.nan
+    sign = 2 * counterfactuals.target.float() - 1
+    logits = (sign[:, None] * torch.logit(torch.tensor(POSTERIORS)))[..., None] * torch.tensor([0.0, 1.0])
+    return replace(counterfactuals, strip=Strip(images, requested, logits))

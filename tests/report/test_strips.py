@@ -4,32 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from counterfoil.core.entry import Entry
-from counterfoil.core.strip import Scale, Strip
+from counterfoil.core.strip import Scale
 from counterfoil.report.html import write_report
-from counterfoil.report.strip_picture import draw_strips, save_strips
 from counterfoil.report.strips import read_strips, sheet, strip_view
 
 STEPS = 4
+
+
 OWN = [0.01, 0.2, 0.7, 0.99]
+
+
 """The classifier's own posterior of the target along each strip."""
-
-
-@pytest.fixture
-def walked(run):
-    """Strips of four images, straight from the factual to an image beyond the counterfactual, which is the third."""
-    counterfactuals = run.methods["revise"]
-    share = torch.tensor([0.0, 0.5, 1.0, 1.2])[None, :, None, None, None]
-    images = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)
-    images[:, 2] = counterfactuals.counterfactual
-    images[3] = counterfactuals.factual[3]  # nothing was searched for this one
-    requested = torch.tensor([0.1, 0.3, 0.6, 0.9]).repeat(len(images), 1)
-    requested[3] = torch.nan
-    sign = 2 * counterfactuals.target.float() - 1
-    logits = (sign[:, None] * torch.logit(torch.tensor(OWN)))[..., None] * torch.tensor([0.0, 1.0])
-    return replace(counterfactuals, strip=Strip(images, requested, logits))
 
 
 @pytest.fixture
@@ -105,21 +92,3 @@ def test_the_page_shows_strips_of_the_methods_that_have_them(run, walked, tmp_pa
     assert ["Step by step" in section for section in sections] == [True, False, False]
     assert ["Is the request followed?" in section for section in sections] == [True, False, False]
     assert sections[0].count('class="returned"') == sections[0].count("<ol>") > 0
-
-
-def test_pictures_are_kept_beside_the_page(run, walked, tmp_path):
-    files = save_strips(tmp_path / "strips", {**run.methods, "revise": walked}, ("a", "b"))
-    assert [file.name for file in files] == [
-        "revise.png",
-        "revise-compatibility.svg",
-        "revise-compatibility-dark.svg",
-    ]
-    assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == sorted(
-        file.name for file in files
-    )
-    strips = read_strips(walked, [1], ("a", "b"))
-    picture = draw_strips(walked, strips, 1.0)
-    assert picture.shape == (*Image.fromarray(picture).size[::-1], 3)
-    assert (picture == (31, 95, 191)).all(-1).sum() > 4 * 88, "the counterfactual is framed"
-    assert save_strips(tmp_path / "none", {"wachter": run.methods["wachter"]}, ("a", "b")) == []
-    assert not (tmp_path / "none").exists()
