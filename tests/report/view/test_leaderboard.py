@@ -1,0 +1,38 @@
+"""Methods against metrics: rows, columns and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from counterfoil.core.errors import UserError
+from counterfoil.report.jobs import Job
+from counterfoil.report.view.leaderboard import Leaderboard, difference
+
+
+def test_rows_are_methods_and_the_best_is_marked(jobs: list[Job], tmp_path: Path) -> None:
+    view = Leaderboard(["l1"], where={"confidence": 0.5}, labels={"near": "Near"})
+    table = view.show(jobs, tmp_path, "board").tables["board"]
+    assert list(table.rows) == ["Near", "far"]
+    assert table.rows["Near"]["l1"].value == 0.04
+    assert table.marked["l1"] == {"Near": "best"}
+    with pytest.raises(UserError, match="no finished job has confidence=1"):
+        Leaderboard(where={"confidence": 1}).show(jobs, tmp_path, "board")
+
+
+def test_rows_or_columns_may_be_the_values_of_an_option(jobs: list[Job], tmp_path: Path) -> None:
+    rows = Leaderboard(["l1"], rows="confidence").show(jobs, tmp_path, "board").tables
+    assert {name: list(table.rows) for name, table in rows.items()} == {
+        "near": ["0.5", "0.9"],
+        "far": ["0.5", "0.9"],
+    }
+    columns = Leaderboard(["l1"], columns="confidence").show(jobs, tmp_path, "board").tables
+    assert [entry.value for entry in columns["l1"].rows["far"].values()] == [0.06, 0.10]
+
+
+def test_differences_are_paired_by_query_or_by_seed(jobs: list[Job], job: Callable[..., Job]) -> None:
+    """Queries move alike under both methods, so the paired interval has no width."""
+    assert difference(jobs[:1], "far", "near", "l1") == pytest.approx((0.02, 0.02))
+    assert difference(jobs[:1], "far", "near", "fid_judge") is None
