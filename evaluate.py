@@ -1,4 +1,4 @@
-"""Explains queries with the methods chosen, scores and reports:  python evaluate.py explainer=all   (see --help, conf/evaluate.yaml)."""
+"""Explains queries, scores, reports:  python evaluate.py explainer=all   (see --help, conf/evaluate.yaml)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Trains the models that a config names:  python train.py classifier=cnn   (see --help and conf/train.yaml)."""
+"""Trains the models that a config names:  python train.py classifier=cnn   (see --help, conf/train.yaml)."""
 
 from pathlib import Path
 

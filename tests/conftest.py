@@ -1,4 +1,4 @@
-"""What all tests share: one thread, no network, nothing written outside a temporary folder, and small networks and data."""
+"""What all tests share: one thread, no network, a temporary folder, and small networks and data."""
 
 from __future__ import annotations
 

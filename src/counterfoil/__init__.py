@@ -1,7 +1,7 @@
 """Counterfactual explanations of image classifiers.
 
 The front door: `from counterfoil import Classifier, Wachter, Counterfactuals`. A name is looked up when it
-is asked for, so that a method loads neither Lightning nor Hydra nor the data. Every method and metric is
+is looked up, so that a method loads neither Lightning nor Hydra nor the data. Every method and metric is
 here by its class's name; `L1` and `L2` are the terms of a search, the metrics of these names lie in
 `counterfoil.metric.proximity`.
 """

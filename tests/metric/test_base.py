@@ -155,7 +155,7 @@ def test_declared_directions_are_true(metrics, make, parts):
         **dict.fromkeys(("l1", "l2", "linf", "sparsity"), (near, cf)),
         **dict.fromkeys(("fid_judge", "kid_judge"), (real, noise)),
         **dict.fromkeys(("steps", "seconds", "classifier_calls", "peak_memory_mb"), (cf, dear)),
-        # the autoencoder of class 2 renders more of an image than that of class 0, and is less like that of all
+        # the autoencoder of class 2 renders more of an image than that of class 0, and less like that of all
         "im1": (of_target, of_source),
         "im2": (of_source, of_target),
     }

@@ -113,7 +113,7 @@ POSTERIORS = [0.01, 0.2, 0.7, 0.99]
 
 @pytest.fixture
 def walked(run):
-    """Strips of four images, straight from the factual to an image beyond the counterfactual, which is the third."""
+    """Strips of four images, straight from the factual through the counterfactual, the third, and beyond."""
     counterfactuals = run.methods["revise"]
     share = torch.tensor([0.0, 0.5, 1.0, 1.2])[None, :, None, None, None]
     images = (counterfactuals.factual[:, None] + share * counterfactuals.delta[:, None]).clamp(0, 1)

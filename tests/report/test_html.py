@@ -143,19 +143,24 @@ FLAGS = [
 ]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 HOOK = """<script>
-const names = () => [...document.querySelectorAll("#board tbody th")].map((cell) => cell.dataset.value.slice(0, 6));
+const names = () =>
+  [...document.querySelectorAll("#board tbody th")].map((cell) => cell.dataset.value.slice(0, 6));
 const click = (metric) => document.querySelector(`#board th[data-metric="${metric}"] button`).click();
 const seen = {};
 click("validity"); seen.best = names();
 click("validity"); seen.worst = names();
 click("l1_valid"); seen.missing_last = names();
 click("l1_valid"); seen.missing_still_last = names();
-seen.sorted = [...document.querySelectorAll("[aria-sort]")].map((cell) => cell.dataset.metric + " " + cell.ariaSort);
-const groups = () => [...document.querySelectorAll("section.method .ranked:not([hidden])")].map((group) => group.dataset.metric);
+seen.sorted = [...document.querySelectorAll("[aria-sort]")]
+  .map((cell) => cell.dataset.metric + " " + cell.ariaSort);
+const groups = () => [...document.querySelectorAll("section.method .ranked:not([hidden])")]
+  .map((group) => group.dataset.metric);
 const select = document.querySelector("select.by");
 select.value = "im1"; select.dispatchEvent(new Event("change")); seen.ranked = groups();
-document.getElementById("more").click(); seen.extra = getComputedStyle(document.querySelector(".extra")).display;
-document.getElementById("theme").click(); document.getElementById("theme").click(); seen.theme = document.documentElement.dataset.theme;
+document.getElementById("more").click();
+seen.extra = getComputedStyle(document.querySelector(".extra")).display;
+document.getElementById("theme").click(); document.getElementById("theme").click();
+seen.theme = document.documentElement.dataset.theme;
 seen.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 document.body.innerHTML = `<pre id="seen"></pre>`;
 document.getElementById("seen").textContent = JSON.stringify(seen);

@@ -1,4 +1,4 @@
-"""Small models of the shipped digits, trained once for all tests of runs, and the two scripts called in this process."""
+"""Small models of the shipped digits, trained once for all tests of runs; the scripts in this process."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ QUICK = (
 class Bench:
     """Both entry points on small models; `store` holds all that an evaluation of the shipped digits needs.
 
-    `compose` gives the real config of a script, and the choice made in each group; `models` are the overrides that make the models
-    small, `quick` those that make an evaluation short.
+    `compose` gives the real config of a script, and the choice made in each group; `models` are the overrides
+    that make the models small, `quick` those that make an evaluation short.
     """
 
     store: Path

@@ -1,4 +1,4 @@
-"""From two commands to a report, on the shipped digits; and the same evaluation cut off and taken up again."""
+"""From two commands to a report, on the shipped digits; and an evaluation cut off and taken up again."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def test_refused_file_leaves_no_run_behind(bench: Any, tmp_path: Path) -> None:
 
 
 def test_corrupted_queries_ask_what_the_clean_ones_call_for(bench: Any, tmp_path: Path) -> None:
-    """Targets and clean images are those of the same run without a corruption, and so is what reference=true keeps."""
+    """Targets and clean images, and what reference=true keeps, are those of the run without a corruption."""
     chosen = (
         *bench.quick,
         "explainer=[unchanged,wachter]",

@@ -1,4 +1,4 @@
-"""Training by config: skipped when done, taken up when cut off, and named by the evaluation that misses it."""
+"""Training by config: skipped when done, taken up when cut off, named by an evaluation that misses it."""
 
 from __future__ import annotations
 

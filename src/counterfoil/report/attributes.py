@@ -1,4 +1,4 @@
-"""Which attributes a counterfactual changed: bars, a ranking a target, and a sentence."""
+"""Which attributes a counterfactual changed: bars, one ranking per target, and a sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Change:
-    """An attribute's change; 1 is the way from absent to present. `text` is signed for one counterfactual, unsigned for a mean."""
+    """An attribute's change, 1 from absent to present; `text` is unsigned for a mean."""
 
     name: str
     value: float
@@ -40,9 +40,10 @@ def changes(counterfactuals: Counterfactuals, row: int) -> tuple[Change, ...]:
 
 
 def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int = 3) -> str:
-    """The counterfactual in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`; `not yet read as Smiling: ...` where it failed.
+    """The counterfactual in words: `to be read as Smiling: Mouth_Open +0.8, Eyeglasses 0.0`.
 
-    Where all of them round to nothing, because the code moved or the reconstruction alone sufficed, it says so.
+    `not yet read as Smiling: ...` where it failed. Where all changes round to nothing, because the code moved
+    or the reconstruction alone sufficed, it says so.
     """
     if not found:
         return ""
@@ -56,7 +57,7 @@ def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int
 
 
 def ranking(counterfactuals: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
-    """For each target the attributes by mean absolute change over its valid counterfactuals; {} where none are declared or valid."""
+    """The attributes of each target by mean absolute change over its valid counterfactuals; else {}."""
     table = counterfactuals.changes
     ranked = {}
     for target in sorted(set(counterfactuals.target.tolist())):

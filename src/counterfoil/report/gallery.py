@@ -34,7 +34,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """One counterfactual: `row` is its place in the method's sheet of pictures; `judge` is None where no judge was asked."""
+    """One counterfactual: `row` is its place in the method's sheet of pictures; `judge` None without one."""
 
     row: int
     query: int
@@ -80,7 +80,7 @@ class MethodView:
 
 
 def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -> list[int]:
-    """The queries to show: those that every method explained, in turn the next of each source class, in the order they were asked."""
+    """The queries to show: those that every method explained, in turn the next of each source class."""
     first = next(iter(methods.values()))
     shared = set.intersection(
         *(set(counterfactuals.query.tolist()) for counterfactuals in methods.values())
@@ -96,7 +96,7 @@ def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -
 
 
 def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
-    """Rows of the best, median (the lower one of two) and worst finite value among `rows`, [] where fewer than three values differ."""
+    """Rows of the best, median (the lower of two) and worst finite value; [] if fewer than three differ."""
     rows = rows[values[rows].isfinite()]
     if len(set(values[rows].tolist())) < 3:
         return []
@@ -105,7 +105,7 @@ def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
 
 
 class Gallery:
-    """Collects one method's counterfactuals for the page; every picture is stored once, in a sheet of three columns.
+    """Collects one method's counterfactuals for the page; each picture is stored once, in a sheet.
 
     Args:
         name: the method's name.
@@ -142,8 +142,8 @@ class Gallery:
         view = MethodView(
             self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum())
         )
-        asked = self.counterfactuals.query.tolist()
-        firsts = [asked.index(query) for query in queries if query in asked]
+        order = self.counterfactuals.query.tolist()
+        firsts = [order.index(query) for query in queries if query in order]
         view.cards = [self._card(row) for row in firsts]
         view.by_query = {card.query: card for card in view.cards}
         view.ranked = self._ranked(methods, valid)
@@ -154,7 +154,7 @@ class Gallery:
         return view
 
     def _verdicts(self) -> Tensor | None:
-        """Whether the judge also says the target (N,): 1, 0 or NaN; from its own metric, else from a probability above one half."""
+        """Whether the judge agrees (N,): 1, 0 or NaN; by its metric, else by a probability above 1/2."""
         if "judge_agreement" in self.table:
             return self.table["judge_agreement"].detach().cpu().float()
         return (

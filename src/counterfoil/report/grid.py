@@ -35,7 +35,8 @@ def grid(images: Tensor | Pixels, columns: int, pad: int = 1, background: int = 
         images: (N, C, H, W) in [0, 1], or ready pixels (N, H, W, 3 | 4).
         columns: tiles in a row; the last row is filled with background.
         pad: pixels between tiles; none at the rim.
-        background: grey level of padding and empty places, 0 to 255 (transparent black in pictures with alpha).
+        background: grey level of padding and empty places, 0 to 255 (transparent black in pictures with
+            alpha).
 
     Returns:
         (rows * (H + pad) - pad, columns * (W + pad) - pad, 3 | 4).
@@ -53,7 +54,7 @@ def grid(images: Tensor | Pixels, columns: int, pad: int = 1, background: int = 
 
 
 def strongest(delta: Tensor) -> Tensor:
-    """Per pixel the signed change of the channel that changed most: (..., C, H, W) -> (..., H, W); a mean could cancel."""
+    """The change of the channel that changed most, (..., C, H, W) -> (..., H, W); means could cancel."""
     return delta.gather(-3, delta.abs().argmax(-3, keepdim=True)).squeeze(-3)
 
 
@@ -74,14 +75,14 @@ def difference_layer(delta: Tensor, scale: float = 1.0) -> Pixels:
 
 
 def signed_difference(delta: Tensor, scale: float = 1.0, background: int = 255) -> Pixels:
-    """`difference_layer` on a grey level: (N, C, H, W) in [-1, 1] -> (N, H, W, 3), blue to background to red."""
+    """`difference_layer` on grey: (N, C, H, W) in [-1, 1] -> (N, H, W, 3), blue to background to red."""
     layer = difference_layer(delta, scale).astype(np.float32)
     opacity = layer[..., 3:] / 255
     return np.rint(layer[..., :3] * opacity + background * (1 - opacity)).astype(np.uint8)
 
 
 def symmetric_scale(delta: Tensor) -> float:
-    """One colour scale for a set of differences: the 99th percentile of the images' largest |change|, two digits, at least 0.01."""
+    """One colour scale for differences: the 99th percentile of the largest |change|, at least 0.01."""
     largest = delta.detach().abs().flatten(1).amax(1).float()
     return max(0.01, float(f"{torch.quantile(largest, 0.99).item():.2g}")) if len(largest) else 1.0
 
@@ -92,7 +93,7 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
 
 
 def overview(counterfactuals: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
-    """The first counterfactuals, a column each: factual, counterfactual, signed difference; each tile at least `side` pixels wide."""
+    """Factual, counterfactual and difference, one column per row; tiles at least `side` pixels wide."""
     part = counterfactuals[:limit]
     tiles = (
         pixels(part.factual),
@@ -116,7 +117,7 @@ def encode(image: Pixels, lossless: bool = True) -> tuple[str, bytes]:
 
 
 def data_uri(image: Pixels, side: int = 0) -> str:
-    """A picture as a `data:` address; lossless where its tiles are at most 64 pixels wide (`side`), to keep pages small."""
+    """A picture as a `data:` address; lossless where its tiles are at most 64 pixels wide (`side`)."""
     media, content = encode(image, lossless=side <= _LOSSLESS_SIDE)
     return f"data:{media};base64,{base64.b64encode(content).decode()}"
 

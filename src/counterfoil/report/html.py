@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of what was asked, who explained best, and what the counterfactuals look like."""
+"""report.html: one self-contained page of queries, methods, figures and counterfactuals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def write_report(
 
     Args:
         path: where report.html goes.
-        summary: the content of metrics.json; the plain values of `queries`, then of `config`, fill the page's head.
+        summary: the content of metrics.json; the plain values of `queries`, then of `config`, fill the page's
+            head.
         methods: the graded counterfactuals by method.
         tables: method -> metric -> one value a counterfactual (N,), NaN where it does not apply.
         class_names: names of the K classes.
@@ -54,7 +55,8 @@ def write_report(
     explained = {name: counterfactuals for name, counterfactuals in methods.items() if len(counterfactuals)}
     if not explained:
         raise UserError(
-            "the report needs at least one method with counterfactuals, found none; run evaluate.py with an explainer first"
+            "the report needs at least one method with counterfactuals, found none; "
+            "run evaluate.py with an explainer first"
         )
     judged = judge_probabilities or {}
     queries = common_queries(explained)
@@ -109,19 +111,19 @@ def _template() -> Any:
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The head's figures: all plain values of `queries`, then the well-known ones of `config` that are missing."""
+    """The head's figures: plain values of `queries`, then the well-known ones of `config`."""
     plain = (str, int, float)
-    asked = {
+    queried = {
         name: value for name, value in (summary.get("queries") or {}).items() if isinstance(value, plain)
     }
     config = summary.get("config") or {}
     told = {
-        name: config[name] for name in _FACTS if isinstance(config.get(name), plain) and name not in asked
+        name: config[name] for name in _FACTS if isinstance(config.get(name), plain) and name not in queried
     }
     words = {"n": "queries"}
     return {
         words.get(name, name).replace("_", " ").capitalize(): value
-        for name, value in {**asked, **told}.items()
+        for name, value in {**queried, **told}.items()
     }
 
 
@@ -157,7 +159,7 @@ def _cell(entry: Entry | None, main: bool, rank: str) -> dict[str, Any]:
 
 
 def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
-    """How wide a picture stands on the page: a whole multiple of its pixels, near 96 among others and near 120 side by side."""
+    """Width of a picture on the page: a multiple of its pixels, near 96 in grids, near 120 else."""
     height, width = shrink(next(iter(methods.values())).factual[:1]).shape[-2:]
     return {
         "width": width * max(1, round(96 / width)),

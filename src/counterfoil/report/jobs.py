@@ -1,4 +1,4 @@
-"""The jobs of a study as they lie on disk: one finished run folder each, read when asked."""
+"""The jobs of a study as they lie on disk: one finished run folder each, read when needed."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ def leaderboard(
         width: of the terminal, in characters.
 
     Returns:
-        One row per method in each: value over the half-width of its 95 % interval; bold: best or tied with the best.
+        One row per method in each: value over the half-width of its 95 % interval; bold: best or tied with
+        the best.
     """
     methods: fmt.Methods = summary["methods"]
     chosen = list(metrics) if metrics is not None else fmt.columns(methods)
@@ -38,7 +39,7 @@ def leaderboard(
 
 
 def run_table(summary: Mapping[str, Any]) -> Table:
-    """The leaderboard of one run for Markdown, LaTeX and CSV: all metrics, with the valid counterfactuals in front."""
+    """The leaderboard of one run for Markdown, LaTeX and CSV: all metrics, the valid ones in front."""
     methods: fmt.Methods = summary["methods"]
     return Table(
         methods, fmt.columns(methods), summary["standing"], note=f"Intervals: 95 % over queries. {NOTE}"

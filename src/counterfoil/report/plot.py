@@ -1,4 +1,4 @@
-"""Plots that look right on light and on dark: drawn in stand-in colours, which each theme replaces by its own."""
+"""Plots for light and dark pages: drawn in stand-in colours, which each theme replaces by its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DARK_SERIES = ("#7fb2ff", "#ffab70", "#5fcf97", "#d69cf5", "#e3c04f", "#ff8fb1",
 
 
 def scatter(methods: Methods, x: str, y: str) -> Figure:
-    """One metric against another, a labelled point a method with both 95 % intervals; methods without both figures are left out."""
+    """One metric against another, one labelled point per method that has both, with 95 % intervals."""
     figure, axes = _canvas(_axis(methods, x), _axis(methods, y))
     points: dict[str, tuple[float, float]] = {}
     for place, (name, row) in enumerate(methods.items()):
@@ -54,7 +54,7 @@ def scatter(methods: Methods, x: str, y: str) -> Figure:
 
 
 def against(x: Sequence[float], series: Mapping[str, Sequence[Entry]], xlabel: str, ylabel: str) -> Figure:
-    """Curves with interval bands of one share against another, in [0, 1], with the diagonal on which both are the same.
+    """Curves with interval bands of one share against another, in [0, 1], with the diagonal.
 
     Args:
         x: S positions.
@@ -85,7 +85,7 @@ def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Entry]
 
 
 def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str) -> Figure:
-    """One metric against another as in `scatter`, where each method has several rows, which a line joins in their order."""
+    """One metric against another as in `scatter`; a line joins the several rows of a method."""
     first = {name: rows[0] for name, rows in methods.items()}
     figure, axes = _canvas(_named(first, x), _named(first, y))
     for place, (name, rows) in enumerate(methods.items()):
@@ -112,7 +112,7 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
 
 
 def inline_svg(figure: Figure, prefix: str) -> str:
-    """The figure as an `<svg>` element that takes its colours from the page's CSS (--ink, --muted, --line, --s0 ... --s7).
+    """The figure as an `<svg>` element with the colours of the page's CSS (--ink, --muted, --line, --s0 ...).
 
     Args:
         figure: made by `scatter` or `curve`.
@@ -212,7 +212,8 @@ def _name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, f
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.transforms import Bbox
 
-    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # lays the figure out, so that positions are known
+    # lays the figure out, so that positions are known
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     centres = [axes.transData.transform(point) for point in points.values()]
     taken = [Bbox.from_bounds(cx - 6, cy - 6, 12, 12) for cx, cy in centres]
     frame = axes.get_window_extent()

@@ -1,4 +1,4 @@
-"""Several runs of one evaluation, one per seed: means with intervals that tell how much another seed would move them."""
+"""Several runs of one evaluation, one per seed: means with intervals over seeds."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from counterfoil.report.table import Rows
 
 LEVEL = 0.95
 HOW = (
-    "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % interval "
-    "of that mean: Student's over the seeds, on the logit for shares and on the logarithm for what is positive and "
-    "unbounded, or the interval that the queries of all runs give, where that is wider. Bold: the best, and what its "
-    "paired difference over common queries and seeds cannot tell from the best."
+    "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % "
+    "interval of that mean: Student's over the seeds, on the logit for shares and on the logarithm for what "
+    "is positive and unbounded, or the interval that the queries of all runs give, where that is wider. "
+    "Bold: the best, and what its paired difference over common queries and seeds cannot tell from the best."
 )
 """What stands below a table of several seeds."""
 
@@ -25,16 +25,19 @@ HOW = (
 def over_seeds(runs: Sequence[Rows]) -> dict[str, dict[str, Entry]]:
     """Mean over S runs of each metric of each row.
 
-    value = mean_s v_s;  interval = g^-1(g(value) +- max(t_{S-1} * sd(g(v)) / sqrt(S),  sqrt(sum_s h_s^2) / S))
+    value = mean_s v_s
+    interval = g^-1(g(value) +- max(t_{S-1} * sd(g(v)) / sqrt(S),  sqrt(sum_s h_s^2) / S))
 
-    g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) where a run reaches an end, so
-    that 0 and 1 have one; the logarithm for what is positive and unbounded; else the identity, cut at the declared ends. The first half-width
-    is Student's over runs with models and queries of their own; the second is what the runs' own half-widths h_s over
-    queries, on the scale of g, give for the mean: runs that agree by chance do not look more certain than
-    their queries allow. The interval always holds the value. One run keeps its own.
+    g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) where a run reaches an
+    end, so that 0 and 1 have one; the logarithm for what is positive and unbounded; else the identity, cut at
+    the declared ends. The first half-width is Student's over runs with models and queries of their own; the
+    second is what the runs' own half-widths h_s over queries, on the scale of g, give for the mean: runs that
+    agree by chance do not look more certain than their queries allow. The interval always holds the value.
+    One run keeps its own.
 
     Returns:
-        row -> metric -> entry; n is the sum over runs, `seeds` their number; runs without a value are left out.
+        row -> metric -> entry; n is the sum over runs, `seeds` their number; runs without a value are
+            left out.
     """
     names = dict.fromkeys(name for run in runs for name in run)
     return {name: _metrics([run[name] for run in runs if name in run]) for name in names}

@@ -1,4 +1,4 @@
-"""Strips of images on the way to a counterfactual, what the classifier says to each and what each changes."""
+"""Strips of images on the way to a counterfactual, with posteriors and differences."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Walk:
 
 def first_rows(counterfactuals: Counterfactuals, queries: Sequence[int]) -> list[int]:
     """The row of the first counterfactual to each of these queries that was explained."""
-    asked = counterfactuals.query.tolist()
-    return [asked.index(query) for query in queries if query in asked]
+    order = counterfactuals.query.tolist()
+    return [order.index(query) for query in queries if query in order]
 
 
 def read_strips(
@@ -116,7 +116,7 @@ def _name(class_names: Sequence[str], index: int) -> str:
 
 
 def sheet(counterfactuals: Counterfactuals, strips: Sequence[Walk], scale: float) -> Pixels:
-    """All strips below one another as see-through tiles, two rows a strip, S + 1 columns.
+    """All strips below one another as see-through tiles, two rows per strip, S + 1 columns.
 
     First row: the factual and S images; second row: nothing, and each image's signed difference, fully opaque
     from `scale` on.
@@ -208,7 +208,7 @@ def strip_view(
 
 
 def compatibility_figure(counterfactuals: Counterfactuals) -> Figure | None:
-    """Obtained against requested posterior, a curve per group of the factual's bins; None without requests."""
+    """Obtained against requested posterior, by groups of the factual's bins; None without requests."""
     read = posteriors(counterfactuals)
     x, series = ([], {}) if read is None else curve(read)
     return against(x, series, "posterior requested", "posterior obtained") if series else None

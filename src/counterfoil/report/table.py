@@ -13,7 +13,7 @@ from counterfoil.core.entry import Entry, label
 from counterfoil.util.record import write_text
 
 Rows = Mapping[str, Mapping[str, Entry]]
-"""Row (a method, a variant, ...) -> column (a metric, an option's value, ...) -> entry; cells may be missing."""
+"""Row (a method, ...) -> column (a metric, an option's value, ...) -> entry; cells may be missing."""
 
 MISSING = "–"
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -79,7 +79,7 @@ class Table:
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
     def csv(self) -> str:
-        """One line per row and column: value, low, high, n, seeds, unit; shares in [0, 1], empty where not known."""
+        """One line per row and column: value, low, high, n, seeds, unit; shares in [0, 1]."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow([self.corner, "column", "value", "low", "high", "n", "seeds", "unit"])

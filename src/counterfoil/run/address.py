@@ -46,7 +46,7 @@ class Seen:
         return cls(data.name, data.identity, type(data))
 
     def facts(self, labels: bool) -> dict[str, Any]:
-        """All that makes these data what they are; without labels, whatever is asked about them."""
+        """All that makes these data what they are; without labels, whatever these tell."""
         return {key: plain(value) for key, value in self.identity.items() if labels or key != "attribute"}
 
     def address(self, labels: bool) -> dict[str, Any]:

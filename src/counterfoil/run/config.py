@@ -116,7 +116,7 @@ class MetricRecipe:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A composed config of train.py or evaluate.py; in a training, options of evaluate.yaml keep their defaults.
+    """A composed config of train.py or evaluate.py; in a training, options of evaluate.yaml keep defaults.
 
     Attributes:
         composed: the config as plain values, as it was composed.

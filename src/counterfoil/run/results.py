@@ -169,7 +169,7 @@ def _metrics(config: RunConfig, models: Models) -> dict[str, Any]:
 
 
 def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
-    """The "queries" part of metrics.json: what was asked of whom, and how good the networks are."""
+    """The "queries" part of metrics.json: queries, models, and how good the networks are."""
     config, models, explained = evaluation.config, evaluation.models, evaluation.config.explained
     first = next(iter(evaluation.counterfactuals.values()))
     return {

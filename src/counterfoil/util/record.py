@@ -46,7 +46,7 @@ def command_line() -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value, entries as plain values and what JSON does not know as text; the file is whole or as it was."""
+    """Write a value, what JSON does not know as plain values or text; the file is whole or as it was."""
     write_text(path, json.dumps(value, indent=1, default=_plain))
 
 

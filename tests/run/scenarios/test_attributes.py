@@ -1,4 +1,4 @@
-"""Attributes by name, from a folder in CelebA's layout to the report; and what a person sees who asks for what cannot be."""
+"""Attributes by name, from a folder in CelebA's layout to the report; and what is refused."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_a_generator_of_other_images_is_told(
     words_without_manifest: str,
     noted: bool,
 ) -> None:
-    """Its own networks are trained for the new size; the generator's weights are given, with their manifest beside them or without."""
+    """Networks are trained for the new size; the generator's weights are given, with manifest or without."""
     (file,) = (folder / "models").glob("*attgan*.safetensors")
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(file.read_bytes())

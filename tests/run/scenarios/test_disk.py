@@ -102,7 +102,8 @@ def test_training_on_a_full_disk_ends_in_one_line_and_keeps_no_model(
         OSError(errno.ENOSPC, "No space left on device", "x"),
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         RuntimeError(
-            "[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/0: No space left on device"
+            "[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/0: "
+            "No space left on device"
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a person sees who makes a mistake: one line, exit code 1, nothing left behind; and what the scripts do before torch is there."""
+"""Mistakes: one line, exit code 1, nothing left behind; and what the scripts do before torch is there."""
 
 from __future__ import annotations
 
@@ -277,7 +277,8 @@ def test_folder_of_mine_brings_a_method_along(
 ) -> None:
     (tmp_path / "mine/explainer").mkdir(parents=True)
     (tmp_path / "mine/explainer/closest.yaml").write_text(
-        "# @package explainer.closest\n_target_: counterfoil.explainer.nearest.Nearest\nconfidence: ${confidence}\n"
+        "# @package explainer.closest\n_target_: counterfoil.explainer.nearest.Nearest\n"
+        "confidence: ${confidence}\n"
     )
     code, out, error = script(
         "evaluate", "--config-dir", str(tmp_path / "mine"), "explainer=all", "--cfg", "job"

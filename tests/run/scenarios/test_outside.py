@@ -1,4 +1,4 @@
-"""A researcher's own network, its weights and her folder of images, through both scripts by overrides alone."""
+"""A researcher's own network, weights and folder of images, through both scripts by overrides alone."""
 
 from __future__ import annotations
 

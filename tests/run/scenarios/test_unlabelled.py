@@ -114,7 +114,8 @@ def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(
         ),
         (
             ["metric=im1"],
-            "metric=im1 needs auto-encoders of the classes, which data=images cannot train; choose data=folder",
+            "metric=im1 needs auto-encoders of the classes, which data=images cannot train; "
+            "choose data=folder",
         ),
         (
             ["explainer=revise"],
@@ -123,7 +124,8 @@ def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(
         (["explainer=nearest"], "explainer=nearest needs training images, data=images has none"),
         (
             ["classifier.checkpoint=null"],
-            "data=images has no labels to train classifier on; set classifier=custom classifier.checkpoint=FILE",
+            "data=images has no labels to train classifier on; "
+            "set classifier=custom classifier.checkpoint=FILE",
         ),
         (["data.channels=3"], "classifier: cannot take images of shape (3, 28, 28)"),
         (["data.channels=2"], "data.channels=2: expected 1, 3 or null"),

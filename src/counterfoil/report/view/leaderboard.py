@@ -17,7 +17,7 @@ VALID = "_valid"
 
 
 class Leaderboard(View):
-    """One row per method (or per value of an option), one column per metric, the mean over seeds in each cell.
+    """One row per method (or value of an option), one column per metric, means over seeds in the cells.
 
     Args:
         metrics: columns, in order; None: every metric that was measured.
@@ -107,7 +107,7 @@ def joined(jobs: Sequence[Job]) -> dict[str, dict[str, Entry]]:
 
 
 def marks(jobs: Sequence[Job], row: Mapping[str, Entry], metric: str) -> dict[str, str]:
-    """Who is best in a metric, and who is tied, by paired differences over the common queries of each seed."""
+    """The best in a metric and those tied with it, by paired differences over common queries per seed."""
     best = best_of(row)
     if best is None:
         return {}
@@ -116,7 +116,7 @@ def marks(jobs: Sequence[Job], row: Mapping[str, Entry], metric: str) -> dict[st
 
 
 def difference(jobs: Sequence[Job], one: str, other: str, metric: str) -> tuple[float, float] | None:
-    """The 95 % interval of `one` minus `other`: paired by query, or by seed for what has no value per query."""
+    """The 95 % interval of `one` minus `other`: paired by query, else by seed."""
     seeds = by_option(jobs, "seed")
     parts = [(_find(part, one), _find(part, other)) for part in seeds.values()]
     shared = [(a, b) for a, b in parts if a is not None and b is not None]

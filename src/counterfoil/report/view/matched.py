@@ -1,4 +1,4 @@
-"""What does one method gain over another at equal pixel change?"""
+"""The gain of one method over another at equal pixel change."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ MEAN = "mean over the shared range"
 
 
 class Matched(View):
-    """Difference of two methods' `metric` at equal `distance`, read off their curves over the values of an option.
+    """Difference of two methods' `metric` at equal `distance`, by their curves over the values of an option.
 
-    The runs of one seed explain the same queries under several values of `over`, so each method draws a curve: mean
-    metric over mean distance, straight between its runs. Two methods are compared where both have a value. The
-    difference at a distance, and its mean over the shared range, is resampled over queries, which both methods and all
-    runs share; over seeds it is pooled as in `over_seeds`. A gain whose interval holds 0 is none.
+    The runs of one seed explain the same queries under several values of `over`, so each method draws a
+    curve: mean metric over mean distance, straight between its runs. Two methods are compared where both have
+    a value. The difference at a distance, and its mean over the shared range, is resampled over queries,
+    which both methods and all runs share; over seeds it is pooled as in `over_seeds`. A gain whose interval
+    holds 0 is none.
 
     Args:
         pairs: (one, other); the difference is the other minus the one.
@@ -75,9 +76,9 @@ class Matched(View):
         )
 
     def _curves(self, jobs: Sequence[Job]) -> dict[str, np.ndarray]:
-        """Method -> (R, N, 2): distance and metric of each of N queries in each of R runs, in the option's order."""
+        """Method -> (R, N, 2): distance and metric of N queries in R runs, in the option's order."""
         runs = [job for part in by_option(jobs, self.over).values() for job in part]
-        names = [n for n in dict.fromkeys(n for pair in self.pairs for n in pair)]
+        names = list(dict.fromkeys(n for pair in self.pairs for n in pair))
         lacking = [n for n in names if not all(n in run.methods for run in runs)]
         if lacking:
             raise UserError(f"study: {lacking[0]} is not in every job, so it has no curve over {self.over}")
@@ -110,7 +111,7 @@ class Matched(View):
 
 
 def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The other's metric minus the one's at each distance (P,), in the data and in each resample: (1 + RESAMPLES, P)."""
+    """The other's metric minus the one's at distances (P,), in data and resamples: (1 + RESAMPLES, P)."""
     count = one.shape[1]
     if other.shape[1] != count:
         raise UserError("study: the two methods explained different queries; give jobs of one n and seed")
@@ -133,8 +134,8 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
     if low >= high:
         raise UserError(
-            f"study: the two methods share no distance: one starts at {low:.3f} where the other ends at {high:.3f}; "
-            "vary the option more"
+            f"study: the two methods share no distance: one starts at {low:.3f} where the other ends at "
+            f"{high:.3f}; vary the option more"
         )
     return np.linspace(low, high, STEPS)
 

@@ -1,4 +1,4 @@
-"""Which methods are beaten by no other in two metrics at once?"""
+"""The methods that no other beats in two metrics at once."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ STILL = 1e-6
 
 @dataclass(frozen=True)
 class Moves:
-    """A method's counterfactuals: the query of each (N,), success by kind and perturbation by kind, each (N,)."""
+    """A method's counterfactuals: the query of each, success by kind, perturbation by kind; each (N,)."""
 
     query: np.ndarray
     success: Mapping[str, np.ndarray]
@@ -42,14 +42,14 @@ class Moves:
 class Perturbation(View):
     """Share of queries explained within a budget of change, against the budget.
 
-    A query counts at a budget once one of its counterfactuals, in any of the jobs, is valid and moved no farther; for
-    the judge's curve the judge must see the target too. So a method that stops at the first flip, and one swept over an
-    option, are read by the same rule. Intervals are Wilson's 95 % over queries.
+    A query counts at a budget once one of its counterfactuals, in any of the jobs, is valid and moved no
+    farther; for the judge's curve the judge must see the target too. So a method that stops at the first
+    flip, and one swept over an option, are read by the same rule. Intervals are Wilson's 95 % over queries.
 
     Args:
         methods: lines, in order; None: all that move attributes or a code.
-        kinds: of perturbation, by metric name; None: all that were measured. A method that never moves in one has
-            no line there.
+        kinds: of perturbation, by metric name; None: all that were measured. A method that never moves in one
+            has no line there.
         budgets: of the tables; None: four, evenly spaced.
         where: options that the jobs must have.
     """

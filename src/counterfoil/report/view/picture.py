@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class Picture(View):
-    """Factuals on top, one row of counterfactuals per method; a dashed frame where the classifier is not convinced.
+    """Factuals on top, one row of counterfactuals per method; a dashed frame where one is not valid.
 
     Args:
         methods: rows, in order; None: all of the first job.
         queries: columns, the first ones explained.
-        differences: below each row what changed, red for brighter and blue for darker, on one scale for all methods.
+        differences: below each row what changed, red for brighter and blue for darker, on one scale for all
+            methods.
         where: options that the job shown must have; the first of several is shown.
     """
 
