@@ -33,7 +33,9 @@ class Training(pl.LightningModule):
         name: str = "model",
     ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last) if channels_last else net  # type: ignore[call-overload]
+        if channels_last:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = net
         self.lr = lr
         self.weight_decay = weight_decay
         self.epochs = epochs
