@@ -1,11 +1,9 @@
 """Several runs of evaluate.py as one: means over seeds, and how they move with the confidence requested.
 
-python benchmarks/curve.py RUN ...            the leaderboard at each confidence, in Markdown, and
-                                              docs/confidence[-dark].svg
+python benchmarks/curve.py RUN ...            the leaderboard at each confidence, in Markdown, and docs/confidence[-dark].svg
 python benchmarks/curve.py --table RUN ...    the leaderboard alone
 
-Make the runs with, for example:
-python evaluate.py -m experiment=mnist seed=0,1,2 confidence=0.5,0.7,0.9,0.95,0.99
+Make the runs with, for example:  python evaluate.py -m experiment=mnist seed=0,1,2 confidence=0.5,0.7,0.9,0.95,0.99
 """
 
 from __future__ import annotations
@@ -25,9 +23,8 @@ from counterfoil.report.seeds import by_confidence, read_runs
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ("judge_agreement", "validity", "l1_valid")
 HOW = (
-    "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % "
-    "interval of that mean: Student's over the seeds, or the one that the queries of all runs give, where "
-    "that is wider. Bold: it overlaps the best one's."
+    "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % interval of that mean: "
+    "Student's over the seeds, or the one that the queries of all runs give, where that is wider. Bold: it overlaps the best one's."
 )
 
 

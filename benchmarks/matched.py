@@ -1,16 +1,14 @@
 """What does one method gain over another at equal pixel change?
 
-python benchmarks/matched.py RUN ... [--pairs lso_inr:disc lso_dip:disc_dip] [--at 0.05 0.06 0.07] \\
-    [--out docs/matched.svg]
+python benchmarks/matched.py RUN ... [--pairs lso_inr:disc lso_dip:disc_dip] [--at 0.05 0.06 0.07] [--out docs/matched.svg]
 
-The runs of one seed explain the same queries under several confidences, so each method draws a curve: mean
-judge agreement over mean L1, straight between its runs. Two methods are compared where both have a value. The
-difference at an L1, and its mean over the whole overlap, is resampled over queries, which both methods and
-all runs share; over seeds it is pooled as in `counterfoil.report.seeds.over_seeds`. A gain whose interval
-holds 0 is none. Make the runs with
+The runs of one seed ask the same queries under several confidences, so each method draws a curve: mean judge agreement over mean
+L1, straight between its runs. Two methods are compared where both have a value. The difference at an L1, and its mean
+over the whole overlap, is resampled over queries, which both methods and all runs share; over seeds it is pooled as in
+`counterfoil.report.seeds.over_seeds`. A gain whose interval holds 0 is none. Make the runs with
 
-python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER \\
-    confidence=0.6,0.85,0.95 seed=0,1,2 run_dir=runs/matched
+python evaluate.py -m experiment=disc_mnist explainer=[disc] classifier=duq data.root=FOLDER confidence=0.6,0.85,0.95 seed=0,1,2 \\
+    run_dir=runs/matched
 python benchmarks/matched.py runs/matched/*
 """
 
@@ -76,7 +74,7 @@ def by_seed(runs: Sequence[Path]) -> dict[int, dict[str, np.ndarray]]:
 
 
 def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Judge agreement of the other minus the one at L1 (P,), in data and resamples: (1 + RESAMPLES, P)."""
+    """Judge agreement of the other minus the one at each L1 (P,), in the data and in each resample: (1 + RESAMPLES, P)."""
     count = one.shape[1]
     weights = (
         torch.cat(
@@ -89,7 +87,7 @@ def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.nd
 
 
 def at(curve: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Judge agreement (P,) at each L1, straight between the points (R, 2) of a curve, level beyond."""
+    """Judge agreement (P,) at each L1, straight between the points (R, 2) of a curve, level beyond its ends."""
     order = curve[:, 0].argsort()
     return np.interp(places, curve[order, 0], curve[order, 1])
 
@@ -100,8 +98,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     low, high = max(float(m.min()) for m in means), min(float(m.max()) for m in means)
     if low >= high:
         raise UserError(
-            f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; "
-            "vary the confidence"
+            f"the two methods share no L1: one starts at {low:.3f} where the other ends at {high:.3f}; vary the confidence"
         )
     return np.linspace(low, high, STEPS)
 
@@ -109,7 +106,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def compared(
     seeds: Sequence[dict[str, np.ndarray]], pair: tuple[str, str], places: Sequence[float]
 ) -> list[dict[str, dict[str, Any]]]:
-    """For each seed the difference over the overlap, and at the places within the overlap of every seed."""
+    """For each seed the difference over the overlap, and at the places that lie within the overlap of every seed."""
     curves = [(methods[pair[0]], methods[pair[1]]) for methods in seeds]
     shared = [overlap(one, other) for one, other in curves]
     inside = [place for place in places if all(part[0] <= place <= part[-1] for part in shared)]
@@ -178,8 +175,7 @@ def main() -> None:
     unknown = [name for pair in pairs for name in pair if name not in known]
     if unknown or any(len(pair) != 2 for pair in pairs):
         raise UserError(
-            f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; "
-            f"found {' '.join(args.pairs)}"
+            f"--pairs: expected ONE:OTHER of {', '.join(sorted(known))}, which every seed has; found {' '.join(args.pairs)}"
         )
     parts = {f"{b} - {a}": compared(list(seeds.values()), (a, b), args.at) for a, b in pairs}
     gains = over_seeds([{name: rows[place] for name, rows in parts.items()} for place in range(len(seeds))])

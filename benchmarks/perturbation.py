@@ -1,15 +1,13 @@
-"""Flipping ratio and judge agreement at equal perturbation, of one run or several on the same queries.
+"""Flipping ratio and judge agreement at equal perturbation, of one run of evaluate.py or of several on the same queries.
 
-python benchmarks/perturbation.py RUN ... [--methods aip gci aip_code aip_attributes] \\
-    [--out docs/perturbation.svg]
+python benchmarks/perturbation.py RUN ... [--methods aip gci aip_code aip_attributes] [--out docs/perturbation.svg]
 
-A query counts at a budget once one of its counterfactuals, in any of the runs, is valid and moved no farther;
-for the judge's curve the judge must see the target too. So a method that stops at the first flip, and one
-swept over its trade-off or over the confidence, are read by the same rule. Perturbations: mean absolute
-change of pixels, from the query, and from its reconstruction where the counterfactual carries one; sum of the
-absolute changes of the attributes; relative change of the code. A method that never moves in one of these has
-no curve there. Intervals are Wilson's 95 % over queries. Prints a table at four budgets, and draws one
-picture per perturbation, for light and for dark pages. For example:
+A query counts at a budget once one of its counterfactuals, in any of the runs, is valid and moved no farther; for the judge's curve the judge
+must see the target too. So a method that stops at the first flip, and one swept over its trade-off or over the confidence, are read by the
+same rule. Perturbations: mean absolute change of pixels, from the query, and from its reconstruction where the counterfactual carries one; sum of
+the absolute changes of the attributes; relative change of the code. A method that never moves in one of these has no curve there.
+Intervals are Wilson's 95 % over queries. Prints a table at four budgets, and draws a picture a perturbation, for light
+and for dark pages. For example:
 
 python evaluate.py -m experiment=attributes_efficiency confidence=0.5,0.9,0.99 run_dir=runs/efficiency
 python benchmarks/perturbation.py runs/efficiency/0 runs/efficiency/1 runs/efficiency/2
@@ -49,7 +47,7 @@ STILL = 1e-6
 
 @dataclass(frozen=True)
 class Explained:
-    """A method's counterfactuals: the query's image, success by kind, perturbation by kind; each (N,)."""
+    """What became of the counterfactuals of one method: the query's image (N,), success by kind and perturbation by kind, each (N,)."""
 
     query: np.ndarray
     success: dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""What the experiments of DISC share: methods of a config, means with intervals over queries, the record."""
+"""What the experiments of DISC share: methods of a config over its classifier, means with intervals over queries, and the record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LADDER = (
     "explainer=[iso,lso,disc]",
     "+explainer.lso_inr={_target_:counterfoil.explainer.lso.LSO,prior:inr,confidence:'${confidence}',count:'${count}'}",
 )
-"""From pixels to DISC, one part more each; `explainer=` or `experiment=` among the overrides wins."""
+"""From pixels to DISC, one part more each; the overrides say otherwise where they choose `explainer=` or `experiment=`."""
 ORDER = ("iso", "lso", "lso_inr", "disc")
 Entry = dict[str, Any]
 
@@ -98,7 +98,7 @@ class Setting:
 
 
 def entry(values: Tensor, share: bool = False) -> Entry:
-    """The mean of the finite values (B,), one per query, and its interval: Wilson's or the bootstrap's."""
+    """The mean of the finite values (B,), one a query, and its 95 % interval: Wilson's of a share, else the bootstrap's."""
     values = values.detach().cpu().double()
     values = values[values.isfinite()]
     if not len(values):
