@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import runpy
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -156,6 +159,35 @@ def compose() -> Compose:
         return config, choices
 
     return composed
+
+
+@pytest.fixture
+def script(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """script("evaluate", "n=3") runs evaluate.py from an empty folder: exit code, stdout, stderr."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+
+    log = logging.getLogger("counterfoil")
+
+    def called(name: str, *arguments: str) -> tuple[int, str, str]:
+        GlobalHydra.instance().clear()
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(ROOT / f"{name}.py"), *arguments])
+            for kept in ("handlers", "propagate", "level"):
+                patch.setattr(log, kept, getattr(log, kept))
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return (code, *capfd.readouterr())
+
+    return called
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
-"""Small models of the shipped digits, trained once for all tests of runs; the scripts in this process."""
+"""Small models of the shipped digits, trained once for all tests of runs."""
 
 from __future__ import annotations
 
-import logging
 import os
-import runpy
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 ROOT = Path(__file__).parents[2]
@@ -106,35 +102,6 @@ def finished(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """The folder and the summary of one undisturbed evaluation; not to be written to."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     return folder, bench.evaluate(folder)
-
-
-@pytest.fixture
-def script(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., tuple[int, str, str]]:
-    """script("evaluate", "n=3") runs evaluate.py from an empty folder: exit code, stdout, stderr."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-
-    log = logging.getLogger("counterfoil")
-
-    def called(name: str, *arguments: str) -> tuple[int, str, str]:
-        GlobalHydra.instance().clear()
-        capfd.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", [str(ROOT / f"{name}.py"), *arguments])
-            for kept in ("handlers", "propagate", "level"):
-                patch.setattr(log, kept, getattr(log, kept))
-            try:
-                runpy.run_path(sys.argv[0], run_name="__main__")
-                code = 0
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return (code, *capfd.readouterr())
-
-    return called
 
 
 @pytest.fixture
