@@ -1,9 +1,9 @@
 """Counterfactual explanations of image classifiers.
 
 The front door: `from counterfoil import Classifier, Wachter, Counterfactuals`. A name is looked up when it
-is looked up, so that a method loads neither Lightning nor Hydra nor the data. Every method and metric is
-here by its class's name; `L1` and `L2` are the terms of a search, the metrics of these names lie in
-`counterfoil.metric.proximity`.
+is first used, so that a method loads neither Lightning nor Hydra nor the data. Every method, metric and
+generative model is here by its class's name; `L1` and `L2` are the terms of a search, the metrics of these
+names lie in `counterfoil.metric.proximity`.
 """
 
 import ast
@@ -93,8 +93,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_OPEN = ("explainer", "metric")
-"""Packages whose public classes are all here, so that a new file is enough."""
+_OPEN = ("explainer", "generative", "metric")
+"""Packages whose public classes are all here, but for trainings, so that a new file is enough."""
 
 
 def _places() -> dict[str, str]:
@@ -108,7 +108,9 @@ def _places() -> dict[str, str]:
         for alias in part.names
     }
     for package in _OPEN:
-        for file in sorted((here.parent / package).glob("*.py")):
+        for file in sorted(
+            set((here.parent / package).glob("*.py")) - {here.parent / package / "training.py"}
+        ):
             for name in re.findall(r"^class ([A-Z]\w*)", file.read_text("utf-8"), re.MULTILINE):
                 found.setdefault(name, f"counterfoil.{package}.{file.stem}")
     return found
