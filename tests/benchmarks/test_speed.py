@@ -97,7 +97,7 @@ def test_an_unknown_case_is_refused(
 
 
 def test_the_floor_is_gradient_descent(load: Callable[[str], ModuleType]) -> None:
-    """x <- x - lr 2 x on x^2: two steps at lr = 0.25 halve x twice; it does no step more than asked."""
+    """x <- x - lr 2 x on x^2: two steps at lr = 0.25 halve x twice; it does no step more."""
     timing = load("timing")
     x = torch.tensor([8.0])
     steps = timing.descent([x], lambda: x.square().sum(), lambda moved: torch.optim.SGD(moved, lr=0.25))

@@ -74,7 +74,7 @@ def test_no_gradient(batch: Batch, changed: nn.Module) -> None:
     check(changed, batch, 3, gradients=False)
 
 
-def test_the_cure_for_a_missing_gradient_is_one() -> None:
+def test_the_fix_for_a_missing_gradient_is_one() -> None:
     """The methods that the message names say themselves that they need none."""
     from counterfoil.explainer.growing_spheres import GrowingSpheres
     from counterfoil.explainer.nearest import Nearest

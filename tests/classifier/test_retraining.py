@@ -83,7 +83,7 @@ def test_valid_counterfactuals_alone_join_the_training_images(
     assert len(data.test) == 10
 
 
-def test_only_as_many_images_are_asked_as_said_and_the_manifest_counts_them(
+def test_only_as_many_images_are_explained_as_given_and_the_manifest_counts_them(
     pair: Pair, retraining: Callable[..., Retraining]
 ) -> None:
     module = retraining(label="kept", queries=10)

@@ -76,7 +76,7 @@ def test_predicted_error_reads_its_own_layers(x: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     "score", [PredictedError(), KernelDistance(), DropoutEntropy()], ids=lambda score: type(score).__name__
 )
-def test_a_score_that_the_network_lacks_names_the_cure(score: Score) -> None:
+def test_a_score_that_the_network_lacks_names_the_fix(score: Score) -> None:
     with pytest.raises(UserError, match="another score"):
         score.layers(made(CNN, dropout=0.0))
 

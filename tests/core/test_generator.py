@@ -18,7 +18,7 @@ def test_our_models_can_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(("model", "found"), [(None, "none"), (nn.Linear(2, 2), "Linear")])
-def test_the_error_names_method_ability_model_and_cure(model: nn.Module | None, found: str) -> None:
+def test_the_error_names_method_ability_model_and_fix(model: nn.Module | None, found: str) -> None:
     with pytest.raises(UserError, match=rf"revise.*Encodes.*{found}.*generative=vae"):
         require(model, Encodes, Decodes, method="revise")
 

@@ -64,11 +64,11 @@ def test_within_evaluated_once_a_network_sees_a_tensor_once(parts, make):
     assert len(calls) == 3
 
 
-def test_answers_do_not_outlive_their_inputs(parts, make):
+def test_outputs_do_not_outlive_their_inputs(parts, make):
     judge = Borrowed(parts.judge, "m", "judge")
     with evaluated_once():
         x = make(3).factual.clone()
-        answer = weakref.ref(judge(x))
-        assert answer() is not None
+        output = weakref.ref(judge(x))
+        assert output() is not None
         del x
-        assert answer() is None
+        assert output() is None

@@ -119,11 +119,11 @@ def test_no_judge_is_null_however_it_is_said(compose: Compose, said: str) -> Non
 def test_files_count_by_their_content(good: RunConfig, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("index,target\n0,1\n")
-    asked, other = (replace(good, queries=tmp_path / name) for name in ("a.csv", "b.csv"))
-    first = asked.identity
+    one, other = (replace(good, queries=tmp_path / name) for name in ("a.csv", "b.csv"))
+    first = one.identity
     assert other.identity == first != good.identity
     (tmp_path / "a.csv").write_text("index,target\n0,2\n")
-    assert asked.identity != first
+    assert one.identity != first
 
 
 def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> 
 
 
 def test_other_queries_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:
-    asked = tmp_path / "asked.csv"
-    asked.write_text("index,target\n0,1\n")
-    given = (f"queries={asked}", "explainer=[nearest]", "metric=[validity]")
+    table = tmp_path / "table.csv"
+    table.write_text("index,target\n0,1\n")
+    given = (f"queries={table}", "explainer=[nearest]", "metric=[validity]")
     bench.evaluate(tmp_path / "run", *given)
-    asked.write_text("index,target\n0,2\n")
+    table.write_text("index,target\n0,2\n")
     with pytest.raises(UserError, match="holds another evaluation"):
         bench.evaluate(tmp_path / "run", *given)

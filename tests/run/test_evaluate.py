@@ -229,13 +229,13 @@ def test_folder_of_images_is_explained_in_both_precisions(bench: Any, tmp_path: 
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"images/{'cab'[i]}.png")
     for dtype in ("float32", "float64"):
-        asked = (
+        options = (
             f"queries={tmp_path / 'images'}",
             f"dtype={dtype}",
             "explainer=[nearest]",
             "metric=[validity,l1]",
         )
-        assert math.isfinite(bench.evaluate(tmp_path / dtype, *asked)["methods"]["nearest"]["l1"]["value"])
+        assert math.isfinite(bench.evaluate(tmp_path / dtype, *options)["methods"]["nearest"]["l1"]["value"])
         rows = list(csv.DictReader((tmp_path / dtype / "queries.csv").open()))
         assert [row["image"] for row in rows] == ["a.png", "b.png", "c.png"]
 
@@ -293,10 +293,10 @@ def test_corrupted_queries_ask_what_the_clean_ones_call_for(bench: Any, tmp_path
         "metric=[l1_to_clean,l1_to_reference]",
         "count=2",
     )
-    asked = {"clean": (), "noisy": ("corruption=noise", "corruption.sigma=0.3", "reference=true")}
-    for name, more in asked.items():
+    options = {"clean": (), "noisy": ("corruption=noise", "corruption.sigma=0.3", "reference=true")}
+    for name, more in options.items():
         bench.evaluate(tmp_path / name, *chosen, *more)
-    clean, noisy = (read_counterfactuals_of(tmp_path / name, "wachter") for name in asked)
+    clean, noisy = (read_counterfactuals_of(tmp_path / name, "wachter") for name in options)
     assert torch.equal(noisy.target, clean.target)
     assert torch.equal(noisy.clean, clean.factual)
     assert not torch.equal(noisy.factual, clean.factual)

@@ -105,19 +105,19 @@ def test_any_method_with_frames_has_its_strip_measured_and_shown(
 def test_the_judge_is_evaluated_once_on_each_set(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, Tensor]] = []
+    calls: list[tuple[str, Tensor]] = []
     ask = Borrowed._ask
 
     def counted(self: Borrowed, *inputs: Tensor, method: str) -> Tensor:
-        asked.append((f"{id(self.net)} {method}", inputs[0]))
+        calls.append((f"{id(self.net)} {method}", inputs[0]))
         return ask(self, *inputs, method=method)
 
     monkeypatch.setattr(Borrowed, "_ask", counted)
     options = ("explainer=[nearest]", "metric=[judge_agreement,fid_judge,kid_judge]", "n=6")
     bench.evaluate(tmp_path / "run", *options)
-    pairs = [(key, id(x)) for key, x in asked]
+    pairs = [(key, id(x)) for key, x in calls]
     assert len(set(pairs)) == len(pairs)
-    assert sum(x.shape[0] == 6 for _, x in asked) == 2, (
+    assert sum(x.shape[0] == 6 for _, x in calls) == 2, (
         "logits for the agreement and the page, features for both"
     )
 

@@ -124,14 +124,14 @@ def _code(inversion: str, restarts: int) -> Latent:
 
 
 def _exaggerate(query: Query) -> Query:
-    return _asked(query, replace(query, target=query.source, confidence=1.0))
+    return _with_logits(query, replace(query, target=query.source, confidence=1.0))
 
 
 def _criticise(query: Query) -> Query:
-    return _asked(query, replace(query, confidence=0.0))
+    return _with_logits(query, replace(query, confidence=0.0))
 
 
-def _asked(query: Query, other: Query) -> Query:
+def _with_logits(query: Query, other: Query) -> Query:
     other.__dict__["logits"] = query.logits
     return other
 

@@ -142,7 +142,7 @@ def options(bench: Any) -> list[str]:
     ]
 
 
-def test_probabilities_are_refused_and_their_cure_works(
+def test_probabilities_are_refused_and_their_fix_works(
     script: Script, bench: Any, foreign: tuple[str, ...]
 ) -> None:
     code, _, error = script("evaluate", *options(bench), *foreign)

@@ -75,15 +75,15 @@ def test_own_network_weights_and_images_by_overrides_alone(
     torch.save({"state_dict": renamed, "epoch": 3}, tmp_path / "birdnet.ckpt")
     for file in (tmp_path / "store").glob("folder-classifier-custom-*"):
         file.unlink()
-    asked = [
+    options = [
         "explainer=[wachter]",
         "explainer.wachter.scale=1",
         "n=6",
         "metric=[validity,judge_agreement,l1]",
         "confidence=0.6",
     ]
-    asked += ["classifier.checkpoint=birdnet.ckpt", "classifier.layers=[body]", "target=owl", "run_dir=out"]
-    run(environment, tmp_path, "evaluate.py", *shared, *own, *norm, *judge, *asked)
+    options += ["classifier.checkpoint=birdnet.ckpt", "classifier.layers=[body]", "target=owl", "run_dir=out"]
+    run(environment, tmp_path, "evaluate.py", *shared, *own, *norm, *judge, *options)
 
     summary = json.loads((tmp_path / "out/metrics.json").read_text())
     assert summary["queries"]["class_names"] == ["finch", "gull", "owl"]
@@ -136,9 +136,9 @@ def test_own_metric_is_shown_everywhere_in_its_unit(
         "# @package metric.darkening\n_target_: my_metric.Darkening\n"
     )
     others = "success,distances,linf,manifold,cout,steps,cost,peak_memory_mb"
-    asked = ["--config-dir=mine", f"metric=[{others},darkening]", "n=8", "explainer=[nearest,unchanged]"]
+    options = ["--config-dir=mine", f"metric=[{others},darkening]", "n=8", "explainer=[nearest,unchanged]"]
     own = [*bench.models, "logger=none", f"store={bench.store}", "run_dir=out"]
-    terminal = run(environment | {"COLUMNS": "80"}, tmp_path, "evaluate.py", *asked, *own)
+    terminal = run(environment | {"COLUMNS": "80"}, tmp_path, "evaluate.py", *options, *own)
 
     out = tmp_path / "out"
     entry = json.loads((out / "metrics.json").read_text())["methods"]["nearest"]["darkening"]

@@ -135,7 +135,7 @@ def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(
         (["data.root=../broken"], "1.png cannot be read as an image"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_with_its_cure(
+def test_what_cannot_be_done_is_one_line_with_its_fix(
     script: Script, given: tuple[str, ...], tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
