@@ -6,7 +6,9 @@ In the template results/RESULTS.md.j2:
     cell(study, view, row, column)    `value [low, high]`
     value(study, view, row, column)   the value alone, without its unit
     command(study)                    what makes it
+    note(study, key)                  a figure that stands in no table: of settings tried, of one seed
     measured(study)                   what figures that were not made by this command were measured at
+    bold(study)                       what bold figures of its tables mean
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from counterfoil.util.record import write_text
 
 FOLDER = "results"
 TEMPLATE = "RESULTS.md.j2"
+MACROS = ("table", "cell", "value", "note", "command", "measured", "bold")
 
 
 def publish(run: Path, results: Path) -> Path:
-    """Copy the figures of a study's folder to results/<study>.json.
+    """Copy the figures of a study's folder to results/<study>.json, where notes that lie there stay.
 
     Raises:
         UserError: there is no study.json, or a job of it failed.
@@ -42,6 +45,8 @@ def publish(run: Path, results: Path) -> Path:
     if failed:
         raise UserError(f"{path}: job {failed[0]} failed; run the study again before it is published")
     target = results / f"{content['study']}.json"
+    if target.is_file():
+        content |= {name: value for name, value in json.loads(target.read_text()).items() if name == "notes"}
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return target
 
@@ -79,14 +84,13 @@ class Published:
     @property
     def macros(self) -> dict[str, Callable[..., str]]:
         """What the template can call."""
-        return {name: getattr(self, name) for name in ("table", "cell", "value", "command", "measured")}
+        return {name: getattr(self, name) for name in MACROS}
 
     def table(self, study: str, view: str, title: str | None = None) -> str:
         """A table as Markdown, without a line break at its end."""
         found = self._table(study, view, title)
         made = table_from_dict(found)
-        measured = "measured" in self.study(study)
-        heads = [made.corner, *((name if measured else made.head(name)) for name in made.names)]
+        heads = [made.corner, *map(made.head, made.names)]
         lines = [heads, ["---", *["---:"] * len(made.names)]]
         for row, cells in found["rows"].items():
             texts = [(_written(cells.get(name)), made.bold(row, name)) for name in made.names]
@@ -101,6 +105,10 @@ class Published:
         """A figure without its interval."""
         return self.cell(study, view, row, column, title).split(" [")[0]
 
+    def note(self, study: str, key: str) -> str:
+        """A figure that stands in no table of the study."""
+        return _written(_get(self.study(study).get("notes", {}), key, f"{study}: note"))
+
     def command(self, study: str) -> str:
         """The command of a study."""
         return str(self.study(study)["command"])
@@ -108,7 +116,13 @@ class Published:
     def measured(self, study: str) -> str:
         """What the figures of a study were measured at; empty where its command has made them."""
         told: Mapping[str, str] = self.study(study).get("measured", {})
-        return f"{told['note']} (at {told['commit']})" if told else ""
+        return f"Measured at commit {told['commit']}, not run again since." if told else ""
+
+    def bold(self, study: str) -> str:
+        """How the best figures of a table were chosen: as it was decided then, or by paired differences."""
+        if "measured" in self.study(study):
+            return "Bold: the best, and those whose interval overlaps its own, as decided then."
+        return "Bold: the best, and those that no paired difference over the common queries tells from it."
 
     def _read(self, study: str) -> dict[str, Any]:
         path = self.folder / f"{study}.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report.jobs import Job
 from counterfoil.report.view.leaderboard import Leaderboard, difference
@@ -30,6 +31,19 @@ def test_rows_or_columns_may_be_the_values_of_an_option(jobs: list[Job], tmp_pat
     }
     columns = Leaderboard(["l1"], columns="confidence").show(jobs, tmp_path, "board").tables
     assert [entry.value for entry in columns["l1"].rows["far"].values()] == [0.06, 0.10]
+
+
+def test_metrics_of_two_parts_may_be_split(tmp_path: Path) -> None:
+    values = {"seen/a": 0.1, "seen/b_c": 0.2, "kept/a": 0.3, "l1": 0.4}
+    figures = {name: Entry(value, label="Long name").as_dict() for name, value in values.items()}
+    made = Job(tmp_path, {"methods": {"near": figures}, "config": {"seed": 0}})
+    view = Leaderboard(split=True, labels={"seen": "Seen"})
+    table = view.show([made], tmp_path, "edits").tables["near"]
+    assert {row: {c: e.value for c, e in cells.items()} for row, cells in table.rows.items()} == {
+        "Seen": {"a": 0.1, "b_c": 0.2},
+        "kept": {"a": 0.3},
+    }
+    assert table.head("b_c") == "b_c"
 
 
 def test_differences_are_paired_by_query_or_by_seed(jobs: list[Job], job: Callable[..., Job]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Leaderboard(View):
             table per method.
         columns: an option whose values are the columns, of one metric; then one table per metric.
         labels: row or column -> the name it is shown under.
+        split: metrics named `kind/part` as rows of kinds and columns of parts; then one table per method.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class Leaderboard(View):
         rows: str | None = None,
         columns: str | None = None,
         labels: Mapping[str, str] | None = None,
+        split: bool = False,
     ) -> None:
         self.metrics, self.methods, self.where = metrics, methods, dict(where or {})
-        self.rows, self.columns, self.labels = rows, columns, dict(labels or {})
+        self.rows, self.columns, self.labels, self.split = rows, columns, dict(labels or {}), split
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One table, or one per method or per metric."""
@@ -48,6 +51,8 @@ class Leaderboard(View):
             return Shown(self._by_columns(chosen, self.columns))
         if self.rows is not None:
             return Shown(self._by_rows(chosen, self.rows))
+        if self.split:
+            return Shown(self._by_parts(chosen))
         return Shown({name: self._table(chosen)})
 
     def _table(self, jobs: Sequence[Job]) -> Table:
@@ -84,6 +89,17 @@ class Leaderboard(View):
                 for method in methods
             }
             tables[metric] = Table(self._named(rows), note=self._note(jobs))
+        return tables
+
+    def _by_parts(self, jobs: Sequence[Job]) -> dict[str, Table]:
+        tables = {}
+        for method, cells in self._kept(joined(jobs)).items():
+            rows: dict[str, dict[str, Entry]] = {}
+            for metric in self.metrics or cells:
+                kind, slash, part = metric.partition("/")
+                if slash and metric in cells:
+                    rows.setdefault(kind, {})[part] = replace(cells[metric], label=part)
+            tables[method] = Table(self._named(rows), corner="metric", note=self._note(jobs))
         return tables
 
     def _kept(self, rows: Rows) -> dict[str, Mapping[str, Entry]]:
@@ -153,6 +169,4 @@ def _values(job: Job, method: str, metric: str) -> Keyed | None:
 
 def _headless(entry: Entry) -> Entry:
     """An entry whose column is named by an option's value, so not by its metric."""
-    from dataclasses import replace
-
     return replace(entry, label="")
