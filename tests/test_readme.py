@@ -186,7 +186,10 @@ def tiny(command: Command) -> list[str]:
         given += [f"{role}.{option}" for option in ("training.epochs=1", "net.width=4", *small)]
     if command.script == "train":
         return given
-    given += [f"explainer.{name}.steps=5" for name in ("iso", "disc") if name in asked]
+    searched = asked.replace("experiment=debug", "wachter revise")
+    given += [
+        f"explainer.{name}.steps=5" for name in ("iso", "disc", "wachter", "revise") if name in searched
+    ]
     given += [] if "metric=" in asked or "experiment=" in asked else ["metric=[success]"]
     return [*given, "train_missing=true", *([] if "counterfactuals=" in asked else ["n=2"])]
 
