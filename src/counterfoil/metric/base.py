@@ -17,7 +17,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 
 
-class Facts(Metric):
+class _Facts(Metric):
     """What a metric declares of its figures; each becomes part of every `Entry`.
 
     Attributes:
@@ -58,7 +58,7 @@ class Facts(Metric):
         )
 
 
-class SampleMetric(Facts):
+class SampleMetric(_Facts):
     """One number per counterfactual; a subclass writes `score` and declares the facts below.
 
     A value that is NaN or infinite is *not defined* for its row: it stays in `values` and leaves mean and
@@ -127,7 +127,7 @@ class SampleMetric(Facts):
         return dim_zero_cat(self._valid) if len(self._valid) else torch.zeros(0, dtype=torch.bool)
 
 
-class SetMetric(Facts):
+class SetMetric(_Facts):
     """One number per set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts.
 
     Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows
@@ -186,7 +186,7 @@ class Figure(NamedTuple):
     n: int = 0
 
 
-class FigureMetric(Facts):
+class FigureMetric(_Facts):
     """A figure that makes its interval itself; a subclass writes `figure`, and perhaps `update`.
 
     Figures of a classifier or a generator on the data are of this kind too: they read no counterfactual, are
