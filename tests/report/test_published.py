@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import yaml
 
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
-from counterfoil.report.published import parsed, publish, render, rendered
+from counterfoil.report.published import filled, parsed, publish, render, rendered
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import table_as_dict
 
@@ -110,6 +111,31 @@ def test_the_study_makes_the_views_that_its_json_holds_and_the_template_shows(pa
                 assert set(table["columns"]) <= set(metrics)
 
 
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_rows_are_called_as_the_study_calls_them(path: Path) -> None:
+    """By a method, a value of the grid, or a label; the two parts of a difference by methods."""
+    if path.stem in NOT_EVALUATED:
+        return
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        config = hydra.compose("evaluate", [f"study={path.stem}"], return_hydra_config=True)
+    grid = {
+        part.strip() for values in config.hydra.sweeper.params.values() for part in str(values).split(",")
+    }
+    for name, published in json.loads(path.read_text())["views"].items():
+        view = config.study.views[name]
+        known = {*config.explainer, *grid, *view.get("labels", {}).values()}
+        for table in published["tables"].values():
+            rows = [] if view.get("split") else table["rows"]
+            for row in rows:
+                assert row in known or set(re.split(", | - ", row)) <= known, row
+
+
+def test_prose_is_filled_and_the_rest_is_left() -> None:
+    text = "# Title\n\nOne\ntwo `a b`,\n*c*.\n\n```\na\nb\n```\n\n| a |\n| - |\n\n![x](y)\n\nThree\nfour.\n"
+    assert filled(text) == text.replace("One\ntwo `a b`,\n*c*", "One two `a b`, *c*").replace("e\nf", "e f")
+    assert max(map(len, filled("word " * 99).splitlines())) <= 110
+
+
 def test_a_figure_that_changes_changes_its_sentence(tmp_path: Path) -> None:
     for path in RESULTS.iterdir():
         (tmp_path / path.name).write_text(path.read_text())
@@ -145,12 +171,12 @@ def test_publish_and_render(tmp_path: Path) -> None:
     (results / "RESULTS.md.j2").write_text(
         '{{ table("tiny", "methods") }}\n{{ cell("tiny", "methods", "a", "validity") }}, '
         '{{ value("tiny", "methods", "a", "validity") }} by {{ command("tiny") }}{{ measured("tiny") }}, '
-        '{{ note("tiny", "tried") }}\n{{ bold("tiny") }}\n'
+        '{{ note("tiny", "tried") }}\n\n{{ bold("tiny") }}\n'
     )
     text = render(results).read_text()
     assert text == (
         "| method | Validity % ↑ |\n| --- | ---: |\n| a | **25.0 [20.0, 30.0]** |\n"
-        "25.0 [20.0, 30.0], 25.0 by python evaluate.py study=tiny, 7 [6, 8]\n"
+        "25.0 [20.0, 30.0], 25.0 by python evaluate.py study=tiny, 7 [6, 8]\n\n"
         "Bold: the best, and those that no paired difference over the common queries tells from it.\n"
     )
     (results / "RESULTS.md.j2").write_text('{{ value("tiny", "methods", "b", "validity") }}')

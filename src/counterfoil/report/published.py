@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from counterfoil.util.record import write_text
 
 FOLDER = "results"
 TEMPLATE = "RESULTS.md.j2"
+WIDTH = 110
 MACROS = ("table", "cell", "value", "note", "command", "measured", "bold")
 
 
@@ -71,7 +73,21 @@ def rendered(results: Path) -> str:
         loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
     text: str = environment.get_template(TEMPLATE).render(Published(results).macros)
-    return text
+    return filled(text)
+
+
+def filled(markdown: str) -> str:
+    """Paragraphs in lines of at most 110 columns; code, tables, pictures and headings as they are."""
+    code = r"(^```.*?^```$)"
+    parts = re.split(code, markdown, flags=re.M | re.S)
+    return "".join(part if part.startswith("```") else _filled(part) for part in parts)
+
+
+def _filled(text: str) -> str:
+    def fill(found: re.Match[str]) -> str:
+        return textwrap.fill(found[0], WIDTH, break_long_words=False, break_on_hyphens=False)
+
+    return re.sub(r"(?:^(?![\s|#<!]|[*-] ).+\n?)+(?<!\n)", fill, text, flags=re.M)
 
 
 class Published:
