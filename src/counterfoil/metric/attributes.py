@@ -102,16 +102,20 @@ class MNAC(SampleMetric):
         return self._read.changed(cf).sum(1).float()
 
 
-class OthersChanged(MNAC):
+class OthersChanged(SampleMetric):
     """Mean number of attributes changed besides the explained one, or besides both of "A+B".
 
     In [0, A - 1]; 0 is ideal where the attributes are independent.
     """
 
     name = "others_changed"
+    minimum = 0.0
+    higher_is_better = False
+    also_valid = True
 
     def __init__(self, judge: nn.Module | None, data: Any) -> None:
-        super().__init__(judge, data)
+        super().__init__()
+        self._read = AttributeReader(judge, data, self.name)
         self._explained = self._read.columns()
 
     def score(self, cf: Counterfactuals) -> Tensor:

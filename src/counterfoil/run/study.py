@@ -67,8 +67,8 @@ class Join(Callback):
         talk()
         try:
             failed = join_jobs(config)
-        except UserError as error:  # Hydra would make a warning of it
-            print(f"error: {error}", file=sys.stderr)
+        except Exception as error:  # Hydra would make a warning of it
+            print(f"error: {explain_error(error) or traceback.format_exc()}", file=sys.stderr)
             failed = True
         if failed:
             sys.exit(1)
