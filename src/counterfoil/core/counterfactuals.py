@@ -153,7 +153,7 @@ class Counterfactuals:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self._tensors().items()}
+        tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self._tensors().items()}
         try:
             save_file(tensors, str(partial), metadata={"format": FORMAT, **metadata})
             partial.replace(path)
