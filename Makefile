@@ -17,8 +17,8 @@ demo: $(READY)   ## train six methods' models on real digits, explain 200 test d
 	$(BIN)/python train.py experiment=demo
 	$(BIN)/python evaluate.py experiment=demo run_dir=runs/demo overwrite=true
 
-test: $(READY)   ## the whole test suite
-	WANDB_MODE=offline $(BIN)/python -m pytest
+test: $(READY)   ## the whole test suite, a process per core
+	WANDB_MODE=offline $(BIN)/python -m pytest -n auto
 
 lint: $(READY)   ## style, layers and types
 	$(BIN)/ruff check .
