@@ -26,14 +26,15 @@ def over_seeds(runs: Sequence[Rows]) -> dict[str, dict[str, Entry]]:
     """Mean over S runs of each metric of each row.
 
     value = mean_s v_s
-    interval = g^-1(g(value) +- max(t_{S-1} * sd(g(v)) / sqrt(S),  sqrt(sum_s h_s^2) / S))
+    low = min(g^-1(g(value) - t_{S-1} * sd(g(v)) / sqrt(S)),  value - sqrt(sum_s (v_s - low_s)^2) / S)
+    high alike, with + and max
 
     g is the logit for what lies in [0, 1], with v counted as (n v + 1/2) / (n + 1) where a run reaches an
     end, so that 0 and 1 have one; the logarithm for what is positive and unbounded; else the identity, cut at
-    the declared ends. The first half-width is Student's over runs with models and queries of their own; the
-    second is what the runs' own half-widths h_s over queries, on the scale of g, give for the mean: runs that
-    agree by chance do not look more certain than their queries allow. The interval always holds the value.
-    One run keeps its own.
+    the declared ends. The first bound is Student's over runs with models and queries of their own; the second
+    is what the runs' own intervals over queries give for their mean, each side apart: runs that agree by
+    chance, or all at 100 %, do not look more certain than their queries allow. The interval always holds the
+    value and stays in the declared range. One run keeps its own.
 
     Returns:
         row -> metric -> entry; n is the sum over runs, `seeds` their number; runs without a value are
@@ -51,8 +52,10 @@ def pool(entries: Sequence[Entry]) -> Entry:
     value = sum(entry.value for entry in kept if entry.value is not None) / len(kept)
     forward, back = _scale(kept)
     centre = forward(value, sum(entry.n for entry in kept))
-    half = max(_between(kept, forward), _within(kept, forward))
-    low, high = (min(back(centre - half), value), max(back(centre + half), value)) if half else (value, value)
+    half = _between(kept, forward)
+    below, above = _within(kept)
+    low = min(back(centre - half) if half else value, value - below)
+    high = max(back(centre + half) if half else value, value + above)
     count, seeds = sum(entry.n for entry in kept), sum(entry.seeds for entry in kept)
     return replace(kept[0], value=value, low=low, high=high, n=count, seeds=seeds)
 
@@ -95,11 +98,14 @@ def _between(entries: Sequence[Entry], forward: Callable[[float, int], float]) -
     return half_width([forward(entry.value, entry.n) for entry in entries if entry.value is not None])
 
 
-def _within(entries: Sequence[Entry], forward: Callable[[float, int], float]) -> float:
-    """Half-width of the mean from the runs' own intervals; 0 where one of them has none."""
-    halves = []
-    for entry in entries:
-        if entry.low is None or entry.high is None:
-            return 0.0
-        halves.append((forward(entry.high, entry.n) - forward(entry.low, entry.n)) / 2)
-    return math.sqrt(sum(half * half for half in halves)) / len(halves)
+def _within(entries: Sequence[Entry]) -> tuple[float, float]:
+    """How far the mean may lie below and above by the runs' own intervals; 0 where one of them has none."""
+    sides = [
+        (entry.value - entry.low, entry.high - entry.value)
+        for entry in entries
+        if entry.value is not None and entry.low is not None and entry.high is not None
+    ]
+    if len(sides) < len(entries):
+        return 0.0, 0.0
+    below, above = (math.hypot(*side) / len(entries) for side in zip(*sides, strict=True))
+    return below, above
