@@ -17,7 +17,8 @@ HOW = (
     "Each figure is the mean over the seeds, each with models and queries of its own; in brackets the 95 % "
     "interval of that mean: Student's over the seeds, on the logit for shares and on the logarithm for what "
     "is positive and unbounded, or the interval that the queries of all runs give, where that is wider. "
-    "Bold: the best, and what its paired difference over common queries and seeds cannot tell from the best."
+    "Bold: the best, and what its paired difference over common queries and seeds, of logarithms where the "
+    "interval is on them, cannot tell from the best."
 )
 """What stands below a table of several seeds."""
 

@@ -50,3 +50,17 @@ def test_differences_are_paired_by_query_or_by_seed(jobs: list[Job], job: Callab
     """Queries move alike under both methods, so the paired interval has no width."""
     assert difference(jobs[:1], "far", "near", "l1") == pytest.approx((0.02, 0.02))
     assert difference(jobs[:1], "far", "near", "fid_judge") is None
+
+
+def test_a_skewed_positive_number_is_compared_on_the_logarithm(tmp_path: Path) -> None:
+    """FID 4, 3, 4 against 44, 22, 21: the difference over seeds holds 0, that of logarithms does not."""
+    jobs = []
+    for seed, values in enumerate(({"a": 4.0, "b": 44.0}, {"a": 3.0, "b": 22.0}, {"a": 4.0, "b": 21.0})):
+        rows = {n: Entry(v, None, None, 9, higher_is_better=False, minimum=0.0) for n, v in values.items()}
+        methods = {name: {"fid": entry.as_dict()} for name, entry in rows.items()}
+        jobs.append(Job(tmp_path, {"methods": methods, "config": {"seed": seed}}))
+        jobs[-1].__dict__["rows"] = {}
+    low, high = difference(jobs, "b", "a", "fid") or (1.0, 0.0)
+    assert low < 0 < high
+    table = Leaderboard(["fid"]).show(jobs, tmp_path, "board").tables["board"]
+    assert table.marked["fid"] == {"a": "best"}

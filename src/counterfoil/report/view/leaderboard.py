@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -127,8 +128,24 @@ def marks(jobs: Sequence[Job], row: Mapping[str, Entry], metric: str) -> dict[st
     best = best_of(row)
     if best is None:
         return {}
-    found = {(name, best): difference(jobs, name, best, metric) for name in ranked(row) if name != best}
+    found = {(name, best): _apart(jobs, name, best, metric) for name in ranked(row) if name != best}
     return standing(row, found)
+
+
+def _apart(jobs: Sequence[Job], one: str, other: str, metric: str) -> tuple[float, float] | None:
+    """What decides a tie: `difference`; over seeds that of logarithms for what is positive and unbounded."""
+    rows = [
+        (job.methods[one][metric], job.methods[other][metric])
+        for job in jobs
+        if {one, other} <= job.methods.keys()
+    ]
+    ratios = [
+        math.log(a.value / b.value)
+        for a, b in rows
+        if a.value and b.value and (a.minimum, a.maximum) == (0, None)
+    ]
+    whole = len(ratios) == len(rows) > 1
+    return over_runs(ratios) if whole else difference(jobs, one, other, metric)
 
 
 def difference(jobs: Sequence[Job], one: str, other: str, metric: str) -> tuple[float, float] | None:
