@@ -64,3 +64,15 @@ def test_a_skewed_positive_number_is_compared_on_the_logarithm(tmp_path: Path) -
     assert low < 0 < high
     table = Leaderboard(["fid"]).show(jobs, tmp_path, "board").tables["board"]
     assert table.marked["fid"] == {"a": "best"}
+
+
+def test_a_metric_that_one_seed_lacks_ties_nobody(tmp_path: Path) -> None:
+    def made(seed: int, *names: str) -> Job:
+        row = {"fid": Entry(4.0 + seed, None, None, 9, higher_is_better=False, minimum=0.0).as_dict()}
+        methods = {name: row if name in names else {} for name in ("a", "b")}
+        found = Job(tmp_path, {"methods": methods, "config": {"seed": seed}})
+        found.__dict__["rows"] = {}
+        return found
+
+    table = Leaderboard(["fid"]).show([made(0, "a", "b"), made(1, "b")], tmp_path, "board").tables["board"]
+    assert table.marked["fid"] == {"a": "best"}

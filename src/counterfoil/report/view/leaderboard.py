@@ -137,7 +137,7 @@ def _apart(jobs: Sequence[Job], one: str, other: str, metric: str) -> tuple[floa
     rows = [
         (job.methods[one][metric], job.methods[other][metric])
         for job in jobs
-        if {one, other} <= job.methods.keys()
+        if all(metric in job.methods.get(name, {}) for name in (one, other))
     ]
     ratios = [
         math.log(a.value / b.value)
