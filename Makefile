@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint results benchmark
+.PHONY: help demo test faults lint results benchmark
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
 
@@ -19,6 +19,9 @@ demo: $(READY)   ## train six methods' models on real digits, explain 200 test d
 
 test: $(READY)   ## the whole test suite, a process per core
 	WANDB_MODE=offline $(BIN)/python -m pytest -n auto
+
+faults: $(READY)   ## every kill, corruption, full disk, malicious file and collision, with a table of outcomes
+	FAULTS=whole WANDB_MODE=offline $(BIN)/python -m pytest tests/faults -n auto
 
 lint: $(READY)   ## style, layers and types
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
+from tests.bench import bench, environment, finished  # noqa: F401 (fixtures for all tests)
 
 ROOT = Path(__file__).parents[1]
 CHANNELS, SIZE, CLASSES = 1, 16, 3

@@ -1,4 +1,4 @@
-"""Small models of the shipped digits, trained once for all tests of runs."""
+"""Small models of the shipped digits, trained once for all tests that run something."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MODELS = (
     "data.limit=150",
     *(
