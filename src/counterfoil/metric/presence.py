@@ -63,21 +63,22 @@ class Within:
         return member
 
 
-class PresentFID(JudgeFID):
-    """FID, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
+class OverallFID(JudgeFID):
+    """FID, in the judge's features, of all valid counterfactuals to real test images.
 
-    f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and
-    departures.
+    f is the classifier's own posterior of the generator's (first) target; for a pair, real images are of the
+    pair's classes. See `JudgeFID` for formula and departures.
     Departures: the source does not say which real images it compares with; these are the test images of the
     same group.
     Source: Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226, after
     Singla et al. (2020)
     """
 
-    name = "fid_judge_present"
-    label = "FID (judge), present"
+    name = "fid_judge_overall"
+    label = "FID (judge), overall"
     main = False
-    bounds: ClassVar[dict[str, float]] = {"above": 0.9}
+    bounds: ClassVar[dict[str, float]] = {}
+    """Of f, strictly: "above" and "below"."""
 
     def __init__(
         self,
@@ -87,51 +88,27 @@ class PresentFID(JudgeFID):
         generator: Any,
         max_reference: int = 2000,
     ) -> None:
-        super().__init__(
-            judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds)
-        )
+        within = Within(classifier, generator, self.name, **self.bounds)
+        super().__init__(judge, reference, max_reference, within)
 
 
-class AbsentFID(JudgeFID):
+class PresentFID(OverallFID):
+    """FID, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
+
+    See `OverallFID`.
+    """
+
+    name = "fid_judge_present"
+    label = "FID (judge), present"
+    bounds: ClassVar[dict[str, float]] = {"above": 0.9}
+
+
+class AbsentFID(OverallFID):
     """FID, in the judge's features, of valid counterfactuals with f < 0.1 to real test images with f < 0.1.
 
-    See `PresentFID`.
+    See `OverallFID`.
     """
 
     name = "fid_judge_absent"
     label = "FID (judge), absent"
-    main = False
     bounds: ClassVar[dict[str, float]] = {"below": 0.1}
-
-    def __init__(
-        self,
-        judge: nn.Module | None,
-        reference: Any,
-        classifier: nn.Module | None,
-        generator: Any,
-        max_reference: int = 2000,
-    ) -> None:
-        super().__init__(
-            judge, reference, max_reference, Within(classifier, generator, self.name, **self.bounds)
-        )
-
-
-class OverallFID(JudgeFID):
-    """FID, in the judge's features, of all valid counterfactuals to real test images.
-
-    See `PresentFID`; for a pair, real images of the pair's classes.
-    """
-
-    name = "fid_judge_overall"
-    label = "FID (judge), overall"
-    main = False
-
-    def __init__(
-        self,
-        judge: nn.Module | None,
-        reference: Any,
-        classifier: nn.Module | None,
-        generator: Any,
-        max_reference: int = 2000,
-    ) -> None:
-        super().__init__(judge, reference, max_reference, Within(classifier, generator, self.name))
