@@ -63,22 +63,11 @@ class Within:
         return member
 
 
-class OverallFID(JudgeFID):
-    """FID, in the judge's features, of all valid counterfactuals to real test images.
+class _GroupFID(JudgeFID):
+    """FID within the bounds on f that a subclass names."""
 
-    f is the classifier's own posterior of the generator's (first) target; for a pair, real images are of the
-    pair's classes. See `JudgeFID` for formula and departures.
-    Departures: the source does not say which real images it compares with; these are the test images of the
-    same group.
-    Source: Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226, after
-    Singla et al. (2020)
-    """
-
-    name = "fid_judge_overall"
-    label = "FID (judge), overall"
     main = False
     bounds: ClassVar[dict[str, float]] = {}
-    """Of f, strictly: "above" and "below"."""
 
     def __init__(
         self,
@@ -92,10 +81,15 @@ class OverallFID(JudgeFID):
         super().__init__(judge, reference, max_reference, within)
 
 
-class PresentFID(OverallFID):
+class PresentFID(_GroupFID):
     """FID, in the judge's features, of valid counterfactuals with f > 0.9 to real test images with f > 0.9.
 
-    See `OverallFID`.
+    f is the classifier's own posterior of the generator's (first) target; see `JudgeFID` for formula and
+    departures.
+    Departures: the source does not say which real images it compares with; these are the test images of the
+    same group.
+    Source: Beyond Trivial Counterfactual Explanations (Rodriguez et al., 2021), arXiv 2103.10226, after
+    Singla et al. (2020)
     """
 
     name = "fid_judge_present"
@@ -103,12 +97,22 @@ class PresentFID(OverallFID):
     bounds: ClassVar[dict[str, float]] = {"above": 0.9}
 
 
-class AbsentFID(OverallFID):
+class AbsentFID(_GroupFID):
     """FID, in the judge's features, of valid counterfactuals with f < 0.1 to real test images with f < 0.1.
 
-    See `OverallFID`.
+    See `PresentFID`.
     """
 
     name = "fid_judge_absent"
     label = "FID (judge), absent"
     bounds: ClassVar[dict[str, float]] = {"below": 0.1}
+
+
+class OverallFID(_GroupFID):
+    """FID, in the judge's features, of all valid counterfactuals to real test images.
+
+    See `PresentFID`; for a pair, real images of the pair's classes.
+    """
+
+    name = "fid_judge_overall"
+    label = "FID (judge), overall"
