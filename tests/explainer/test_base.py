@@ -317,18 +317,17 @@ def nan(x: Tensor) -> Tensor:
 
 
 BAD_INPUTS = {
-    "three dimensions": lambda x: x[0],
+    "two dimensions": lambda x: x[0, 0],
     "whole numbers": lambda x: (x * 255).to(torch.uint8),
     "0..255": lambda x: x * 255,
     "-1..1": lambda x: 2 * x - 1,
     "NaN": nan,
     "infinite": lambda x: x / 0,
-    "no tensor": lambda x: x.numpy(),
+    "no tensor": lambda x: x.tolist(),
 }
 BAD_TARGETS = {
     "too few": torch.zeros(ROWS - 1, dtype=torch.int64),
     "a column": torch.zeros(ROWS, 1, dtype=torch.int64),
-    "one number": torch.tensor(1),
     "fractions": torch.zeros(ROWS),
     "yes and no": torch.zeros(ROWS, dtype=torch.bool),
     "class 3 of 3": torch.full((ROWS,), 3),
@@ -337,7 +336,7 @@ BAD_TARGETS = {
     "a number below zero": -1,
     "an unknown name": "cat",
     "half": 0.5,
-    "a list": [0] * ROWS,
+    "a list too short": [0] * (ROWS - 1),
 }
 BAD_MASKS = {
     "numbers": torch.zeros(16, 16),

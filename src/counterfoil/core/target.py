@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,51 +12,99 @@ from torch import Tensor
 
 from counterfoil.core.errors import UserError
 
-Target = Tensor | int | str | None
+Target = Any
+"""A class by name or index; one of `FORMS`; None, the runner-up; or a list, array or tensor of one each."""
 FORMS = ("runner_up", "own", "all")
 """Targets beside classes: the second most probable one, the most probable one, all but the latter."""
-INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
 
 
 def resolve_targets(
     logits: Tensor, target: Target, class_names: tuple[str, ...] | None
 ) -> tuple[Tensor, Tensor]:
-    """Targets and query indices, both (rows,), from logits (B, K) and a target in any accepted form."""
-    each = torch.arange(len(logits), device=logits.device)
-    if target is None or (isinstance(target, str) and target == "runner_up"):
-        return logits.topk(2, dim=1).indices[:, 1], each
-    if isinstance(target, str) and target == "own":
-        return logits.argmax(1), each
-    if isinstance(target, Tensor):
-        if target.shape != each.shape or target.dtype not in INTEGERS:
-            found = f"shape {tuple(target.shape)} of {target.dtype}"
-            raise UserError(
-                f"target: expected {len(each)} class indices (whole numbers, one per query), found {found}"
-            )
-        return _known(target.to(each), logits.shape[1]), each
-    if isinstance(target, str) and target == "all":
-        rows = (torch.arange(logits.shape[1], device=logits.device) != logits.argmax(1)[:, None]).nonzero()
-        return rows[:, 1], rows[:, 0]
-    return torch.full_like(each, class_index(target, class_names, logits.shape[1])), each
+    """Targets and query indices, both (rows,), from logits (B, K) and a target in any accepted form.
+
+    Raises:
+        UserError: a class that is unknown, or another number of targets than of queries.
+    """
+    given = target.tolist() if hasattr(target, "tolist") else target
+    many = isinstance(given, Sequence) and not isinstance(given, str)
+    each = given if many else [given] * len(logits)
+    if len(each) != len(logits) or any(isinstance(value, list) for value in each):
+        raise UserError(_wrong_count(target, len(logits)))
+    own, first = logits.argmax(1), logits.topk(2, dim=1).indices
+    second = torch.where(first[:, 1] == own, first[:, 0], first[:, 1])
+    known = zip(each, own.tolist(), second.tolist(), strict=True)
+    rows = [
+        (wanted, query)
+        for query, (value, most, next_most) in enumerate(known)
+        for wanted in _asked(value, most, next_most, class_names, logits.shape[1], query if many else None)
+    ]
+    targets, index = torch.tensor(rows, dtype=torch.int64, device=logits.device).reshape(-1, 2).unbind(1)
+    return targets.contiguous(), index.contiguous()
 
 
-def class_index(target: int | str | Any, class_names: tuple[str, ...] | None, classes: int) -> int:
-    """The index of a class given by name or number; raises UserError with the known names."""
-    names = class_names or tuple(str(k) for k in range(classes))
-    if isinstance(target, str) and target in names:
-        return names.index(target)
-    if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < classes:
-        return target
+def class_index(
+    value: int | str | Any, class_names: Sequence[str] | None, classes: int, where: str = "target"
+) -> int:
+    """The index of a class given by name or number; raises UserError with the known names.
+
+    Text is a name first. Text that is a number counts as an index where no class is called by a number.
+    """
+    names = tuple(class_names or (str(k) for k in range(classes)))
+    if isinstance(value, str):
+        found = _named(value.strip(), names)
+    else:
+        found = None if isinstance(value, bool) else _index(value)
+    if found is not None and 0 <= found < classes:
+        return found
+    shown = f"{value:g} (a float; take whole numbers, such as {value:.0f})" if _float(value) else f"{value}"
     raise UserError(
-        f"target={target} is not a class of this classifier; "
-        f"choose runner_up, own, all, or one of: {', '.join(names)}"
+        f"{where}={shown} is not a class of this classifier; "
+        f"choose {', '.join(FORMS)}, or one of: {', '.join(names)}"
     )
 
 
-def _known(target: Tensor, classes: int) -> Tensor:
-    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
-        raise UserError(
-            f"target: expected class indices in 0..{classes - 1}, "
-            f"found {int(target.min())}..{int(target.max())}"
-        )
-    return target
+def whole_number(text: str) -> int | None:
+    """The number that text stands for, "3.0" as well as "3"; None where it is no whole number."""
+    return int(text.strip().split(".")[0]) if _WHOLE.fullmatch(text.strip()) else None
+
+
+def _asked(
+    value: Any, own: int, second: int, names: Sequence[str] | None, classes: int, place: int | None
+) -> list[int]:
+    """The classes that a target stands for, given a query's most and second most probable class."""
+    if value is None:
+        return [second]
+    if isinstance(value, str) and value in FORMS:
+        return {"runner_up": [second], "own": [own], "all": [k for k in range(classes) if k != own]}[value]
+    return [class_index(value, names, classes, "target" if place is None else f"target[{place}]")]
+
+
+def _named(text: str, names: Sequence[str]) -> int | None:
+    number = whole_number(text)
+    for spelling in dict.fromkeys((text, text if number is None else str(number))):
+        if spelling in names:
+            return names.index(spelling)
+    return None if any(whole_number(name) is not None for name in names) else number
+
+
+def _index(value: Any) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _float(value: Any) -> bool:
+    return isinstance(value, float) and abs(value) < float("inf")
+
+
+def _wrong_count(target: Any, queries: int) -> str:
+    shape = getattr(target, "shape", None)
+    found = f"{len(target)}" if shape is None or len(shape) < 2 else f"shape {tuple(shape)}"
+    fix = "target.argmax(1) for one-hot rows, target.flatten() for a column"
+    return (
+        f"target: expected one class, or {queries} of them (one per query), found {found}"
+        f"{'' if shape is None or len(shape) < 2 else f'; {fix}'}"
+    )

@@ -14,6 +14,7 @@ from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.core.target import Target, resolve_targets
+from counterfoil.explainer.inputs import as_inputs, as_mask, first_logits
 from counterfoil.util.meter import Meter
 
 
@@ -68,13 +69,15 @@ class Explainer(nn.Module, ABC):
         return self
 
     @final  # type: ignore[misc]
-    def forward(self, x: Tensor, target: Target = None, *, mask: Tensor | None = None) -> Counterfactuals:
+    def forward(
+        self, x: Tensor | Any, target: Target = None, *, mask: Tensor | Any = None
+    ) -> Counterfactuals:
         """Counterfactuals of the queries, graded by the classifier exactly as they are returned.
 
         Args:
-            x: (B, C, H, W) floats in [0, 1].
-            target: (B,) int64; or one class by index or name; or "all" (every class but the decision, one row
-                each); or None, "runner_up" (the second most probable class).
+            x: (B, C, H, W) floats in [0, 1], a tensor or an array; one image (C, H, W) is a batch of one.
+            target: one class by index or name; or a list, array or tensor of B of them; or "all" (every class
+                but the decision, one row each); or None, "runner_up" (the second most probable class).
             mask: bool, broadcastable to (B, 1, H, W), True where the input must not change.
 
         Returns:
@@ -86,10 +89,10 @@ class Explainer(nn.Module, ABC):
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
         """
-        check_inputs(x)
         with torch.inference_mode(False), torch.enable_grad():
+            x = as_inputs(x, self.classifier)
             started = Meter(x.device)
-            query, index = self._ask(x.detach().clone(), target, mask)
+            query, index = self._ask(x.clone(), target, mask)
             reached = query.reached(query.logits)
             todo = torch.ones_like(reached) if self.asks_all else ~reached
             found = self._explain(query, todo)
@@ -116,9 +119,7 @@ class Explainer(nn.Module, ABC):
 
     def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
         """One row for each query, target and counterfactual; and the query index of each row."""
-        with torch.no_grad():
-            logits = self.classifier(x)
-        _check_logits(logits)
+        logits = first_logits(self.classifier, x)
         targets, index = resolve_targets(logits, target, getattr(self.classifier, "class_names", None))
         index = index.repeat_interleave(self.count)
         query = Query(
@@ -127,7 +128,7 @@ class Explainer(nn.Module, ABC):
             classifier=self.classifier,
             confidence=self.confidence,
             generator=self.generator,
-            mask=None if mask is None else _broadcast_mask(mask, x)[index],
+            mask=None if mask is None else as_mask(mask, x)[index],
             repeat=torch.arange(self.count, device=x.device).repeat(len(targets)),
         )
         query.__dict__["logits"] = logits[index]
@@ -155,48 +156,6 @@ class Explainer(nn.Module, ABC):
                 for name, value in part.extra.items()
             },
         )
-
-
-def check_inputs(x: Tensor) -> None:
-    """Refuse anything but floats (B, C, H, W) in [0, 1], and say what was found."""
-    if not isinstance(x, Tensor):
-        raise UserError(
-            f"inputs: expected a torch tensor (B, C, H, W), found {type(x).__name__}; "
-            "torch.as_tensor(x) makes one of an array"
-        )
-    if x.ndim != 4 or not x.is_floating_point():
-        raise UserError(
-            f"inputs: expected floats of shape (B, C, H, W), found shape {tuple(x.shape)} of {x.dtype}"
-        )
-    if x.numel() and not bool(torch.isfinite(x).all()):
-        raise UserError("inputs: found NaN or infinite values, expected numbers in [0, 1]")
-    if x.numel() and (float(x.min()) < 0 or float(x.max()) > 1):
-        found = f"[{float(x.min()):.3g}, {float(x.max()):.3g}]"
-        raise UserError(f"inputs: expected values in [0, 1], found {found}; divide 8-bit images by 255")
-
-
-def _check_logits(logits: Tensor) -> None:
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise UserError(
-            f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; "
-            "set its decision"
-        )
-    if not bool(torch.isfinite(logits).all()):
-        raise UserError(
-            "classifier: its logits hold NaN or infinite values; check its weights and normalisation"
-        )
-
-
-def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise UserError(f"mask: expected a bool tensor, True where the input must not change, found {found}")
-    try:
-        return mask.to(x.device).expand(len(x), 1, *x.shape[-2:])
-    except RuntimeError as error:
-        raise UserError(
-            f"mask: expected a shape that fits {(len(x), 1, *x.shape[-2:])}, found {tuple(mask.shape)}"
-        ) from error
 
 
 def _spread_strip(strip: Strip, rows: Tensor, query: Query) -> Strip:
