@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, unknown_costs
+from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, Found, unknown_costs
 from counterfoil.core.errors import UserError
 from counterfoil.core.strip import Scale, Strip
 
@@ -53,6 +53,30 @@ def test_what_is_read_off(cf: Counterfactuals) -> None:
     assert torch.equal(cf.factual + cf.delta, cf.factual + (cf.counterfactual - cf.factual))
     one = 1 / (1 + torch.tensor(-1.0).exp())
     torch.testing.assert_close(cf.target_probability[:3], torch.stack((one, 1 - one, one)))
+
+
+def test_a_failed_row_is_not_valid_and_stays_so_in_a_file(cf: Counterfactuals, tmp_path: Path) -> None:
+    lost = replace(cf, failed=torch.tensor([True, False, False, True]))
+    assert (cf.failures, lost.failures) == (0, 2)
+    assert cf.valid.tolist() == [True, False, True, True]
+    assert lost.valid.tolist() == [False, False, True, False]
+    lost.save(tmp_path / "a.safetensors")
+    assert same(Counterfactuals.load(tmp_path / "a.safetensors"), lost)
+    joined = Counterfactuals.cat([cf[:2], lost[2:]])
+    assert joined.failed is not None
+    assert joined.failed.tolist() == [False, False, False, True]
+
+
+def test_what_is_found_is_finite_row_by_row() -> None:
+    image, steps = torch.zeros(6, 1, 2, 2), torch.zeros(6)
+    image[0, 0, 0, 0] = torch.nan
+    image[1, 0, 1, 1] = torch.inf
+    frames, changes, z = torch.zeros(6, 2, 1, 2, 2), torch.zeros(6), torch.zeros(6, 3)
+    frames[2, 1], changes[3], z[4, 1] = -torch.inf, torch.nan, torch.inf
+    psnr = torch.full((6,), torch.inf)
+    found = Found(image, steps, steps, Strip(frames), {"Smiling": changes}, {"z": z, "psnr": psnr})
+    assert found.finite.tolist() == [False] * 5 + [True]
+    assert found[found.finite].finite.tolist() == [True]
 
 
 @pytest.mark.parametrize(

@@ -382,3 +382,56 @@ def test_a_classifier_without_sense_is_refused(
     with torch.no_grad():
         tiny_classifier.head.bias.fill_(torch.nan)
     refused(lambda: explainer(x), "classifier")
+
+
+class OnGrid(nn.Module):
+    """A classifier whose logits are NaN for whatever is no 8-bit image, as every search soon visits."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        eight_bit = ((255 * x - (255 * x).round()).abs() < 1e-4).flatten(1).all(1)
+        logits: Tensor = torch.where(eight_bit[:, None], self.net(x), torch.nan)
+        return logits
+
+
+def assert_failed_rows_show_the_factual(cf: Counterfactuals) -> None:
+    assert cf.counterfactual.isfinite().all()
+    assert cf.counterfactual_logits.isfinite().all()
+    if cf.failed is not None:
+        assert torch.equal(cf.counterfactual[cf.failed], cf.factual[cf.failed])
+        assert not cf.valid[cf.failed].any()
+        assert cf.strip is None or not cf.walked[cf.failed].any()
+    for value in cf.changes.values():
+        assert value.isfinite().all()
+
+
+@each_method
+def test_logits_that_are_not_finite_are_never_valid(
+    method: type, make: Any, x: Tensor, tiny_classifier: nn.Module
+) -> None:
+    explainer = make(method)
+    explainer.classifier = OnGrid(tiny_classifier)
+    cf = explainer(x)
+    assert_failed_rows_show_the_factual(cf)
+    assert explainer.classifier(cf.counterfactual[cf.valid]).isfinite().all()
+    assert cf.steps.isfinite().all()
+
+
+@each_method
+def test_a_generator_that_has_diverged_gives_failures(method: type, make: Any, x: Tensor) -> None:
+    """Whatever the target: argmax of NaN is class 0."""
+    explainer = make(method)
+    if explainer.generator is None:
+        return
+    with torch.no_grad():
+        for value in explainer.generator.parameters():
+            value.fill_(torch.nan)
+    with contextlib.suppress(UserError):  # a method that looks first says so
+        cf = explainer(x, "all")
+        assert_failed_rows_show_the_factual(cf)
+        assert cf.failed is not None
+        assert cf.failures == len(cf) == 2 * ROWS
+        assert not cf.valid.any()

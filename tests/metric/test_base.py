@@ -229,3 +229,46 @@ def test_set_metric_leaves_out_rows_that_are_not_finite(metrics, make):
         metric.reset()
         metric.update(cf[torch.arange(30) != 5])
         assert value == pytest.approx(float(metric.compute()), rel=1e-6)
+
+
+def test_a_failure_is_worst_where_there_is_a_worst_and_no_distance(metrics, make):
+    """It shows the factual, which would score 0 in a distance and whatever the judge says of it."""
+    cf = make(50, seed=3)
+    lost = torch.arange(50) % 5 == 0
+    shown = torch.where(lost[:, None, None, None], cf.factual, cf.counterfactual)
+    judge = metrics["judge_agreement"]._judge.net
+    cf = replace(
+        cf,
+        counterfactual=shown,
+        counterfactual_logits=metrics["cout"]._classifier.net(shown),
+        target=torch.where(lost, judge(cf.factual).argmax(1), cf.target),
+        failed=lost,
+    )
+    assert cf.failures == 10
+    assert not cf.valid[lost].any()
+    worst = {"validity": 0, "target_probability": 0, "judge_agreement": 0, "cout": -1}
+    for name, metric in metrics.items():
+        metric.update(cf)
+        if isinstance(metric, SetMetric):
+            assert metric.usable.tolist() == (~lost).tolist(), name
+            continue
+        plain = metric.score(cf)
+        assert torch.equal(metric.values[~lost], plain[~lost].float()), name
+        if name in ("steps", "seconds", "classifier_calls", "peak_memory_mb"):
+            assert torch.equal(metric.values, plain.float())
+        elif name in worst:
+            assert metric.values[lost].tolist() == [worst[name]] * 10, name
+        else:
+            assert metric.values[lost].isnan().all(), name
+    assert int((judge(shown).argmax(1) == cf.target)[lost].sum()) == 10, "the judge would have agreed"
+
+
+def test_a_failure_is_left_out_of_a_set(parts, make):
+    from counterfoil.metric.realism import JudgeKID
+
+    cf = make(40)
+    lost = torch.arange(40) >= 30
+    several, few = (JudgeKID(judge=parts.judge, reference=parts.reference) for _ in range(2))
+    several.update(replace(cf, failed=lost))
+    few.update(cf[:30])
+    torch.testing.assert_close(several.compute(), few.compute())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from counterfoil.report.gallery import Gallery, common_queries, extremes, shrink
@@ -68,3 +70,17 @@ def test_card_says_what_the_classifier_says(run):
 def test_shrink_only_what_is_too_large():
     assert shrink(torch.rand(1, 3, 64, 48)).shape == (1, 3, 64, 48)
     assert shrink(torch.rand(1, 3, 256, 192)).shape == (1, 3, 128, 96)
+
+
+def test_a_failure_says_what_it_is(run):
+    counterfactuals = run.methods["revise"]
+    lost = torch.arange(len(counterfactuals)) == 11
+    shown = replace(counterfactuals, failed=lost, counterfactual_logits=counterfactuals.counterfactual_logits)
+    judged = torch.ones(len(counterfactuals))
+    view = Gallery("revise", shown, {}, run.class_names, judged).view(run.summary["methods"], [])
+    assert (view.failed, view.total - view.valid) == (1, 3)
+    assert [(card.valid, card.failed, card.judge) for card in view.failures] == [
+        (False, False, True),
+        (False, False, True),
+        (False, True, False),
+    ]

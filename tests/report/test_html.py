@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -192,3 +193,14 @@ def test_the_page_works_in_a_browser(page, tmp_path):
         "theme": "dark",
         "overflow": 0,
     }
+
+
+def test_failures_are_counted(run, tmp_path):
+    bare = write_report(tmp_path / "bare.html", **vars(run)).read_text()
+    assert "not finite" not in bare.lower()
+    run.methods["revise"] = replace(run.methods["revise"], failed=torch.arange(12) >= 10)
+    text = write_report(tmp_path / "a.html", **vars(run)).read_text()
+    row = text[text.index('<table class="counts">') :].split("</tr>")
+    assert "of these not finite" in row[0]
+    assert "<td>12</td><td>9</td><td>3</td><td>2</td>" in row[1]
+    assert "✗ not finite" in text

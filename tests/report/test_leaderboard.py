@@ -56,3 +56,11 @@ def test_table_of_a_run_for_files(run: SimpleNamespace) -> None:
     assert lines[0] == "| method | Validity % ↑ | L1, valid ↓ | FID (judge) ↓ | IM1 ↓ | L1 ↓ |"
     assert lines[2].startswith("| revise | **75.0 [45.0, 100]** | **0.")
     assert lines[4].startswith("| <b>own</b> & $co$ {{ x }} | 0.0 [0.0, 30.0] | – |")
+
+
+def test_failures_stand_below_the_counts(run: SimpleNamespace) -> None:
+    assert "not finite" not in _printed(run.summary, 100)
+    run.summary["queries"]["failures"] = {"revise": 2, "wachter": 0}
+    text = _printed(run.summary, 100)
+    assert text.count("2 not finite") == 1
+    assert "0 not finite" not in text

@@ -14,15 +14,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.core.extras import check_extras
-from counterfoil.core.query import probability_of, reaches
+from counterfoil.core.extras import EXTRAS, check_extras
+from counterfoil.core.query import finite_rows, probability_of, reaches
 from counterfoil.core.strip import Strip
 
 FORMAT = "counterfoil.counterfactuals/4"
 _COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
-_OPTIONAL = ("clean", "reference", "strip", *_TABLES)
+_OPTIONAL = ("clean", "reference", "strip", *_TABLES, "failed")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,25 @@ class Found:
     def __post_init__(self) -> None:
         check_extras(self.extra, len(self.counterfactual))
 
+    def __getitem__(self, rows: Tensor) -> Found:
+        """The rows (B,) bool alone."""
+        strip = {} if self.strip is None else self.strip.tensors()
+        return Found(
+            self.counterfactual[rows],
+            self.steps[rows],
+            self.classifier_calls[rows],
+            Strip.of({name: value[rows] for name, value in strip.items()}) if strip else None,
+            {name: value[rows] for name, value in self.changes.items()},
+            {name: value[rows] for name, value in self.extra.items()},
+        )
+
+    @property
+    def finite(self) -> Tensor:
+        """Whether images, changes and code of each row are free of NaN and infinite values: bool (B,)."""
+        extra = [value for name, value in self.extra.items() if EXTRAS[name].finite]
+        strip = None if self.strip is None else self.strip.images
+        return finite_rows(self.counterfactual, strip, *self.changes.values(), *extra)
+
 
 @dataclass(frozen=True)
 class Counterfactuals:
@@ -72,6 +91,8 @@ class Counterfactuals:
         changes: (B,) declared change of each attribute by its name, 1 being the way from absent to present; 0
             for rows returned as they were. {} where the method declares none.
         extra: further tensors of a row by name, see `core.extras`.
+        failed: (B,) bool, whether the row gave images, a code or logits that are not finite: it shows the
+            factual instead, and is not valid, whatever the classifier says of the factual. None: no row did.
     """
 
     factual: Tensor
@@ -89,6 +110,7 @@ class Counterfactuals:
     strip: Strip | None = None
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    failed: Tensor | None = None
 
     def __len__(self) -> int:
         return self.factual.shape[0]
@@ -100,7 +122,13 @@ class Counterfactuals:
     @property
     def valid(self) -> Tensor:
         """Whether the classifier's decision on the counterfactual is the target: bool (B,)."""
-        return reaches(self.counterfactual_logits, self.target)
+        decided = reaches(self.counterfactual_logits, self.target)
+        return decided if self.failed is None else decided & ~self.failed
+
+    @property
+    def failures(self) -> int:
+        """How many rows failed."""
+        return 0 if self.failed is None else int(self.failed.sum())
 
     @property
     def walked(self) -> Tensor:
@@ -197,7 +225,7 @@ def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
     still = {"strip.images": table["factual"], "strip.logits": table["factual_logits"]}
     if name in still:
         return still[name][:, None].expand(-1, *like.shape[1:])
-    if name.startswith("changes."):
+    if name.startswith("changes.") or name == "failed":
         return like.new_zeros(len(table["factual"]))
     return unknown(like, len(table["factual"]))
 

@@ -11,16 +11,20 @@ from counterfoil.core.errors import UserError
 
 
 class Extra(NamedTuple):
-    """A tensor beside each counterfactual: its dimensions, `...` for any number of them, and its meaning."""
+    """A tensor beside each counterfactual: its dimensions, `...` for any number of them, and its meaning.
+
+    `finite`: a row in which it holds NaN or an infinite value has failed.
+    """
 
     shape: tuple[str, ...]
     meaning: str
+    finite: bool = False
 
 
 EXTRAS: dict[str, Extra] = {
-    "z": Extra(("B", "..."), "the counterfactual's code, which the generator decodes"),
-    "reconstruction": Extra(("B", "C", "H", "W"), "the factual as the generator redraws it, in [0, 1]"),
-    "latent_perturbation": Extra(("B",), "||z - z_0|| / ||z_0||, how far the code moved; 0 or more"),
+    "z": Extra(("B", "..."), "the counterfactual's code, which the generator decodes", True),
+    "reconstruction": Extra(("B", "C", "H", "W"), "the factual as the generator redraws it, in [0, 1]", True),
+    "latent_perturbation": Extra(("B",), "||z - z_0|| / ||z_0||, how far the code moved; 0 or more", True),
     "psnr": Extra(("B",), "dB at which a prior recovers the factual before the search"),
     "fit_steps": Extra(("B",), "steps that the prior took to recover it"),
 }

@@ -139,7 +139,13 @@ def reaches(logits: Tensor, target: Tensor, confidence: float = 0.0) -> Tensor:
     Logits that are not finite decide for nothing.
     """
     decided: Tensor = logits.argmax(-1) == _along(target, logits)
-    return decided & (probability_of(logits, target) >= confidence)
+    return decided & (probability_of(logits, target) >= confidence) & logits.isfinite().all(-1)
+
+
+def finite_rows(*values: Tensor | None) -> Tensor:
+    """Whether each row of all of these (B, ...) holds neither NaN nor infinite values: bool (B,)."""
+    given = [value.isfinite() for value in values if value is not None]
+    return torch.stack([part.flatten(1).all(1) if part.ndim > 1 else part for part in given]).all(0)
 
 
 def _along(target: Tensor, logits: Tensor) -> Tensor:

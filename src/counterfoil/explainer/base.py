@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from counterfoil.core.counterfactuals import Counterfactuals, Found, unknown
 from counterfoil.core.errors import UserError
 from counterfoil.core.options import shows_options
-from counterfoil.core.query import Query
+from counterfoil.core.query import Query, finite_rows
 from counterfoil.core.strip import Strip
 from counterfoil.core.target import Target, resolve_targets
 from counterfoil.explainer.inputs import as_inputs, as_mask, first_logits
@@ -84,7 +85,8 @@ class Explainer(nn.Module, ABC):
             rows ordered by query, then target, then counterfactual. A query whose factual already reaches the
             target is returned as it is, in 0 steps, unless the method explains all (`asks_all`). Each row's
             `classifier_calls` hold two beside the method's own: of the factual and of the counterfactual.
-            Grading a strip, which only measures and shows it, counts as no cost.
+            Grading a strip, which only measures and shows it, counts as no cost. A row whose images, strip,
+            code or logits are not finite shows the factual and is marked as `failed`.
 
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
@@ -95,15 +97,19 @@ class Explainer(nn.Module, ABC):
             query, index = self._ask(x.clone(), target, mask)
             reached = query.reached(query.logits)
             todo = torch.ones_like(reached) if self.asks_all else ~reached
-            found = self._explain(query, todo)
-            counterfactual = query.keep(found.counterfactual.detach().clamp(0, 1))
-            with torch.no_grad():
-                logits = self.classifier(counterfactual)
+            found, failed = self._explain(query, todo)
+            image, logits = self._graded(query, found)
             seconds, memory = started.read()
+            strip = None if found.strip is None else found.strip.graded(self.classifier)
+            said = finite_rows(logits, None if strip is None else strip.logits)
+            if not bool(said.all()):
+                found, failed = _settled(found, query, said if failed is None else said & ~failed)
+                image, logits = self._graded(query, found)
+                strip = None if found.strip is None else found.strip.graded(self.classifier)
             like = logits.new_ones(len(query), dtype=torch.float64)
             return Counterfactuals(
                 factual=query.factual,
-                counterfactual=counterfactual,
+                counterfactual=image,
                 target=query.target,
                 factual_logits=query.logits,
                 counterfactual_logits=logits,
@@ -112,9 +118,10 @@ class Explainer(nn.Module, ABC):
                 seconds=like * seconds / max(len(query), 1),
                 classifier_calls=found.classifier_calls.to(like) + 2,
                 peak_memory_mb=like * memory,
-                strip=None if found.strip is None else found.strip.graded(self.classifier),
+                strip=strip,
                 changes={name: value.detach() for name, value in found.changes.items()},
                 extra={name: value.detach() for name, value in found.extra.items()},
+                failed=failed,
             )
 
     def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
@@ -134,28 +141,49 @@ class Explainer(nn.Module, ABC):
         query.__dict__["logits"] = logits[index]
         return query, index
 
-    def _explain(self, query: Query, todo: Tensor) -> Found:
-        """Explain the open rows and put the others, which need no change, beside them."""
+    def _explain(self, query: Query, todo: Tensor) -> tuple[Found, Tensor | None]:
+        """Explain the open rows, the others, which need no change, beside them; and which rows failed."""
         if bool(todo.all()) and len(query):
-            return self.explain(query)
+            found = self.explain(query)
+            return _settled(found, query, found.finite)
         zeros = query.target.new_zeros(len(query))
         if not bool(todo.any()):
-            return Found(query.factual, zeros, zeros)
+            return Found(query.factual, zeros, zeros), None
         part = self.explain(query[todo])
-        return Found(
-            _spread(part.counterfactual.detach(), todo, query.factual),
-            _spread(part.steps, todo, zeros),
-            _spread(part.classifier_calls, todo, zeros),
-            None if part.strip is None else _spread_strip(part.strip, todo, query),
-            {
-                name: _spread(value.detach(), todo, 0 * query.logits[:, 0])
-                for name, value in part.changes.items()
-            },
-            {
-                name: _spread(value.detach(), todo, unknown(value, len(query)))
-                for name, value in part.extra.items()
-            },
-        )
+        return _settled(_beside(part, todo, query), query, (~todo).masked_scatter(todo, part.finite))
+
+    def _graded(self, query: Query, found: Found) -> tuple[Tensor, Tensor]:
+        """The images exactly as they are returned, and the classifier's logits (B, K) on them."""
+        image = query.keep(found.counterfactual.detach().clamp(0, 1))
+        with torch.no_grad():
+            return image, self.classifier(image)
+
+
+def _settled(found: Found, query: Query, sound: Tensor) -> tuple[Found, Tensor | None]:
+    """The same with the factual in rows that are not sound (B,); and which these are, None for none."""
+    if bool(sound.all()):
+        return found, None
+    shown = _beside(found[sound], sound, query)
+    return replace(shown, steps=found.steps, classifier_calls=found.classifier_calls), ~sound
+
+
+def _beside(part: Found, rows: Tensor, query: Query) -> Found:
+    """What was found in some rows (bool (B,)), with the factual and no change in the others."""
+    zeros = query.target.new_zeros(len(query))
+    return Found(
+        _spread(part.counterfactual.detach(), rows, query.factual),
+        _spread(part.steps, rows, zeros),
+        _spread(part.classifier_calls, rows, zeros),
+        None if part.strip is None else _spread_strip(part.strip, rows, query),
+        {
+            name: _spread(value.detach(), rows, query.logits.new_zeros(len(query)))
+            for name, value in part.changes.items()
+        },
+        {
+            name: _spread(value.detach(), rows, unknown(value, len(query)))
+            for name, value in part.extra.items()
+        },
+    )
 
 
 def _spread_strip(strip: Strip, rows: Tensor, query: Query) -> Strip:

@@ -68,7 +68,7 @@ class GrowingSpheres(Explainer):
         return Found(counterfactual, steps, calls)
 
     def _grow(self, query: Query) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        counterfactual = query.factual.clone()
+        counterfactual = torch.full_like(query.factual, torch.nan)  # stays so where no logits are finite
         top = torch.full_like(query.factual[:, 0, 0, 0], -1.0)
         found = torch.zeros_like(query.target, dtype=torch.bool)
         steps, calls = torch.zeros_like(query.target), torch.zeros_like(query.target)
@@ -117,7 +117,7 @@ class GrowingSpheres(Explainer):
         probability = probability_of(logits, target).view(len(query), self.n)
         distance = (images - query.factual[:, None]).flatten(2).norm(dim=2)
         nearest = distance.masked_fill(~hit, torch.inf).argmin(1)
-        best = torch.where(hit.any(1), nearest, probability.argmax(1))
+        best = torch.where(hit.any(1), nearest, probability.nan_to_num(-1.0).argmax(1))
         each = torch.arange(len(query), device=best.device)
         return images[each, best], probability[each, best], hit[each, best]
 

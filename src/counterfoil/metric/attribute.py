@@ -146,7 +146,8 @@ class LatentPerturbation(SampleMetric):
 
     def score(self, cf: Counterfactuals) -> Tensor:
         found = cf.extra.get("latent_perturbation")
-        return _undefined(cf) if found is None else found.nan_to_num()
+        # NaN: the row was returned as it was
+        return _undefined(cf) if found is None else torch.where(found.isnan(), 0.0, found)
 
 
 class FlippingRatio(SampleMetric):

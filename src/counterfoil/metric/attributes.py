@@ -35,8 +35,9 @@ class AttributeReader:
             )
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Whether each attribute is there: bool (B, A)."""
-        return self.logits(x) > 0
+        """Whether each attribute is there: (B, A), 1 or 0; NaN where the judge's output is not finite."""
+        logits = self.logits(x)
+        return (logits > 0).float().masked_fill(~logits.isfinite(), torch.nan)
 
     def logits(self, x: Tensor) -> Tensor:
         """How surely each attribute is there: (B, A), positive for yes."""
@@ -51,8 +52,8 @@ class AttributeReader:
         return outputs
 
     def changed(self, cf: Counterfactuals) -> Tensor:
-        """Whether each attribute differs between factual and counterfactual: bool (B, A)."""
-        return self(cf.factual) != self(cf.counterfactual)
+        """Whether each attribute differs between factual and counterfactual: (B, A), 1 or 0, or NaN."""
+        return (self(cf.factual) - self(cf.counterfactual)).abs()
 
     def moved(self, cf: Counterfactuals) -> Tensor:
         """|change| of the judge's probability of each attribute: (B, A) in [0, 1]."""
@@ -99,7 +100,7 @@ class MNAC(SampleMetric):
         self._read = AttributeReader(judge, data, self.name)
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return self._read.changed(cf).sum(1).float()
+        return self._read.changed(cf).sum(1)
 
 
 class OthersChanged(SampleMetric):
@@ -120,8 +121,8 @@ class OthersChanged(SampleMetric):
 
     def score(self, cf: Counterfactuals) -> Tensor:
         changed = self._read.changed(cf)
-        changed[:, self._explained] = False
-        return changed.sum(1).float()
+        changed[:, self._explained] = 0
+        return changed.sum(1)
 
 
 class AttributeChanged(SampleMetric):
@@ -150,7 +151,7 @@ class AttributeChanged(SampleMetric):
         self._column = self._read.column(attribute)
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        return self._read.changed(cf)[:, self._column].float()
+        return self._read.changed(cf)[:, self._column]
 
 
 class CorrelationDifference(SetMetric):
@@ -176,17 +177,18 @@ class CorrelationDifference(SetMetric):
         self._column = self._read.column(None)
 
     def embed(self, x: Tensor) -> Tensor:
-        return self._read(x).float()
+        return self._read(x)
 
     def update(self, cf: Counterfactuals) -> None:
         """Keep the change of each attribute."""
         if len(cf):
-            self._features.append(self.embed(cf.counterfactual) - self.embed(cf.factual))
+            self.keep(cf, self.embed(cf.counterfactual) - self.embed(cf.factual))
 
     def weighted(self, weights: Tensor) -> Tensor:
         truth = self._read.data.train.attributes.double()
         real = correlations(truth, torch.ones(1, len(truth), dtype=torch.float64), self._column)
-        found = correlations(self.features, weights.cpu().double(), self._column)
+        known = self.usable
+        found = correlations(self.features[known], weights.cpu().double()[:, known], self._column)
         return (found - real).abs().sum(1)
 
 

@@ -66,12 +66,18 @@ class SampleMetric(_Facts):
     the collection merges metrics whose states are equal after the first batch, and from then on reports one
     for the other.
 
+    A row that failed (see `Counterfactuals.failed`) shows its factual, which would flatter a distance: it has
+    the worst value where more is better and the least is known, such as 0 of a share of successes; elsewhere
+    it is not defined.
+
     Attributes:
+        failure: the value of a row that failed; None: what `score` says, as for costs.
         boolean: every value is 0 or 1, so that the mean is a share: its unit is "%", its range [0, 1].
         also_valid: the value over the valid rows alone is reported too, as `<name>_valid`.
         aggregate: how rows become one number.
     """
 
+    failure: ClassVar[float | None] = math.nan
     boolean: ClassVar[bool] = False
     also_valid: ClassVar[bool] = False
     aggregate: ClassVar[Literal["mean", "max"]] = "mean"
@@ -83,6 +89,8 @@ class SampleMetric(_Facts):
         super().__init_subclass__(**kwargs)
         if cls.boolean:
             cls.unit, cls.minimum, cls.maximum = "%", 0.0, 1.0
+        if "failure" not in vars(cls) and cls.failure is not None:
+            cls.failure = cls.minimum if cls.higher_is_better and cls.minimum is not None else math.nan
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -102,7 +110,10 @@ class SampleMetric(_Facts):
             raise ValueError(
                 f"{type(self).__name__}.score must return ({len(cf)},), found {tuple(values.shape)}"
             )
-        self._values.append(values if values.is_floating_point() else values.float())
+        values = values if values.is_floating_point() else values.float()
+        if cf.failed is not None and self.failure is not None:
+            values = torch.where(cf.failed & ~values.isnan(), self.failure, values)
+        self._values.append(values)
         self._valid.append(cf.valid)
 
     def compute(self) -> Tensor:
@@ -131,7 +142,7 @@ class SetMetric(_Facts):
     """One number per set of counterfactuals; a subclass writes `embed` and `weighted` and declares the facts.
 
     Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows
-    with a feature that is not finite are left out of it.
+    that failed, or with a feature that is not finite, are left out of it.
     """
 
     _features: list[Tensor]
@@ -151,7 +162,13 @@ class SetMetric(_Facts):
     def update(self, cf: Counterfactuals) -> None:
         """Keep the features of a batch of counterfactuals."""
         if len(cf):
-            self._features.append(self.embed(cf.counterfactual).detach())
+            self.keep(cf, self.embed(cf.counterfactual).detach())
+
+    def keep(self, cf: Counterfactuals, features: Tensor) -> None:
+        """Keep features (B, D) of a batch, NaN in rows that failed."""
+        if cf.failed is not None:
+            features = features.masked_fill(cf.failed[:, None].to(features.device), torch.nan)
+        self._features.append(features)
 
     def compute(self) -> Tensor:
         """The number for all rows, NaN where it is not defined."""

@@ -63,7 +63,7 @@ class LatentCloseness(SetMetric):
             codes[use] = (
                 self.embed(images[use].flatten(0, 1)).float().cpu().view(int(use.sum()), images.shape[1], -1)
             )
-        self._features.append(codes.flatten(1))
+        self.keep(cf, codes.flatten(1))
         self._frames = images.shape[1]
 
     def weighted(self, weights: Tensor) -> Tensor:

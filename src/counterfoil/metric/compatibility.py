@@ -46,9 +46,7 @@ class CompatibilityRho(SetMetric):
         if len(cf):
             read = posteriors(cf)
             nothing = torch.full((len(cf), 2), torch.nan, device=cf.factual.device)
-            self._features.append(
-                nothing if read is None else torch.cat((read.requested, read.obtained), dim=1)
-            )
+            self.keep(cf, nothing if read is None else torch.cat((read.requested, read.obtained), dim=1))
 
     def weighted(self, weights: Tensor) -> Tensor:
         rows = self.usable.nonzero()[:, 0]

@@ -8,7 +8,13 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.metric.base import SampleMetric
 
 
-class Steps(SampleMetric):
+class _Cost(SampleMetric):
+    """A failure has cost what it has cost."""
+
+    failure = None
+
+
+class Steps(_Cost):
     """Mean number of search steps per counterfactual.
 
     In [0, inf); 0 for a query that was valid to begin with. What one step does differs between methods.
@@ -22,7 +28,7 @@ class Steps(SampleMetric):
         return cf.steps
 
 
-class Seconds(SampleMetric):
+class Seconds(_Cost):
     """Mean wall seconds per counterfactual.
 
     In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch
@@ -39,7 +45,7 @@ class Seconds(SampleMetric):
         return cf.seconds
 
 
-class ClassifierCalls(SampleMetric):
+class ClassifierCalls(_Cost):
     """Mean number of inputs that the classifier evaluated per counterfactual.
 
     In [0, inf); a forward pass with or without its backward pass counts once per input.
@@ -53,7 +59,7 @@ class ClassifierCalls(SampleMetric):
         return cf.classifier_calls
 
 
-class PeakMemory(SampleMetric):
+class PeakMemory(_Cost):
     """Largest rise of memory, in MiB, while a batch of counterfactuals was made.
 
     The maximum over all rows, without an interval.

@@ -47,6 +47,7 @@ class Card:
     judge_probability: float | None
     note: str = ""
     changes: tuple[Change, ...] = ()
+    failed: bool = False
 
     @property
     def sentence(self) -> str:
@@ -68,6 +69,7 @@ class MethodView:
     scale: float
     total: int
     valid: int
+    failed: int
     confirmed: int | None
     unconfirmed_count: int
     cards: list[Card] = field(default_factory=list)
@@ -140,7 +142,14 @@ class Gallery:
         confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
         colour, scale = self.counterfactuals.factual.shape[1] > 1, symmetric_scale(self.counterfactuals.delta)
         view = MethodView(
-            self.name, colour, scale, len(valid), int(valid.sum()), confirmed, int(doubted.sum())
+            self.name,
+            colour,
+            scale,
+            len(valid),
+            int(valid.sum()),
+            self.counterfactuals.failures,
+            confirmed,
+            int(doubted.sum()),
         )
         order = self.counterfactuals.query.tolist()
         firsts = [order.index(query) for query in queries if query in order]
@@ -157,9 +166,10 @@ class Gallery:
         """Whether the judge agrees (N,): 1, 0 or NaN; by its metric, else by a probability above 1/2."""
         if "judge_agreement" in self.table:
             return self.table["judge_agreement"].detach().cpu().float()
-        return (
-            None if self.judge_probability is None else (self.judge_probability.detach().cpu() > 0.5).float()
-        )
+        if self.judge_probability is None:
+            return None
+        agrees, failed = self.judge_probability.detach().cpu() > 0.5, self.counterfactuals.failed
+        return (agrees if failed is None else agrees & ~failed.cpu()).float()
 
     def _card(self, row: int, note: str = "") -> Card:
         counterfactuals = self.counterfactuals
@@ -184,12 +194,13 @@ class Gallery:
             self._class(source),
             self._class(target),
             self._class(verdict),
-            verdict == target,
+            bool(counterfactuals.valid[row]),
             bars,
             judged,
             probability,
             note,
             changes(counterfactuals, row),
+            counterfactuals.failed is not None and bool(counterfactuals.failed[row]),
         )
 
     def _class(self, index: int) -> str:

@@ -90,6 +90,7 @@ def write_report(
         ],
         pixels=_display(explained),
         judged=any(view.confirmed is not None for view in views),
+        lost=any(view.failed for view in views),
         plots=_plots(summary["methods"]),
         glossary=_glossary(summary["methods"], tables, descriptions),
         versions=summary.get("versions") or {},

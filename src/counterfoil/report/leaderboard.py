@@ -72,6 +72,7 @@ def _table(summary: Mapping[str, Any], metrics: Sequence[str], last: bool) -> Ri
     from rich.text import Text
 
     methods: fmt.Methods = summary["methods"]
+    failures = summary.get("queries", {}).get("failures", {})
     caption = f"± half of the 95 % interval over queries. {NOTE}" if last else None
     table = RichTable(
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=caption, caption_justify="left"
@@ -82,7 +83,8 @@ def _table(summary: Mapping[str, Any], metrics: Sequence[str], last: bool) -> Ri
     for name, row in methods.items():
         styles = (_STYLE.get(summary["standing"].get(metric, {}).get(name, ""), "") for metric in metrics)
         cells = [_cell(row.get(metric), style) for metric, style in zip(metrics, styles, strict=True)]
-        table.add_row(Text.assemble((name, "bold"), (f"\n{counts(row)}", "dim")), *cells)
+        lost = f"\n{failures[name]} not finite" if failures.get(name) else ""
+        table.add_row(Text.assemble((name, "bold"), (f"\n{counts(row)}", "dim"), (lost, "red")), *cells)
     return table
 
 

@@ -65,6 +65,7 @@ def evaluate(
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
             evaluation = _prepare(run, models)
             _explain(evaluation, run_dir)
+            _tell_failures(evaluation)
             with evaluated_once():
                 return _score(evaluation, run_dir, logger, time.perf_counter() - started)
         finally:
@@ -158,6 +159,18 @@ def _explain(evaluation: Evaluation, run_dir: Path) -> None:
         explainer.fit(models.data)
         search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference)
         evaluation.counterfactuals[name] = explain_all(search, name, folder / name, run.batch_size)
+
+
+def _tell_failures(evaluation: Evaluation) -> None:
+    for name, cf in evaluation.counterfactuals.items():
+        if cf.failures:
+            warnings.warn(
+                f"explainer {name}: {cf.failures} of {len(cf)} counterfactuals, or the logits on them, are "
+                "not finite; they count as failures and show the factual: check its generative model, its "
+                "lr, and the classifier",
+                CounterfoilWarning,
+                stacklevel=2,
+            )
 
 
 def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:

@@ -55,11 +55,11 @@ class Evaluation:
         return {name: placed(cf, self.models) for name, cf in self.counterfactuals.items()}
 
     @property
-    def names(self) -> list[int | str]:
+    def names(self) -> Sequence[int | str]:
         """What each query is called in tables: its place in the test split, or its file's name."""
         if self.queries is not None:
             return list(self.queries.names)
-        return list(range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values())))
+        return range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values()))
 
 
 IMAGES = ("factual", "counterfactual", "clean", "reference")
@@ -175,6 +175,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     return {
         "n": int(first.query.unique().numel()),
         "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
+        "failures": {name: cf.failures for name, cf in evaluation.counterfactuals.items()},
         "target": config.target,
         "confidence": config.confidence,
         "seed": config.seed,

@@ -175,7 +175,7 @@ class _Best:
         like = query.factual.flatten(1)[:, 0]
         zeros = torch.zeros_like(query.target)
         return _Best(
-            counterfactual=query.factual.clone(),
+            counterfactual=torch.full_like(query.factual, torch.nan),  # stays so where no point is finite
             distance=torch.full_like(like, torch.inf),
             probability=torch.full_like(like, -1.0),
             found=zeros.bool(),
