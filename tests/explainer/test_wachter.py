@@ -110,5 +110,5 @@ def test_a_query_that_fails_weighs_the_flip_more(linear: Any) -> None:
 
 @pytest.mark.parametrize("option", ["flip", "distance"])
 def test_unknown_terms_are_named(option: str) -> None:
-    with pytest.raises(UserError, match=rf"{option}=l7 is not known; choose one of"):
+    with pytest.raises(UserError, match=rf"{option}=l7 is not supported; choose one of"):
         Wachter(nn.Identity(), **{option: "l7"})  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from torch import nn
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import AttributeLatent, CrossEntropy, Moved, Objective, Paced, Search, Stop
+from counterfoil.search import AttributeLatent, Flip, Moved, Objective, Paced, Search, Stop, flip_term
 
 
 class AIP(OptimisedExplainer):
@@ -31,6 +31,7 @@ class AIP(OptimisedExplainer):
         best: go on to `n_max` and return the valid point with the smallest perturbation, instead of the first
             one.
         free, frozen, overshoot, gate: see `GCI`.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: the listing's condition "while not flipped or n <= n_max" would neither stop at success nor
@@ -58,6 +59,7 @@ class AIP(OptimisedExplainer):
         frozen: Sequence[str] = (),
         overshoot: float = 0.5,
         gate: float = 0.0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -74,7 +76,7 @@ class AIP(OptimisedExplainer):
             classifier,
             generator,
             space=AttributeLatent(names, free=free, frozen=frozen, overshoot=overshoot),
-            objective=Objective(CrossEntropy(), distance=Moved(alpha, names=("z", "a"))),
+            objective=Objective(flip_term(flip, "aip"), distance=Moved(alpha, names=("z", "a"))),
             search=Search(
                 n_max,
                 Paced((mu, gamma), decay=beta, adam=adam, alternate=alternate),

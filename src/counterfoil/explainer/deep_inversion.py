@@ -13,7 +13,7 @@ from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
     BatchStatistics,
-    CrossEntropy,
+    Flip,
     Norm,
     Objective,
     Pixels,
@@ -21,6 +21,7 @@ from counterfoil.search import (
     Stop,
     TotalVariation,
     Tradeoff,
+    flip_term,
 )
 from counterfoil.search.regulariser import batch_norms
 
@@ -40,6 +41,7 @@ class DeepInversion(OptimisedExplainer):
         rounds: a query without a counterfactual tries again with the cross-entropy weighed 10 times more.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: starts at the query instead of noise, with a distance to it, and without jitter and flips;
@@ -61,6 +63,7 @@ class DeepInversion(OptimisedExplainer):
         lr: float = 1e-2,
         rounds: int = 2,
         patience: int | None = 0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -75,7 +78,7 @@ class DeepInversion(OptimisedExplainer):
             classifier,
             space=Pixels(),
             objective=Objective(
-                CrossEntropy(),
+                flip_term(flip, "deep_inversion"),
                 distance=L1(scale),
                 tv=TotalVariation(tv),
                 l2=Norm(l2),

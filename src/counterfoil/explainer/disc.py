@@ -16,9 +16,9 @@ from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.generative.prior.base import Prior
 from counterfoil.search import (
     L1,
-    CrossEntropy,
     Dropping,
     FeaturePreservation,
+    Flip,
     ManifoldConsistency,
     Objective,
     PriorWeights,
@@ -26,6 +26,7 @@ from counterfoil.search import (
     Stop,
     Tradeoff,
     Unfrozen,
+    flip_term,
 )
 
 SCHEDULES = ("preservation", "parameters", "none")
@@ -61,6 +62,7 @@ class DISC(OptimisedExplainer):
             None runs all steps.
         returned: "nearest" as above, or "last": the image after all steps of one round, whatever the
             classifier's decision; then queries that reach their target already are explained too.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: the source confirms neither weights, schedules nor optimiser, they are ours; the pre-image is
@@ -90,6 +92,7 @@ class DISC(OptimisedExplainer):
         rounds: int = 2,
         patience: int | None = 0,
         returned: Literal["nearest", "last"] = "nearest",
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -107,7 +110,7 @@ class DISC(OptimisedExplainer):
             start,
             space=space,
             objective=Objective(
-                CrossEntropy(lambda_3),
+                flip_term(flip, "disc", lambda_3),
                 distance=L1(0.0),
                 preservation=FeaturePreservation(
                     lambda_1,

@@ -17,7 +17,7 @@ from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
     Attributes,
-    CrossEntropy,
+    Flip,
     InvertedLatent,
     Latent,
     Moved,
@@ -27,6 +27,7 @@ from counterfoil.search import (
     Stop,
     Term,
     Tradeoff,
+    flip_term,
 )
 
 
@@ -55,6 +56,7 @@ class GCI(OptimisedExplainer):
         patience: steps granted after the last better counterfactual; None runs all steps.
         gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
             checks nothing.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: the source names neither norm, optimiser nor schedule; they are ours. The generator is AttGAN,
@@ -82,6 +84,7 @@ class GCI(OptimisedExplainer):
         overshoot: float = 0.5,
         patience: int | None = 20,
         gate: float = 0.0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -101,7 +104,9 @@ class GCI(OptimisedExplainer):
             classifier,
             generator,
             space=space,
-            objective=Objective(CrossEntropy(), distance=distance, **({"image": L1()} if names else {})),
+            objective=Objective(
+                flip_term(flip, "gci"), distance=distance, **({"image": L1()} if names else {})
+            ),
             search=Search(
                 steps,
                 partial(Adam, lr=lr),

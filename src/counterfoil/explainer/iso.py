@@ -10,8 +10,8 @@ from torch.optim import Adam
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
-    CrossEntropy,
     FeaturePreservation,
+    Flip,
     Norm,
     Objective,
     Pixels,
@@ -19,6 +19,7 @@ from counterfoil.search import (
     Stop,
     TotalVariation,
     Tradeoff,
+    flip_term,
 )
 
 
@@ -35,6 +36,7 @@ class ISO(OptimisedExplainer):
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: weights are ours, the source names none.
@@ -54,6 +56,7 @@ class ISO(OptimisedExplainer):
         lr: float = 1e-2,
         rounds: int = 2,
         patience: int | None = 0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -61,7 +64,7 @@ class ISO(OptimisedExplainer):
             classifier,
             space=Pixels(),
             objective=Objective(
-                CrossEntropy(lambda_3),
+                flip_term(flip, "iso", lambda_3),
                 distance=L1(0.0),
                 preservation=FeaturePreservation(lambda_1, names=()),
                 tv=TotalVariation(tv),

@@ -13,8 +13,8 @@ from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.generative.prior.base import Prior
 from counterfoil.search import (
     L1,
-    CrossEntropy,
     FeaturePreservation,
+    Flip,
     Norm,
     Objective,
     Pixels,
@@ -23,6 +23,7 @@ from counterfoil.search import (
     Stop,
     TotalVariation,
     Tradeoff,
+    flip_term,
 )
 
 
@@ -45,6 +46,7 @@ class LSO(OptimisedExplainer):
         rounds: a query without a counterfactual tries again with lambda_3 10 times larger.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: weights are ours, the source names none.
@@ -66,6 +68,7 @@ class LSO(OptimisedExplainer):
         lr: float | None = None,
         rounds: int = 2,
         patience: int | None = 0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -76,7 +79,7 @@ class LSO(OptimisedExplainer):
             classifier,
             space=space,
             objective=Objective(
-                CrossEntropy(lambda_3),
+                flip_term(flip, "lso", lambda_3),
                 distance=L1(0.0),
                 preservation=FeaturePreservation(lambda_1, names=layers),
                 **({"tv": TotalVariation(tv), "l2": Norm(l2)} if prior is None else {}),

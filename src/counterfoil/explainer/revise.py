@@ -9,7 +9,7 @@ from torch.optim import Adam
 
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, CrossEntropy, Latent, Objective, Search, Stop, Tradeoff
+from counterfoil.search import L1, Flip, Latent, Objective, Search, Stop, Tradeoff, flip_term
 
 
 class Revise(OptimisedExplainer):
@@ -24,6 +24,7 @@ class Revise(OptimisedExplainer):
         rounds: a query without a counterfactual tries again with the flip weighed 10 times more.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
+        flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
         confidence, count: see `Explainer`.
 
     Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for
@@ -42,6 +43,7 @@ class Revise(OptimisedExplainer):
         lr: float = 0.2,
         rounds: int = 2,
         patience: int | None = 0,
+        flip: Flip = "cross_entropy",
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
@@ -50,7 +52,7 @@ class Revise(OptimisedExplainer):
             classifier,
             generator,
             space=Latent(),
-            objective=Objective(CrossEntropy(), distance=L1(lambda_)),
+            objective=Objective(flip_term(flip, "revise"), distance=L1(lambda_)),
             search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(rounds=rounds)),
             confidence=confidence,
             count=count,

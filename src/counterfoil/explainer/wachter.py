@@ -13,17 +13,15 @@ from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
     L2,
-    CrossEntropy,
-    Hinge,
+    Flip,
     Objective,
     Pixels,
     Search,
-    SquaredError,
     Stop,
     Tradeoff,
+    flip_term,
 )
 
-FLIPS = {"cross_entropy": CrossEntropy, "squared_error": SquaredError, "hinge": Hinge}
 DISTANCES = {"l1": L1, "l2": L2}
 
 
@@ -40,7 +38,7 @@ class Wachter(OptimisedExplainer):
             counterfactuals.
         scale: weight of the distance, which is a mean over pixels and channels.
         distance: "l1" or "l2".
-        flip: "cross_entropy", "hinge", or the paper's "squared_error" (f_t - 1)^2.
+        flip: "cross_entropy", "margin" (see `Margin`), "hinge", or the paper's "squared_error" (f_t - 1)^2.
         steps, lr: of Adam, per round.
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
@@ -61,22 +59,22 @@ class Wachter(OptimisedExplainer):
         bisect: bool = False,
         scale: float = 20.0,
         distance: Literal["l1", "l2"] = "l1",
-        flip: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy",
+        flip: Flip = "cross_entropy",
         steps: int = 200,
         lr: float = 0.02,
         patience: int | None = 20,
         confidence: float = 0.5,
         count: int = 1,
     ) -> None:
-        for option, value, known in (("flip", flip, FLIPS), ("distance", distance, DISTANCES)):
-            if value not in known:
-                raise UserError(
-                    f"explainer.wachter.{option}={value} is not known; choose one of: {', '.join(known)}"
-                )
+        if distance not in DISTANCES:
+            raise UserError(
+                f"explainer wachter: distance={distance} is not supported; choose one of: "
+                f"{', '.join(DISTANCES)}"
+            )
         super().__init__(
             classifier,
             space=Pixels(),
-            objective=Objective(FLIPS[flip](), distance=DISTANCES[distance](scale)),
+            objective=Objective(flip_term(flip, "wachter"), distance=DISTANCES[distance](scale)),
             search=Search(
                 steps,
                 partial(Adam, lr=lr),

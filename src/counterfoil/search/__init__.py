@@ -2,6 +2,7 @@
 
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
 from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
 from counterfoil.search.moved import Moved
@@ -12,7 +13,7 @@ from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
 from counterfoil.search.search import Search
 from counterfoil.search.space import Latent, Pixels, Space
 from counterfoil.search.stop import Stop
-from counterfoil.search.term import L1, L2, CrossEntropy, Hinge, Objective, SquaredError, Term
+from counterfoil.search.term import L1, L2, Objective, Term
 from counterfoil.search.tradeoff import Tradeoff
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "CrossEntropy",
     "Dropping",
     "FeaturePreservation",
+    "Flip",
     "Hinge",
     "InvertedLatent",
     "Latent",
     "ManifoldConsistency",
+    "Margin",
     "Moved",
     "Norm",
     "Objective",
@@ -44,4 +47,5 @@ __all__ = [
     "Tradeoff",
     "Unfrozen",
     "Variables",
+    "flip_term",
 ]

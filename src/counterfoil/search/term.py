@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.core.options import shows_options
@@ -48,41 +46,6 @@ class Term(ABC):
     def weight_at(self, progress: float) -> float:
         """The weight at `progress` in [0, 1]."""
         return self.weight(progress) if callable(self.weight) else self.weight
-
-
-class CrossEntropy(Term):
-    """-log p_t(x')."""
-
-    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
-        """Cross-entropy to the target in nats."""
-        return F.cross_entropy(candidate.logits, query.target, reduction="none")
-
-
-class SquaredError(Term):
-    """(p_t(x') - 1)^2; its gradient vanishes where the classifier is sure of another class."""
-
-    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
-        """Squared distance of the target probability from 1."""
-        return (1 - candidate.logits.softmax(1).gather(1, query.target[:, None])[:, 0]).square()
-
-
-class Hinge(Term):
-    """max(0, max_{k != t} s_k - s_t + margin) on logits s; zero once the target leads by the margin.
-
-    Source: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017), arXiv 1608.04644.
-    """
-
-    def __init__(self, weight: float | Schedule = 1.0, margin: float = 0.0) -> None:
-        super().__init__(weight)
-        self.margin = margin
-
-    def __call__(self, query: Query, candidate: Candidate) -> Tensor:
-        """How far the target's logit is from leading by the margin."""
-        wanted = F.one_hot(query.target, candidate.logits.shape[1]).bool()
-        best_other = candidate.logits.masked_fill(wanted, -torch.inf).amax(1)
-        return (best_other - candidate.logits.gather(1, query.target[:, None])[:, 0] + self.margin).clamp(
-            min=0
-        )
 
 
 class L1(Term):
