@@ -108,13 +108,35 @@ def test_interrupted_training_ends_in_the_same_weights(
     assert tested[0] == tested[1]
 
 
-def test_diverged_training_is_refused_and_not_kept(bench: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "group"),
+    [("classifier", "classifier"), ("judge", "classifier@judge"), ("generative", "generative")],
+)
+def test_diverged_training_is_refused_and_not_kept(bench: Any, tmp_path: Path, key: str, group: str) -> None:
+    """Neither weights nor a state from which the same command would go on."""
     here = elsewhere(bench, tmp_path / "store")
-    with pytest.raises(UserError, match=r"diverged.*lower classifier\.training\.lr"):
+    model = "vae" if key == "generative" else "cnn"
+    with pytest.raises(UserError, match=rf"diverged.*nothing is kept; lower {key}\.training\.lr, now 1e\+30"):
         here.train(
-            tmp_path / "run", "classifier=cnn", "classifier.training.lr=1e30", "classifier.training.epochs=2"
+            tmp_path / "run", f"{group}={model}", f"{key}.training.lr=1e30", f"{key}.training.epochs=2"
         )
-    assert not list((tmp_path / "store").glob("*.safetensors"))
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_a_test_loss_that_is_not_finite_keeps_nothing(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though every weight is finite."""
+    from counterfoil.classifier.training import ClassifierTraining
+
+    def overflown(self: ClassifierTraining, _batch: Any, _index: int) -> None:
+        self.report("test", {"loss": torch.tensor(torch.nan)}, 1)
+
+    monkeypatch.setattr(ClassifierTraining, "test_step", overflown)
+    monkeypatch.setattr(ClassifierTraining, "on_test_epoch_end", lambda self: None)
+    with pytest.raises(UserError, match=r"diverged \(cnn/test/loss is nan\)"):
+        elsewhere(bench, tmp_path / "store").train(tmp_path / "run", "classifier=cnn")
+    assert not list((tmp_path / "store").iterdir())
 
 
 def test_nothing_to_train_and_epochs_in_the_wrong_place_are_told(bench: Any, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
-from counterfoil.util.training import one_cycle
+import pytest
+import torch
+from torch import nn
+
+from counterfoil.util.training import Diverged, StopDiverged, one_cycle
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
@@ -14,3 +19,53 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert one_cycle(0.55) == pytest.approx(0.5, abs=1e-6)
     assert one_cycle(1.0) == pytest.approx(0.0, abs=1e-6)
     assert one_cycle(1.2) == pytest.approx(0.0, abs=1e-6)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("measured", "found"),
+    [
+        ({"cnn/val/loss": NAN}, "cnn/val/loss is nan"),
+        ({"cnn/test/loss": INF}, "cnn/test/loss is inf"),
+        ({"vae/val/l1": torch.tensor(NAN)}, "vae/val/l1 is nan"),
+        ({"attgan/val/loss_adversarial": NAN}, "loss_adversarial is nan"),
+        ({"cnn/val/loss": 0.4, "start/val/psnr": INF, "exaggerator/val/rho": NAN}, None),
+        ({}, None),
+    ],
+)
+def test_a_measured_loss_that_is_not_finite_ends_a_training(
+    measured: dict[str, Any], found: str | None
+) -> None:
+    watch, module = StopDiverged("classifier cnn", "judge"), SimpleNamespace(net=nn.Linear(2, 2), lr=1e-3)
+    if found is None:
+        watch.check(module, measured)
+        return
+    with pytest.raises(Diverged, match=rf"{found}.*nothing is kept; lower judge\.training\.lr, now 0\.001"):
+        watch.check(module, measured)
+
+
+@pytest.mark.parametrize("outputs", [torch.tensor(NAN), {"loss": torch.tensor(NAN)}])
+def test_the_last_loss_of_an_epoch_counts(outputs: Any) -> None:
+    watch, module = StopDiverged("vae", "generative"), nn.Linear(2, 2)
+    trainer = SimpleNamespace(callback_metrics={}, sanity_checking=False)
+    for loss, fine in ((outputs, False), (None, True), ({"loss": torch.tensor(1.0)}, True)):
+        watch.on_train_batch_end(trainer, module, loss, None, 0)
+        if fine:
+            watch.on_train_epoch_end(trainer, module)
+            continue
+        with pytest.raises(Diverged, match=r"train/loss is nan.*lower generative\.training\.lr$"):
+            watch.on_train_epoch_end(trainer, module)
+
+
+def test_what_is_measured_before_the_training_does_not_count() -> None:
+    watch, module = StopDiverged("vae", "generative"), nn.Linear(2, 2)
+    trainer = SimpleNamespace(callback_metrics={"vae/val/loss": torch.tensor(NAN)}, sanity_checking=True)
+    watch.on_validation_end(trainer, module)
+    with torch.no_grad():
+        module.weight[0, 0] = NAN
+    trainer.sanity_checking = False
+    trainer.callback_metrics = {}
+    with pytest.raises(Diverged, match="NaN or infinite values in weight"):
+        watch.on_validation_end(trainer, module)

@@ -21,6 +21,7 @@ from counterfoil.run.store import Store, check_manifest
 from counterfoil.util.build import accepted, build
 from counterfoil.util.checkpoint import load_program, load_weights
 from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.finite import refuse_broken
 
 SHARED = ("data", "seed", "attribute", "store", "experiment")
 """Options that change the address of a model, or the whole config."""
@@ -101,7 +102,9 @@ class Models:
         if not path.is_file():
             raise UserError(f"{recipe}: no weights at {path}; train it with train.py, or set its checkpoint")
         net = load_program(path) if recipe.checkpoint else None
-        if net is None:
+        if net is not None:
+            refuse_broken(net, f"checkpoint {path}", "its training diverged: export another one")
+        else:
             check_manifest(path, recipe, self.data)
             net = self.network(recipe)
             load_weights(net, path)

@@ -25,7 +25,7 @@ from counterfoil.util.digest import file_digest
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, versions, write_json
 from counterfoil.util.seed import seed_all
-from counterfoil.util.training import Training
+from counterfoil.util.training import Diverged, StopDiverged, Training
 
 log = logging.getLogger("counterfoil")
 
@@ -78,7 +78,9 @@ def train_all(
                 again = "train.py ... overwrite=true trains it again"
                 log.info(f"{path}: already trained, {file} ({again})")
             continue
-        manifest = train_one(recipe, file, models, trainer, logger, overwrite=overwrite, command=command)
+        manifest = train_one(
+            recipe, file, models, trainer, logger, path=path, overwrite=overwrite, command=command
+        )
         log.info(f"{path}: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
 
@@ -90,29 +92,38 @@ def train_one(
     trainer_options: Mapping[str, Any],
     logger: Any,
     *,
+    path: str,
     overwrite: bool,
     command: str,
 ) -> dict[str, Any]:
-    """Train one model and write weights and manifest; one that was cut off goes on from its last epoch."""
+    """Train one model and write weights and manifest; one that was cut off goes on from its last epoch.
+
+    One that diverges keeps nothing.
+    """
     work = file.with_suffix(".partial")
     if overwrite:
         shutil.rmtree(work, ignore_errors=True)
     seed_all(recipe.seed, recipe.role, recipe.name)
     module = training_module(recipe, models)
     work.mkdir(parents=True, exist_ok=True)
-    trainer = lightning_trainer(trainer_options, module.epochs, work, logger, _reseeding(recipe))
+    watch = StopDiverged(str(recipe), path)
+    trainer = lightning_trainer(trainer_options, module.epochs, work, logger, _reseeding(recipe), watch)
     data = module.prepare(models.data)
     last = work / "last.ckpt"
     started = time.perf_counter()
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    seconds = time.perf_counter() - started
-    seed_all(recipe.seed, recipe.role, recipe.name, "test")
-    tested = trainer.test(module, datamodule=data, verbose=False)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        seconds = time.perf_counter() - started
+        seed_all(recipe.seed, recipe.role, recipe.name, "test")
+        tested = trainer.test(module, datamodule=data, verbose=False)
+        watch.check(module, tested[0] if tested else {})
+    except Diverged:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
     prefix = f"{recipe.name}/test/"
     measured = {key.removeprefix(prefix): value for key, value in tested[0].items()} if tested else {}
-    _refuse_nan(module.net, recipe)
     noted = made_by(recipe, models.data) | {"test": measured, "seconds": seconds, "command": command}
     return _keep(module.net, file, work, noted)
 
@@ -200,16 +211,6 @@ def lightning_trainer(
         default_root_dir=str(work),
         enable_checkpointing=True,
     )
-
-
-def _refuse_nan(net: nn.Module, recipe: ModelRecipe) -> None:
-    broken = [
-        name
-        for name, value in net.state_dict().items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    ]
-    if broken:
-        raise UserError(f"{recipe}: training diverged (NaN in {broken[0]}); lower {recipe.role}.training.lr")
 
 
 def _keep(net: nn.Module, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:

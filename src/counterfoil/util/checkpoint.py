@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError, first_line
+from counterfoil.util.finite import refuse_broken
 
 NESTS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("", "net.", "model.", "module.", "net.net.", "classifier.", "model.net.", "_orig_mod.")
@@ -34,6 +35,7 @@ def load_weights(net: nn.Module, path: Path | str) -> None:
     chosen = max(candidates, key=lambda state: len(state.keys() & wanted.keys()))
     _check(net, wanted, {key: value for key, value in chosen.items() if not _unkept(net, key)}, path)
     net.load_state_dict({key: chosen[key] for key in wanted}, strict=False)
+    refuse_broken(net, f"checkpoint {path}", "its training diverged: train it anew with a lower lr")
 
 
 def kept(net: nn.Module) -> dict[str, Tensor]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+
+from counterfoil.core.errors import UserError
+from counterfoil.util.finite import broken
+
+LOSSES = ("loss", "l1")
+"""Measured quantities with one of these in their name must be finite; others may be undefined."""
 
 
 class Training(pl.LightningModule):
@@ -64,6 +72,57 @@ class Training(pl.LightningModule):
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Diverged(UserError):
+    """A training whose loss or weights are not finite; nothing of it is worth keeping."""
+
+
+class StopDiverged(pl.Callback):
+    """Ends a training at the end of the epoch in which its loss or a weight ceases to be finite.
+
+    Args:
+        name: of the model, for people.
+        path: of the model in the config, whose `training.lr` is to be lowered.
+    """
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name, self.path = name, path
+        self._last: Tensor | None = None
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss of the step, where there is one."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        self._last = loss.detach() if isinstance(loss, Tensor) else None
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Check the last loss, before the epoch is saved."""
+        last = {} if self._last is None else {"train/loss": float(self._last.mean())}
+        self.check(pl_module, trainer.callback_metrics | last)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Check what was measured."""
+        if not trainer.sanity_checking:
+            self.check(pl_module, trainer.callback_metrics)
+
+    def check(self, module: Any, measured: Mapping[str, Any]) -> None:
+        """Raise `Diverged` where a loss that was measured, or a weight of the module's net, is not finite."""
+        for name, value in measured.items():
+            last = name.rsplit("/", 1)[-1]
+            if any(part in last for part in LOSSES) and not math.isfinite(float(value)):
+                raise Diverged(self._say(module, f"{name} is {float(value):g}"))
+        weight = broken(getattr(module, "net", module))
+        if weight is not None:
+            raise Diverged(self._say(module, f"NaN or infinite values in {weight}"))
+
+    def _say(self, module: Any, found: str) -> str:
+        lr = getattr(module, "lr", None)
+        now = f", now {lr:g}" if isinstance(lr, int | float) else ""
+        return (
+            f"{self.name}: training diverged ({found}), nothing is kept; lower {self.path}.training.lr{now}"
+        )
 
 
 def one_cycle(progress: float, warm: float = 0.1) -> float:

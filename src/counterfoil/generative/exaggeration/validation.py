@@ -14,6 +14,7 @@ from counterfoil.core.query import reaches
 from counterfoil.core.strip import Strip
 from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.util.rank import spearman
+from counterfoil.util.training import Diverged
 
 
 @torch.no_grad()
@@ -110,7 +111,7 @@ class Watch:
         for name, value in terms.items():
             number = float(value.detach())
             if not math.isfinite(number):
-                raise UserError(
+                raise Diverged(
                     f"exaggerator: training diverged, the loss term {name} is {number}; lower training.lr, "
                     "or use trainer=default (precision 32-true)"
                 )
