@@ -86,3 +86,62 @@ def test_a_query_remembers_features_and_takes_their_rows_along(tiny_classifier: 
     assert torch.equal(part.features(("body.1",))["body.1"], whole[[2, 0]])
     first = query.remember("once", lambda: torch.full((4,), 1.0))
     assert torch.equal(first, query.remember("once", lambda: torch.full((4,), 2.0)))
+
+
+class Overwriting(nn.Module):
+    """Three layers, each of whose outputs is overwritten in another way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Linear(4, 4) for _ in range(3))
+        self.relu, self.head = nn.ReLU(inplace=True), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.relu(self.first(x))
+        b = self.second(a)
+        b += a
+        c = self.third(b)
+        c.view(-1).mul_(3)
+        logits: Tensor = self.head(c)
+        return logits
+
+
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_what_is_overwritten_afterwards_is_read_as_the_layer_left_it(mode: Any) -> None:
+    torch.manual_seed(0)
+    net, x = Overwriting(), torch.randn(5, 4)
+    with torch.no_grad():
+        a = net.first(x)
+        b = net.second(a.relu())
+        c = net.third(b + a.relu())
+    for _again in range(2):
+        with mode():
+            logits, found = read(net, x, ("first", "relu:input", "second", "third", "relu", "head:input"))
+        for name, value in {"first": a, "relu:input": a, "second": b, "third": c, "relu": a.relu()}.items():
+            torch.testing.assert_close(found[name], value, msg=name)
+        torch.testing.assert_close(found["head:input"], 3 * c)
+        torch.testing.assert_close(logits, net(x))
+
+
+def test_a_copy_keeps_the_gradient_and_the_extra_pass_comes_once() -> None:
+    torch.manual_seed(0)
+    net, passes = Overwriting(), 0
+    net.first.register_forward_hook(lambda *_: None)
+
+    def count(*_args: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    net.register_forward_hook(count)
+    for expected in (2, 3):
+        x = torch.randn(5, 4, requires_grad=True)
+        (gradient,) = torch.autograd.grad(read(net, x, ("first",))[1]["first"].sum(), x)
+        torch.testing.assert_close(gradient, net.first.weight.sum(0).expand(5, 4))
+        assert passes == expected
+
+
+def test_nothing_is_copied_where_nothing_is_overwritten(tiny_classifier: nn.Module) -> None:
+    kept: list[Tensor] = []
+    tiny_classifier.body[0].register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+    found = read(tiny_classifier, torch.rand(2, 1, 16, 16).double(), ("body.0",))[1]["body.0"]
+    assert found is kept[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
@@ -14,10 +14,15 @@ INPUT = ":input"
 """Behind a name: what goes into the sub-module, instead of what comes out."""
 DEFAULT_TAPS = 4
 """Convolutions read of a network that names no layers."""
+_OVERWRITTEN: WeakKeyDictionary[nn.Module, set[bool]] = WeakKeyDictionary()
+"""Modules whose input (True) or output (False) the network has been seen to overwrite in place."""
 
 
 def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
     """Outputs of `model` on inputs x (B, ...), and activations (B, ...) of `layers` by name, in one pass.
+
+    Activations are as the layer left them: one that the network then overwrites, as ReLU(inplace=True) does,
+    is copied. A first pass that finds out which these are is done again.
 
     Raises:
         UserError: a layer that the model lacks, that did not run, or whose activation is not a tensor with a
@@ -25,20 +30,21 @@ def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, di
     """
     if not layers:
         return model(x), {}
-    found: dict[str, Any] = {}
-    hooks = [_hook(module, name, found) for name, module in _chosen(model, layers).items()]
-    try:
-        output: Tensor = model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    chosen = _chosen(model, layers)
+    output, taps = _run(model, x, chosen)
     for name in layers:
-        if not isinstance(found.get(name), Tensor) or len(found[name]) != len(x):
-            kind = type(found[name]).__name__ if name in found else "nothing, as it does not run"
+        value = taps[name].value if name in taps else None
+        if not isinstance(value, Tensor) or len(value) != len(x):
+            kind = type(value).__name__ if name in taps else "nothing, as it does not run"
             raise UserError(
                 f"layers: {name} gives {kind}, expected one activation per image; name another layer"
             )
-    return output, {name: found[name] for name in layers}
+    changed = [name for name, tap in taps.items() if tap.overwritten]
+    for name in changed:
+        _OVERWRITTEN.setdefault(chosen[name], set()).add(name.endswith(INPUT))
+    if changed:
+        output, taps = _run(model, x, chosen)
+    return output, {name: taps[name].value for name in layers}
 
 
 def check_taps(model: nn.Module, layers: Sequence[str]) -> None:
@@ -77,17 +83,40 @@ def _chosen(model: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module]:
     return {name: modules[name.removesuffix(INPUT)] for name in layers}
 
 
-def _hook(module: nn.Module, name: str, found: dict[str, Any]) -> Any:
-    if name.endswith(INPUT):
-        return module.register_forward_pre_hook(partial(_keep_input, found, name))
-    return module.register_forward_hook(partial(_keep_output, found, name))
+class _Tap(NamedTuple):
+    """An activation, and its count of changes in place when it was taken; -1 where none is kept."""
+
+    value: Any
+    version: int = -1
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether it has been changed in place since."""
+        return self.version >= 0 and self.value._version != self.version
 
 
-def _keep_input(found: dict[str, Any], name: str, _module: nn.Module, inputs: tuple[Any, ...]) -> None:
-    found[name] = inputs[0]
+def _run(model: nn.Module, x: Tensor, chosen: Mapping[str, nn.Module]) -> tuple[Tensor, dict[str, _Tap]]:
+    found: dict[str, _Tap] = {}
+    hooks = [_hook(module, name, found) for name, module in chosen.items()]
+    try:
+        return model(x), found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
-def _keep_output(
-    found: dict[str, Any], name: str, _module: nn.Module, _inputs: tuple[Any, ...], output: Any
-) -> None:
-    found[name] = output
+def _hook(module: nn.Module, name: str, found: dict[str, _Tap]) -> Any:
+    """Puts what goes in or comes out under its name."""
+    at_input = name.endswith(INPUT)
+    copied = at_input in _OVERWRITTEN.get(module, ())
+
+    def keep(*passed: Any) -> None:
+        value = passed[1][0] if at_input else passed[2]
+        if not isinstance(value, Tensor):
+            found[name] = _Tap(value)
+        elif copied or value.is_inference():  # which keeps no count
+            found[name] = _Tap(value.clone())
+        else:
+            found[name] = _Tap(value, value._version)
+
+    return module.register_forward_pre_hook(keep) if at_input else module.register_forward_hook(keep)
