@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule, Trainer
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.base import Batch, EpochSampler, ImageData, Images, Splits, stratified
+from counterfoil.data.base import Batch, EpochSampler, ImageData, Images, Splits, splits_digest, stratified
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "data").glob("*.yaml"))
 
@@ -143,10 +144,22 @@ def test_limit_keeps_n_of_each_split() -> None:
     assert set(data.train.labels.tolist()) == {0, 1}
 
 
-def test_identity_is_cheap_and_tells_what_matters() -> None:
+class Other(Toy):
+    """The same pictures with the labels of the test images turned."""
+
+    def load(self) -> Splits:
+        made = super().load()
+        turned = Images(made.test.images, 1 - made.test.labels, made.test.attributes)
+        return replace(made, test=turned)
+
+
+def test_identity_tells_what_matters() -> None:
     data = Toy(batch_size=7)
     assert data.identity == Toy(batch_size=9).identity
-    assert data.loads == 0
+    assert Other().identity != data.identity, "labels are content"
+    assert splits_digest(Toy().load()) != splits_digest(Other().load())
+    data.setup()
+    assert data.loads == 1
     for change in ({"seed": 1}, {"limit": 5}, {"val_fraction": 0.5}, {"attribute": "odd"}, {"name": "other"}):
         assert Toy(**change).identity != data.identity
     json.dumps(data.identity)

@@ -133,5 +133,13 @@ def test_root_is_needed_and_identifies(root: Path) -> None:
         _ = celeba(None).identity
     with pytest.raises(UserError, match="not a folder"):
         celeba(root / "absent").setup()
-    assert celeba(root).identity["root"] == str(root.resolve())
     assert celeba(root).identity != celeba(root, size=32).identity
+    before = celeba(root).identity
+    root.rename(root.with_name("moved"))
+    assert celeba(root.with_name("moved")).identity == before
+    for file in ("list_attr_celeba.txt", "img_align_celeba/000003.jpg"):
+        path = root.with_name("moved") / file
+        path.write_bytes(path.read_bytes().replace(b"-1", b" 1") + b"\n")
+        after = celeba(root.with_name("moved")).identity
+        assert after != before, file
+        before = after

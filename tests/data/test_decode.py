@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from counterfoil.core.errors import UserError
+from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape, decode, decode_cached, decode_in_memory, image_files, open_image
 
 
@@ -54,13 +55,14 @@ def test_cache_follows_files_and_shape(tmp_path: Path) -> None:
     Image.new("L", (3, 3), 5).save(path)
 
     def value() -> int:
-        return int(decode_cached([path], Shape(1, 3), "set", tmp_path / "cache")[0, 0, 0, 0])
+        found = file_digests([path], tmp_path)
+        return int(decode_cached([path], Shape(1, 3), "set", tmp_path / "cache", found)[0, 0, 0, 0])
 
     assert value() == value() == 5
     assert len(list((tmp_path / "cache").iterdir())) == 1
     Image.new("L", (3, 4), 9).save(path)
     assert value() == 9
-    decode_cached([path], Shape(3, 3), "set", tmp_path / "cache")
+    decode_cached([path], Shape(3, 3), "set", tmp_path / "cache", file_digests([path], tmp_path))
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 

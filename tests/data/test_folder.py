@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -144,8 +145,36 @@ def test_bad_folders_are_told(tmp_path: Path, classes: Path) -> None:
 def test_identity_follows_the_files(classes: Path) -> None:
     before = Folder(root=classes).identity
     assert Folder(root=classes, batch_size=2).identity == before
-    (classes / "a" / "3.png").unlink()
-    assert Folder(root=classes).identity != before
+    picture(classes / "a" / "3.png", 21)
+    replaced = Folder(root=classes).identity
+    assert replaced != before, "another picture of one name"
+    (classes / "a" / "3.png").rename(classes / "b" / "103.png")
+    assert Folder(root=classes).identity not in (before, replaced)
+
+
+def test_identity_follows_labels_and_no_place(classes: Path, tmp_path: Path) -> None:
+    before = Folder(root=classes).identity
+    classes.rename(tmp_path / "moved")
+    assert Folder(root=tmp_path / "moved").identity == before
+    rows = ["path,label", *(f"{name}/{i}.png,{name}" for name in "ab" for i in range(60))]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(rows))
+    tabled = Folder(root=tmp_path / "moved", csv=table).identity
+    table.write_text("\n".join(rows[:1] + [f"{row[:-1]}{'ab'[row[-1] == 'a']}" for row in rows[1:]]))
+    assert Folder(root=tmp_path / "moved", csv=table).identity != tabled, "the same pictures, labels reversed"
+
+
+def test_a_large_set_is_decoded_again_where_a_picture_was_replaced(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CACHE_FROM_FILES", 3)
+    cache = tmp_path / "cache"
+    assert int(Folder(root=classes, cache_dir=cache).train.images.max()) == 20
+    times = (classes / "a" / "3.png").stat()
+    picture(classes / "a" / "3.png", 24)
+    os.utime(classes / "a" / "3.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    data = Folder(root=classes, cache_dir=cache)
+    assert max(int(part.images.max()) for part in (data.train, data.val, data.test)) == 24
 
 
 def test_a_large_set_is_cached(classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import urllib.error
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from counterfoil.core.errors import UserError
 from counterfoil.data import idx
 from counterfoil.data.idx import FILES, FashionMnist, Mnist, read_idx
+
+MNIST = Path(os.environ.get("COUNTERFOIL_DATA", "absent")) / "mnist"
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
@@ -73,7 +76,28 @@ def test_places_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_root_does_not_change_the_identity(tmp_path: Path) -> None:
-    assert Mnist(root=tmp_path).identity == Mnist().identity != FashionMnist().identity
+    one = write_set(tmp_path / "one", packed=True)
+    two, other = (
+        write_set(tmp_path / name, packed=False, first=i) for i, name in enumerate(("two", "other"))
+    )
+    assert Mnist(root=one).identity == Mnist(root=two).identity != FashionMnist(root=two).identity
+    assert Mnist(root=other).identity != Mnist(root=one).identity, "two sets of one name"
+    labels = other / FILES[1]
+    before = Mnist(root=other).identity
+    labels.write_bytes(idx_bytes(9 - read_idx(labels, 1).numpy()))
+    assert Mnist(root=other).identity != before, "labels are content"
+
+
+def test_the_published_files_are_known_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Mnist(root=write_set(tmp_path / "one", packed=True))
+    monkeypatch.setattr(Mnist, "published", data.identity["content"])
+    assert "content" not in Mnist(root=write_set(tmp_path / "two", packed=False)).identity
+    assert "content" in Mnist(root=write_set(tmp_path / "other", packed=False, first=1)).identity
+
+
+@pytest.mark.skipif(not (MNIST / f"{FILES[0]}.gz").is_file(), reason="needs COUNTERFOIL_DATA")
+def test_mnist_is_known_by_its_name() -> None:
+    assert "content" not in Mnist(root=MNIST).identity
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_identity_follows_the_files(pictures: Path) -> None:
     before = Unlabelled(root=pictures).identity
     assert Unlabelled(root=pictures, batch_size=2).identity == before
     os.utime(pictures / "1.png", (0, 0))
+    assert Unlabelled(root=pictures).identity == before
+    (pictures / "1.png").write_bytes((pictures / "1.png").read_bytes() + b"x")
     assert Unlabelled(root=pictures).identity != before
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+
+from counterfoil.util.memory import uncollected
 
 SCRIPT = """
 import resource, torch
@@ -45,3 +48,13 @@ def test_large_blocks_are_taken_from_the_system_once() -> None:
 
 def test_settings_of_the_environment_win() -> None:
     assert _run(MALLOC_ARENA_MAX="2")[0] == 0
+
+
+def test_no_garbage_is_looked_for_meanwhile() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -71,6 +71,9 @@ class Avatars(ImageData):
         """The recipe of the faces."""
         return {"n": self.n, "spurious": self.spurious, "drawing": DRAWING}
 
+    def content(self) -> None:
+        """The recipe tells all of it."""
+
     def load(self) -> Splits:
         """Open the cached faces, or draw them."""
         attributes = self._attributes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -130,8 +131,9 @@ class Splits:
 class ImageData(LightningDataModule, ABC):
     """A data set in three splits.
 
-    A new one writes `load` and, where it has options that change the content, `options`. The splits are
-    loaded when first requested, by `setup` or by reading any property below `identity`.
+    A new one writes `load` and, where it has options that change the content, `options`; one that reads many
+    files writes `content` too. The splits are loaded when first requested, by `setup` or by reading any
+    property below `identity`.
 
     Args:
         name: what the set is called in hashes, messages and reports; None: the class's own name for it.
@@ -184,20 +186,28 @@ class ImageData(LightningDataModule, ABC):
         """Options of the subclass that change the content."""
         return {}
 
+    def content(self) -> str | None:
+        """A digest of the images and their labels; None where name and options tell all of it.
+
+        As it stands, all images are loaded; `data.content.file_digests` tells what files hold sooner.
+        """
+        return splits_digest(self._loaded)
+
     @property
     def images_identity(self) -> dict[str, Any]:
-        """What makes the images what they are, whatever their labels tell; nothing is loaded."""
-        return {
+        """What makes the images what they are, whichever attribute their labels tell."""
+        told = {
             "name": self.name,
             "seed": self.seed,
             "limit": self.limit,
             "val_fraction": self.val_fraction,
             **self.options(),
         }
+        return told if self._content is None else {**told, "content": self._content}
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes images and labels what they are; nothing is loaded."""
+        """What makes images and labels what they are: names, options and content."""
         return {**self.images_identity, "attribute": self.attribute}
 
     def setup(self, stage: str | None = None) -> None:
@@ -284,7 +294,17 @@ class ImageData(LightningDataModule, ABC):
         return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0, generator=own)
 
     @cached_property
+    def _content(self) -> str | None:
+        return self.content()
+
+    @cached_property
     def _splits(self) -> Splits:
+        splits = self._loaded
+        return splits if self.attribute is None else bind(splits, self.attribute, self.name)
+
+    @cached_property
+    def _loaded(self) -> Splits:
+        """The splits with the labels that the data have."""
         splits = self.load()
         if splits.val is None:
             splits = hold_out(splits, self.val_fraction, self.seed)
@@ -292,7 +312,18 @@ class ImageData(LightningDataModule, ABC):
         if self.limit is not None:
             train, val, test = (_first(part, self.limit) for part in (splits.train, splits.val, splits.test))
             splits = replace(splits, train=train, val=val, test=test)
-        return splits if self.attribute is None else bind(splits, self.attribute, self.name)
+        return splits
+
+
+def splits_digest(splits: Splits) -> str:
+    """32 hex digits that stand for images, labels, attributes and names."""
+    seen = hashlib.sha256(repr((splits.class_names, splits.attribute_names)).encode())
+    for part in (splits.train, splits.val, splits.test):
+        for values in () if part is None else (part.images, part.labels, part.attributes):
+            if values is not None:
+                seen.update(repr(tuple(values.shape)).encode())
+                seen.update(values.contiguous().numpy().data)
+    return seen.hexdigest()[:32]
 
 
 def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:

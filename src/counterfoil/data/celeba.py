@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.decode import Shape, decode_cached
+from counterfoil.data.content import file_digests
+from counterfoil.data.decode import Shape, decode_cached, image_files
+from counterfoil.util.digest import digest
 
 _ATTRIBUTES, _PARTITION, _PICTURES = "list_attr_celeba.txt", "list_eval_partition.txt", "img_align_celeba"
 _PARTS = ("train", "val", "test")
@@ -71,8 +74,12 @@ class CelebA(ImageData):
         return Path(self._root).expanduser().resolve()
 
     def options(self) -> dict[str, Any]:
-        """The folder and what is made of its pictures."""
-        return {"root": str(self.root), "size": self.side, "crop": self.crop, "attributes": self.chosen}
+        """What is made of the pictures."""
+        return {"size": self.side, "crop": self.crop, "attributes": self.chosen}
+
+    def content(self) -> str:
+        """Both lists and the pictures by their name, wherever the folder lies."""
+        return digest(list(self._digests.items()), 32)
 
     def load(self) -> Splits:
         """Read the lists, and decode the pictures or open the cache."""
@@ -82,14 +89,25 @@ class CelebA(ImageData):
         kept = self._columns(known)
         labels = values[rows, known.index("Smiling") if "Smiling" in known else 0]
         files = [self.root / _PICTURES / names[i] for i in rows]
-        images = decode_cached(
-            files, Shape(channels=3, size=self.side, crop=self.crop), self.name, self.cache_dir
-        )
+        absent = next((path for path in files if path.name not in self._digests), None)
+        if absent:
+            raise UserError(f"{absent} is missing; put it there or take it off the list")
+        shape = Shape(channels=3, size=self.side, crop=self.crop)
+        digests = [self._digests[path.name] for path in files]
+        images = decode_cached(files, shape, self.name, self.cache_dir, digests)
         whole = Images(images, torch.from_numpy(labels), torch.from_numpy(values[np.ix_(rows, kept)]))
         train, val, test = whole.cut(counts)
         return Splits(
             train, test, ("not Smiling", "Smiling"), val if len(val) else None, tuple(known[i] for i in kept)
         )
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """What each list and picture holds, by its name."""
+        self._check_folder()
+        files = [self.root / _ATTRIBUTES, self.root / _PARTITION, *image_files(self.root / _PICTURES)]
+        found = file_digests(files, self.root, self.cache_dir)
+        return dict(zip((path.name for path in files), found, strict=True))
 
     def _rows(self, names: list[str]) -> tuple[list[int], list[int]]:
         """Rows in order of the splits, each one stretch of the memory map, and the sizes of the splits."""

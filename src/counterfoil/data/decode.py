@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,7 +55,13 @@ class Shape:
 
 def image_files(folder: Path) -> list[Path]:
     """The image files right in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    with os.scandir(folder) as entries:  # an entry mostly knows its kind, which Path asks the disk for
+        names = {entry.name for entry in entries if _suffix(entry.name) in SUFFIXES and entry.is_file()}
+    return sorted((path for path in folder.iterdir() if path.name in names), key=lambda path: path.name)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def open_image(path: Path) -> Image:
@@ -102,20 +109,21 @@ def decode_in_memory(files: Sequence[Path], shape: Shape) -> Tensor:
     return images
 
 
-def decode_cached(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None) -> Tensor:
-    """All files as one uint8 tensor (N, C, H, W) on a memory map, decoded when files or shape are new."""
-    key = digest([[(str(path), *_stamp(path)) for path in files], vars(shape)])
+def decode_cached(
+    files: Sequence[Path],
+    shape: Shape,
+    name: str,
+    cache_dir: str | Path | None,
+    digests: Sequence[str],
+) -> Tensor:
+    """All files as one uint8 tensor (N, C, H, W) on a memory map, decoded when content or shape are new.
+
+    `digests` tell what each file holds, see `data.content`.
+    """
+    key = digest([digests, vars(shape)])
     path, full = (
         cache_root(cache_dir) / f"{name}-{key}" / "images.npy",
         (len(files), shape.channels, shape.size, shape.size),
     )
     images = open_cached(path, full)
     return write_cached(path, full, decode(files, shape), "Decoding images") if images is None else images
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"{path} is missing; put it there or take it off the list") from error
-    return status.st_size, status.st_mtime_ns

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.cache import digest
+from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape, decode_cached, decode_in_memory, image_files, open_image
+from counterfoil.util.digest import digest
+from counterfoil.util.memory import uncollected
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _ORDER = ("train", "val", "test")
@@ -25,8 +27,7 @@ _CACHE_FROM_FILES, _CACHE_FROM_BYTES = 10_000, 1 << 28
 _YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "false": 0, "no": 0}
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One image of the set: where it lies, what it shows, and the split it is in."""
 
     path: Path
@@ -88,24 +89,26 @@ class Folder(ImageData):
         return self.csv.parent  # type: ignore[union-attr]
 
     def options(self) -> dict[str, Any]:
-        """The folder, the names, labels and sizes of its files, and what is made of them."""
-        files = [
-            [str(row.path), row.label, row.part, row.attributes, _bytes(row.path)] for row in self._table[0]
-        ]
-        return {
-            "root": str(self.root),
-            "csv": self.csv and str(self.csv),
-            "shape": self._shape,
-            "files": digest(files),
-        }
+        """What is made of the images."""
+        return {"shape": self._shape}
+
+    def content(self) -> str:
+        """Names, labels, splits, attributes and content of the files, wherever the folder lies."""
+        root = f"{self.root}{os.sep}"
+        rows, attribute_names = self._table
+        with uncollected():
+            told = [
+                (_below(root, row.path), *row[1:], found)
+                for row, found in zip(rows, self._digests, strict=True)
+            ]
+            return digest([attribute_names, told], 32)
 
     def load(self) -> Splits:
         """Decode the images, or open the cache."""
         rows, attribute_names = self._table
         classes = _class_names(rows, self.csv or self.root)
-        images = read_files(
-            [row.path for row in rows], final_shape(rows[0].path, *self._shape), self.name, self.cache_dir
-        )
+        shape = final_shape(rows[0].path, *self._shape)
+        images = read_files([row.path for row in rows], shape, self.name, self.cache_dir, self._digests)
         labels = torch.tensor([classes.index(row.label) for row in rows])
         attributes = (
             torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
@@ -115,10 +118,19 @@ class Folder(ImageData):
         return Splits(train, test, classes, val if len(val) else None, attribute_names)
 
     @cached_property
+    def _digests(self) -> list[str]:
+        """What each file of the table holds."""
+        return file_digests([row.path for row in self._table[0]], self.root, self.cache_dir)
+
+    @cached_property
     def _table(self) -> tuple[list[Row], tuple[str, ...]]:
         """Rows in order of split and path, each split one stretch, and the names of the attributes."""
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root} is not a folder")
+        with uncollected():
+            return self._rows()
+
+    def _rows(self) -> tuple[list[Row], tuple[str, ...]]:
         rows, attribute_names = (
             _csv_rows(self.csv, self.root) if self.csv else (list(_folder_rows(self.root)), ())
         )
@@ -127,9 +139,11 @@ class Folder(ImageData):
                 f"{self.csv or self.root} holds no images; expected one sub-folder of image files per class"
             )
         if any(row.part is None for row in rows):
-            rows = [replace(row, part=_hashed_part(row.path, self.root)) for row in rows]
+            root = f"{self.root}{os.sep}"
+            rows = [row._replace(part=_hashed_part(row.path, root)) for row in rows]
+        filled = {row.part for row in rows}
         for part in ("train", "test"):
-            if not any(row.part == part for row in rows):
+            if part not in filled:
                 raise UserError(
                     f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; "
                     "give train and test splits"
@@ -151,12 +165,14 @@ def final_shape(first: Path, channels: int | None, size: int | None) -> Shape:
     return Shape(channels or (1 if picture.mode[0] in "1LIF" else 3), size or min(picture.size))
 
 
-def read_files(files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None) -> Tensor:
+def read_files(
+    files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None, digests: Sequence[str]
+) -> Tensor:
     """All files as one uint8 tensor (N, C, H, W), by way of the cache where they are many."""
     large = (
         len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
     )
-    return decode_cached(files, shape, name, cache_dir) if large else decode_in_memory(files, shape)
+    return decode_cached(files, shape, name, cache_dir, digests) if large else decode_in_memory(files, shape)
 
 
 def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, list[str]]:
@@ -251,11 +267,14 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
 
 
-def _hashed_part(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _hashed_part(path: Path, root: str) -> str:
+    """The split that the name below a folder, which ends in a separator, sends an image to."""
+    name = _below(root, path)
     tenth = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
     return "test" if tenth == 9 else "val" if tenth == 8 else "train"
 
 
-def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else -1
+def _below(root: str, path: Path) -> str:
+    """A path from a folder on, which ends in a separator; of a file elsewhere its name."""
+    text = str(path)
+    return text[len(root) :].replace(os.sep, "/") if text.startswith(root) else path.name

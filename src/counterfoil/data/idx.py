@@ -18,6 +18,8 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, progress
+from counterfoil.data.content import file_digests
+from counterfoil.util.digest import digest
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -47,6 +49,8 @@ class IdxData(ImageData):
     mirrors: ClassVar[tuple[str, ...]] = ()
     md5: ClassVar[tuple[str, ...]] = ()
     """Checksums of the gzipped FILES, in order."""
+    published: ClassVar[str] = ""
+    """What `content` finds in the files as they were published: these are known by the set's name."""
     labels_named: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
     def __init__(
@@ -55,6 +59,12 @@ class IdxData(ImageData):
         super().__init__(**options)
         self.root = None if root is None else Path(root).expanduser()
         self.cache_dir = cache_dir
+
+    def content(self) -> str | None:
+        """The unpacked files; None where they are those that were published."""
+        files = self._files()
+        found = digest(file_digests(files, files[0].parent, self.cache_dir, _bytes), 32)
+        return None if found == self.published else found
 
     def load(self) -> Splits:
         """Read the four files."""
@@ -137,6 +147,7 @@ class Mnist(IdxData):
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
     )
+    published = "a24c8c5ba18676183efa367c978a7aff"
 
 
 class FashionMnist(IdxData):

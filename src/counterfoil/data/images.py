@@ -11,9 +11,10 @@ import torch
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.cache import digest
+from counterfoil.data.content import file_digests
 from counterfoil.data.decode import image_files
 from counterfoil.data.folder import check_shape, final_shape, read_files
+from counterfoil.util.digest import digest
 
 
 class Unlabelled(ImageData):
@@ -61,13 +62,17 @@ class Unlabelled(ImageData):
         self.cache_dir = cache_dir
 
     def options(self) -> dict[str, Any]:
-        """The folder, its files as they are now, and what is made of them."""
-        stamps = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in self._files]
-        return {"root": str(self._files[0].parent), "shape": self._shape, "files": digest(stamps)}
+        """What is made of the images."""
+        return {"shape": self._shape}
+
+    def content(self) -> str:
+        """Names and content of the files, wherever the folder lies."""
+        return digest([[path.name for path in self._files], self._digests], 32)
 
     def load(self) -> Splits:
         """Decode the images, or open the cache."""
-        images = read_files(self._files, final_shape(self._files[0], *self._shape), self.name, self.cache_dir)
+        shape = final_shape(self._files[0], *self._shape)
+        images = read_files(self._files, shape, self.name, self.cache_dir, self._digests)
         whole = Images(images, torch.zeros(len(images), dtype=torch.int64))
         return Splits(whole.take(slice(0, 0)), whole, self._given_names, whole)
 
@@ -75,6 +80,11 @@ class Unlabelled(ImageData):
     def test_names(self) -> tuple[str, ...]:
         """The names of the files."""
         return tuple(path.name for path in self._files)
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        """What each file holds."""
+        return file_digests(self._files, self._files[0].parent, self.cache_dir)
 
     @cached_property
     def _files(self) -> list[Path]:

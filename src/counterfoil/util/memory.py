@@ -1,10 +1,13 @@
-"""Keeps freed memory in the process, as trainings and searches allocate it again at every step."""
+"""How memory is kept and looked through: freed blocks stay in the process, collections can wait."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
@@ -23,3 +26,18 @@ def keep_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     return all([mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, 2**26)])
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Make hundreds of thousands of small objects without a search for garbage.
+
+    Each search goes through all that torch has made as well, which takes longer than the objects do.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
