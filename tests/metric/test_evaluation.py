@@ -123,3 +123,12 @@ def test_no_counterfactuals(metrics):
     summary, table, _ = evaluate_metrics(metrics, [])
     assert all(entry.value is None and entry.n == 0 for entry in summary.values())
     assert all(len(values) == 0 for values in table.values())
+
+
+def test_doubts_stand_at_the_entries_of_their_metric_alone(metrics, make):
+    chosen = {name: metrics[name] for name in ("l1", "judge_agreement")}
+    summary = evaluate_metrics(chosen, make(20), 0, {"judge_agreement": "judge: tells other classes"}).summary
+    assert {name for name, entry in summary.items() if entry.doubt} == {
+        "judge_agreement",
+        "judge_agreement_valid",
+    }

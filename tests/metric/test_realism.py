@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.linalg
 import torch
 
 from counterfoil.core.errors import UserError
+from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.realism import JudgeFID, JudgeKID
 
 
@@ -152,3 +154,33 @@ def test_one_real_image_of_the_group_is_no_set(parts, make):
 def test_too_small_reference_is_refused(parts):
     with pytest.raises(UserError, match="max_reference"):
         JudgeFID(parts.judge, parts.reference, max_reference=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "real", "doubt"),
+    [
+        (30, 60, ""),
+        (7, 60, ""),
+        (6, 60, "fid_judge: 6 counterfactuals, expected 7 or more"),
+        (30, 6, "fid_judge: 6 real images, expected 7 or more"),
+        (2, 3, "fid_judge: 2 counterfactuals and 3 real images, expected 7 or more"),
+    ],
+)
+def test_fid_of_no_more_rows_than_features_is_in_doubt(parts, make, rows, real, doubt):
+    cf = make(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        metric = JudgeFID(parts.judge, parts.reference, max_reference=real)
+        assert evaluate_metrics({"fid": metric}, cf).summary["fid"].doubt == doubt
+
+
+def test_kid_of_few_rows_is_in_doubt_and_failures_do_not_count(parts, make):
+    def doubt(cf):
+        metric = JudgeKID(parts.judge, parts.reference)
+        return evaluate_metrics({"kid": metric}, cf).summary["kid"].doubt
+
+    cf = make(55)
+    assert doubt(cf) == ""
+    assert doubt(cf[:49]) == "kid_judge: 49 counterfactuals, expected 50 or more"
+    failed = replace(cf, failed=torch.arange(55) < 10)
+    assert doubt(failed) == "kid_judge: 45 counterfactuals, expected 50 or more"

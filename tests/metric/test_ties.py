@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy import stats
@@ -69,3 +71,11 @@ def test_counterfactuals_of_a_query_are_averaged_and_its_targets_drawn_together(
     once = {(name, target): value for (name, target), value in gaps.items() if target == "a"}
     found, alone = (paired_interval([(x, dict.fromkeys(x, 0.0))]) for x in (gaps, once))
     assert found == alone
+
+
+def test_what_is_in_doubt_is_not_ranked() -> None:
+    entries = row(a=0.9, b=0.84, c=0.8)
+    entries["a"] = replace(entries["a"], doubt="judge: no better than chance")
+    assert ranked(entries) == ["b", "c"]
+    assert standing(entries, {}) == {"b": "best"}
+    assert standing({name: replace(entry, doubt="why") for name, entry in entries.items()}, {}) == {}

@@ -204,3 +204,15 @@ def test_failures_are_counted(run, tmp_path):
     assert "of these not finite" in row[0]
     assert "<td>12</td><td>9</td><td>3</td><td>2</td>" in row[1]
     assert "✗ not finite" in text
+
+
+def test_what_is_in_doubt_is_grey_and_says_why(run, tmp_path):
+    doubt = "judge: accuracy 0.10 is no better than chance <0.12>"
+    for row in run.summary["methods"].values():
+        row["l1"] = replace(row["l1"], doubt=doubt)
+    run.summary["standing"].pop("l1", None)
+    text = write_report(tmp_path / "a.html", **vars(run)).read_text()
+    cells = re.findall(r'<td class="doubted[^"]*"[^>]*>', text)
+    assert len(cells) == 3
+    assert all("not ranked: judge: accuracy 0.10" in html.unescape(cell) for cell in cells)
+    assert html.unescape(text).count(f"Grey, not ranked: {doubt}.") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,3 +65,14 @@ def test_failures_stand_below_the_counts(run: SimpleNamespace) -> None:
     text = _printed(run.summary, 100)
     assert text.count("2 not finite") == 1
     assert "0 not finite" not in text
+
+
+def test_what_is_in_doubt_is_dim_and_the_reason_stands_below(run: SimpleNamespace) -> None:
+    doubt = "judge: tells other classes [red]"
+    row = run.summary["methods"]["wachter"]
+    row["validity"] = replace(row["validity"], doubt=doubt)
+    text = _printed(run.summary, 200, force_terminal=True, color_system="standard")
+    assert "\x1b[2m100\x1b[0m" in text
+    assert "\x1b[1;32m100\x1b[0m" not in text
+    assert text.count("Grey, not ranked: judge: tells other classes [red].") == 1
+    assert run_table(run.summary).note.endswith(f"Grey, not ranked: {doubt}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -94,3 +95,10 @@ def test_one_run_keeps_its_interval_and_missing_figures_are_left_out() -> None:
 def test_a_method_of_some_runs_alone_is_kept() -> None:
     found = over_seeds([{"a": {"l1": Entry(1.0)}}, {"a": {"l1": Entry(3.0)}, "b": {"l1": Entry(5.0)}}])
     assert (found["a"]["l1"].seeds, found["b"]["l1"].seeds) == (2, 1)
+
+
+def test_one_run_in_doubt_leaves_the_mean_in_doubt() -> None:
+    doubted = replace(share(0.5), doubt="judge: no better than chance")
+    assert pool([share(0.4), doubted]).doubt == pool([doubted]).doubt == doubted.doubt
+    assert pool([share(0.4), replace(doubted, value=None)]).doubt == doubted.doubt
+    assert pool([share(0.4), share(0.5)]).doubt == ""

@@ -22,6 +22,7 @@ class Entry:
         main: whether it stands among the first columns of a page; the others are unfolded.
         role: what it tells, for plots: "success", "distance", "strip", or "".
         seeds: how many runs it is a mean over.
+        doubt: why it is not to be ranked, such as a judge no better than chance; "" for what is.
     """
 
     value: float | None
@@ -36,6 +37,7 @@ class Entry:
     main: bool = False
     role: str = ""
     seeds: int = 1
+    doubt: str = ""
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):

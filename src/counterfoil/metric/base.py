@@ -41,6 +41,11 @@ class _Facts(Metric):
     full_state_update = False
     is_differentiable = False
 
+    @property
+    def doubt(self) -> str:
+        """Why the figure of what was seen so far is not to be ranked, "" where it may be."""
+        return ""
+
     def entry(self, value: float, low: float, high: float, n: int) -> Entry:
         """A figure of this metric, with the facts declared."""
         return Entry(
@@ -55,6 +60,7 @@ class _Facts(Metric):
             self.label,
             self.main,
             self.role,
+            doubt=self.doubt,
         )
 
 
@@ -143,7 +149,12 @@ class SetMetric(_Facts):
 
     Features are kept row by row, so that the number can be had for any rows, repeated ones included. Rows
     that failed, or with a feature that is not finite, are left out of it.
+
+    Attributes:
+        fewest: counterfactuals below which the number means nothing and is not ranked.
     """
+
+    fewest: int = 0
 
     _features: list[Tensor]
 
@@ -187,6 +198,12 @@ class SetMetric(_Facts):
         parts = [part.cpu().double() for part in held] or [torch.zeros(0, 1, dtype=torch.float64)]
         width = max(part.shape[1] for part in parts)
         return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in parts])
+
+    @property
+    def doubt(self) -> str:
+        """Too few counterfactuals."""
+        n = int(self.usable.sum())
+        return f"{self.name}: {n} counterfactuals, expected {self.fewest} or more" if n < self.fewest else ""
 
     @property
     def usable(self) -> Tensor:

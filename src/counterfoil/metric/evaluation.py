@@ -50,6 +50,7 @@ def evaluate_metrics(
     metrics: Mapping[str, AnyMetric],
     counterfactuals: Counterfactuals | Iterable[Counterfactuals],
     seed: int = 0,
+    doubts: Mapping[str, str] | None = None,
     *,
     resamples: int = 1000,
     set_resamples: int = 100,
@@ -65,6 +66,7 @@ def evaluate_metrics(
         counterfactuals: all of them, or batches in order; read once.
         seed: of the resamples, the same for all metrics, so that two methods on the same queries are
             resampled alike.
+        doubts: metric -> why its figures are not to be ranked, besides what the metric says itself.
         resamples, set_resamples: how many, for sample and for set metrics.
     """
     with evaluated_once():
@@ -82,6 +84,10 @@ def evaluate_metrics(
             summary[name] = metric.entry(*metric.figure())
         else:
             summary.update({key: sampled[key] for key in (name, f"{name}_valid") if key in sampled})
+    for name, doubt in (doubts or {}).items():
+        for key in (name, f"{name}_valid"):
+            if key in summary:
+                summary[key] = replace(summary[key], doubt=doubt)
     return Scored(summary, {c.name: c.values for c in columns if c.name in metrics}, draws)
 
 

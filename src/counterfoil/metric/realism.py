@@ -48,6 +48,7 @@ class _JudgeDistance(SetMetric):
         self.max_reference = max_reference
         self._group = group
         self._ready = False
+        self._count = 0
 
     def update(self, cf: Counterfactuals) -> None:
         """Keep the features of a batch; NaN for rows that are not of the group."""
@@ -60,12 +61,21 @@ class _JudgeDistance(SetMetric):
 
     def weighted(self, weights: Tensor) -> Tensor:
         if not self._ready:
-            self._prepare(self._real())
+            real = self._real()
+            self._count = len(real)
+            self._prepare(real)
             self._ready = True
         usable = self.usable
         return self._distances(
             torch.where(usable[:, None], self.features, 0.0), weights.cpu().double() * usable
         )
+
+    @property
+    def doubt(self) -> str:
+        """Too few counterfactuals, or too few real images."""
+        held = {"counterfactuals": int(self.usable.sum()), "real images": self._count}
+        few = [f"{n} {what}" for what, n in held.items() if n < self.fewest]
+        return f"{self.name}: {' and '.join(few)}, expected {self.fewest} or more" if few else ""
 
     @abstractmethod
     def _prepare(self, real: Tensor) -> None:
@@ -108,6 +118,11 @@ class JudgeFID(_JudgeDistance):
     main = True
     minimum = 0.0
 
+    @property
+    def fewest(self) -> int:  # type: ignore[override]
+        """One more than there are features: fewer give a covariance of lower rank."""
+        return self.features.shape[1] + 1
+
     def compute(self) -> Tensor:
         """The distance over all rows; warns where there are too few for a covariance of full rank."""
         n, d = int(self.usable.sum()), self.features.shape[1]
@@ -122,7 +137,6 @@ class JudgeFID(_JudgeDistance):
         return value
 
     def _prepare(self, real: Tensor) -> None:
-        self._count = len(real)
         self._mean = real.mean(0)
         if len(real) < 2:  # no covariance, and so no distance
             self._root, self._trace = real.new_zeros(real.shape[1], real.shape[1]), real.new_tensor(torch.nan)
@@ -166,6 +180,7 @@ class JudgeKID(_JudgeDistance):
 
     name = "kid_judge"
     label = "KID (judge)"
+    fewest = 50
 
     def _prepare(self, real: Tensor) -> None:
         self._features_real = real

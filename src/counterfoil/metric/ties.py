@@ -96,8 +96,11 @@ def standing(
 
 
 def ranked(row: Mapping[str, Entry]) -> list[str]:
-    """The methods with a value and at least half as many counterfactuals as the method with most."""
-    known = {name: entry for name, entry in row.items() if entry.value is not None}
+    """The methods with at least half as many counterfactuals as the method with most.
+
+    What has no value, or one that is in doubt, is left out.
+    """
+    known = {name: entry for name, entry in row.items() if entry.value is not None and not entry.doubt}
     most = max((entry.n for entry in known.values()), default=0)
     return [name for name, entry in known.items() if 2 * entry.n >= most]
 

@@ -139,7 +139,8 @@ def _board(summary: Mapping[str, Any], descriptions: Mapping[str, str]) -> dict[
         for name, row in methods.items()
     ]
     labels = {head["metric"]: head["label"] for head in heads}
-    return {"heads": heads, "rows": rows, "extra": len(metrics) - len(main), "labels": labels}
+    extra, told = len(metrics) - len(main), tab.doubts(methods)
+    return {"heads": heads, "rows": rows, "extra": extra, "labels": labels, "doubts": told}
 
 
 def _named(methods: fmt.Methods, metric: str) -> dict[str, Any]:
@@ -156,7 +157,9 @@ def _cell(entry: Entry | None, main: bool, rank: str) -> dict[str, Any]:
         "interval": tab.interval(entry),
         "n": entry.n or None,
     }
-    return {"sort": repr(entry.value) if entry.known else "", "rank": rank, "main": main, **text}
+    rank = "doubted" if entry.doubt else rank
+    sort = repr(entry.value) if entry.known else ""
+    return {"sort": sort, "rank": rank, "main": main, "doubt": entry.doubt, **text}
 
 
 def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil.core.entry import Entry
 from counterfoil.report import format as fmt
-from counterfoil.report.table import MISSING, Table, arrow, decimals, number
+from counterfoil.report.table import MISSING, Table, arrow, decimals, doubts, number
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -41,9 +41,8 @@ def leaderboard(
 def run_table(summary: Mapping[str, Any]) -> Table:
     """The leaderboard of one run for Markdown, LaTeX and CSV: all metrics, the valid ones in front."""
     methods: fmt.Methods = summary["methods"]
-    return Table(
-        methods, fmt.columns(methods), summary["standing"], note=f"Intervals: 95 % over queries. {NOTE}"
-    )
+    note = " ".join([f"Intervals: 95 % over queries. {NOTE}", *doubts(methods)])
+    return Table(methods, fmt.columns(methods), summary["standing"], note=note)
 
 
 def _blocks(methods: fmt.Methods, metrics: Sequence[str], width: int) -> Iterator[list[str]]:
@@ -73,7 +72,8 @@ def _table(summary: Mapping[str, Any], metrics: Sequence[str], last: bool) -> Ri
 
     methods: fmt.Methods = summary["methods"]
     failures = summary.get("queries", {}).get("failures", {})
-    caption = f"± half of the 95 % interval over queries. {NOTE}" if last else None
+    told = [f"± half of the 95 % interval over queries. {NOTE}", *doubts(methods)]
+    caption = Text("\n".join(told)) if last else None
     table = RichTable(
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=caption, caption_justify="left"
     )
@@ -81,7 +81,11 @@ def _table(summary: Mapping[str, Any], metrics: Sequence[str], last: bool) -> Ri
     for metric in metrics:
         table.add_column(Text(_head(methods, metric)), justify="right", no_wrap=True)
     for name, row in methods.items():
-        styles = (_STYLE.get(summary["standing"].get(metric, {}).get(name, ""), "") for metric in metrics)
+        standing = {metric: summary["standing"].get(metric, {}).get(name, "") for metric in metrics}
+        styles = (
+            "dim" if metric in row and row[metric].doubt else _STYLE.get(standing[metric], "")
+            for metric in metrics
+        )
         cells = [_cell(row.get(metric), style) for metric, style in zip(metrics, styles, strict=True)]
         lost = f"\n{failures[name]} not finite" if failures.get(name) else ""
         table.add_row(Text.assemble((name, "bold"), (f"\n{counts(row)}", "dim"), (lost, "red")), *cells)

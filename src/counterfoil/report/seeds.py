@@ -48,8 +48,10 @@ def over_seeds(runs: Sequence[Rows]) -> dict[str, dict[str, Entry]]:
 def pool(entries: Sequence[Entry]) -> Entry:
     """The mean of one metric over runs, see `over_seeds`; at least one entry."""
     kept = [entry for entry in entries if entry.value is not None]
+    doubt = next((entry.doubt for entry in entries if entry.doubt), "")
     if len(kept) < 2:
-        return kept[0] if kept else replace(entries[0], value=None, low=None, high=None, n=0, seeds=0)
+        nothing = replace(entries[0], value=None, low=None, high=None, n=0, seeds=0)
+        return replace(kept[0] if kept else nothing, doubt=doubt)
     value = sum(entry.value for entry in kept if entry.value is not None) / len(kept)
     forward, back = _scale(kept)
     centre = forward(value, sum(entry.n for entry in kept))
@@ -58,7 +60,7 @@ def pool(entries: Sequence[Entry]) -> Entry:
     low = min(back(centre - half) if half else value, value - below)
     high = max(back(centre + half) if half else value, value + above)
     count, seeds = sum(entry.n for entry in kept), sum(entry.seeds for entry in kept)
-    return replace(kept[0], value=value, low=low, high=high, n=count, seeds=seeds)
+    return replace(kept[0], value=value, low=low, high=high, n=count, seeds=seeds, doubt=doubt)
 
 
 def half_width(values: Sequence[float]) -> float:

@@ -138,6 +138,12 @@ def decimals(scaled: float, unit: str = "") -> int:
     return next(n for n, least in ((1, 9.95), (2, 0.9995), (3, 0.0095), (4, 0)) if size >= least)
 
 
+def doubts(rows: Rows) -> list[str]:
+    """Each reason for which figures are not ranked once: `Grey, not ranked: <reason>.`"""
+    told = dict.fromkeys(e.doubt for row in rows.values() for e in row.values() if e.doubt and e.known)
+    return [f"Grey, not ranked: {reason}." for reason in told]
+
+
 def tex(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
     return "".join(_SPECIAL.get(c) or _SIGNS.get(c) or c for c in text)

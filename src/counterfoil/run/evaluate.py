@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from counterfoil.classifier.check import check
+from counterfoil.classifier.trust import check_judge
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
@@ -95,7 +96,6 @@ def _require_models(
 def _prepare(run: RunConfig, models: Models) -> Evaluation:
     classifier = models.share(run.explained)
     judge = None if run.judge is None else models.share(run.judge)
-    _check_judge(judge, classifier, models.data.labelled)
     labelled = models.data.labelled and not isinstance(classifier.decision, Threshold)
     test = models.data.test
     batch = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:256]]
@@ -104,8 +104,15 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(run), labelled=labelled
     ):
         warnings.warn(warning, CounterfoilWarning, stacklevel=2)
+    doubt = "" if judge is None else check_judge(judge, classifier, batch, labelled=labelled)
+    if doubt:
+        warnings.warn(
+            f"{doubt}; its figures are not ranked, choose another classifier@judge=, or judge=null",
+            CounterfoilWarning,
+            stacklevel=2,
+        )
     queries = None if run.counterfactuals else _corrupted(query_set(run, models, classifier), run)
-    return Evaluation(run, models, classifier, judge, queries, {})
+    return Evaluation(run, models, classifier, judge, queries, {}, doubt)
 
 
 def _corrupted(queries: QuerySet, run: RunConfig) -> QuerySet:
@@ -113,18 +120,6 @@ def _corrupted(queries: QuerySet, run: RunConfig) -> QuerySet:
     if run.corruption is None:
         return queries
     return queries.corrupt(build(run.corruption, where="corruption"), run.seed)
-
-
-def _check_judge(judge: Any, classifier: Any, labelled: bool) -> None:
-    """A judge is another network; without labels, only the count tells that it has the same classes."""
-    if judge is classifier:
-        raise UserError(
-            "judge: is the classifier itself, so it cannot judge; "
-            "choose another classifier@judge= or judge.seed="
-        )
-    if judge is not None and not labelled and len(judge.class_names) != len(classifier.class_names):
-        found = f"{len(judge.class_names)} classes, the classifier {len(classifier.class_names)}"
-        raise UserError(f"judge: tells {found}; choose another judge.checkpoint=, or judge=null")
 
 
 def _needs_gradients(run: RunConfig) -> bool:

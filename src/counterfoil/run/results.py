@@ -40,6 +40,7 @@ class Evaluation:
         classifier, judge: networks; there may be no judge.
         queries: None where stored counterfactuals are scored again.
         counterfactuals: by method.
+        doubt: why the judge's figures are not to be believed, "" where they are.
     """
 
     config: RunConfig
@@ -48,6 +49,7 @@ class Evaluation:
     judge: Any
     queries: QuerySet | None
     counterfactuals: dict[str, Counterfactuals]
+    doubt: str = ""
 
     @cached_property
     def batches(self) -> dict[str, list[Counterfactuals]]:
@@ -140,12 +142,15 @@ class Scores:
 def score(evaluation: Evaluation) -> Scores:
     """Show all metrics all counterfactuals, and rank the methods by paired differences."""
     config, models = evaluation.config, evaluation.models
-    metrics = _metrics(config, models)
+    built = _metrics(config, models)
+    metrics = {key: metric for part in built.values() for key, metric in part.items()}
+    judged = [name for name in built if evaluation.doubt and "judge" in config.metric[name].refers]
+    doubts = {key: evaluation.doubt for name in judged for key in built[name]}
     told = {
         name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
     }
     scored = {
-        name: evaluate_metrics({**metrics, **told[name]}, batches, seed=config.seed)
+        name: evaluate_metrics({**metrics, **told[name]}, batches, config.seed, doubts)
         for name, batches in evaluation.batches.items()
     }
     described = {
@@ -156,16 +161,12 @@ def score(evaluation: Evaluation) -> Scores:
     return Scores(methods, standing, {name: found.table for name, found in scored.items()}, described)
 
 
-def _metrics(config: RunConfig, models: Models) -> dict[str, Any]:
-    """The metrics chosen; a recipe may stand for several, by name."""
+def _metrics(config: RunConfig, models: Models) -> dict[str, Mapping[str, Any]]:
+    """The metrics of each recipe chosen, which may stand for several, by name."""
     built = {
         name: build(metric.options, models.share, f"metric.{name}") for name, metric in config.metric.items()
     }
-    return {
-        key: metric
-        for name, made in built.items()
-        for key, metric in (made if isinstance(made, Mapping) else {name: made}).items()
-    }
+    return {name: made if isinstance(made, Mapping) else {name: made} for name, made in built.items()}
 
 
 def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
@@ -186,6 +187,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "classifier_accuracy": _accuracy(explained, models),
         "judge": config.judge.name if config.judge else None,
         "judge_accuracy": _accuracy(config.judge, models) if config.judge else None,
+        "judge_doubt": evaluation.doubt,
         "seconds": seconds,
         "command": command_line(),
     }
@@ -252,7 +254,9 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "Data": about["data"],
         "Classifier": model("classifier"),
-        "Judge": model("judge") if about["judge"] else "none",
+        "Judge": model("judge") + (f" – not ranked: {about['judge_doubt']}" if about["judge_doubt"] else "")
+        if about["judge"]
+        else "none",
         "Queries": about["n"],
         "Target": str(about["target"]).replace("_", " "),
         "Confidence": about["confidence"],
