@@ -6,6 +6,7 @@ import copy
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from counterfoil.run.address import (
     FROM_NODE,
     Seen,
     defaults,
+    departures,
     differences,
     identity,
     plain,
@@ -276,3 +278,58 @@ def test_plain_values_are_equal_where_a_model_cannot_tell_them() -> None:
     assert not same(plain([1, 2]), plain([2, 1]))
     assert plain(CNN) == "CNN"
     assert plain({"a": (Path("x"), 1e-3)}) == {"a": ["x", 0.001]}
+
+
+FAST = {"precision": "bf16-mixed"}
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        {"precision": "32-true"},
+        {"precision": 32},
+        {"devices": [1], "accelerator": "gpu", "deterministic": "warn", "log_every_n_steps": 5},
+        {"fast_dev_run": False, "limit_train_batches": 1.0, "max_time": None, "max_steps": -1},
+        {"callbacks": [{"_target_": "pytorch_lightning.callbacks.LearningRateMonitor"}]},
+        {"_target_": "pytorch_lightning.Trainer", "strategy": "auto", "accumulate_grad_batches": 1},
+    ],
+)
+def test_a_trainer_that_makes_the_same_weights_does_not_count(trainer: dict[str, Any]) -> None:
+    assert departures(trainer) == {}
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        FAST,
+        {"fast_dev_run": True},
+        {"fast_dev_run": 3},
+        {"limit_train_batches": 1},
+        {"limit_train_batches": 0.5},
+        {"limit_val_batches": 2},
+        {"max_steps": 10},
+        {"max_time": "00:00:01:00"},
+        {"min_epochs": 9},
+        {"gradient_clip_val": 1.0},
+        {"accumulate_grad_batches": 4},
+        {"devices": 2},
+        {"overfit_batches": 1},
+        {"callbacks": {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/loss"}},
+    ],
+)
+def test_a_trainer_that_makes_other_weights_is_part_of_the_address(trainer: dict[str, Any]) -> None:
+    found = departures({"precision": "32-true", "devices": 1} | trainer)
+    assert found.keys() == trainer.keys()
+    node = composed("classifier", "cnn")
+    reader = composed("generative", "exaggerator")
+    for each in (node, reader):
+        assert stem(each, replace(SEEN, trainer=found)) != stem(each, SEEN)
+    other = replace(SEEN, trainer={"max_steps": 11})
+    assert stem(node, replace(SEEN, trainer=found)) != stem(node, other)
+
+
+@pytest.mark.parametrize("name", ["default", "fast"])
+def test_the_default_trainer_does_not_depart(name: str) -> None:
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        made = plain_config(hydra.compose("train", overrides=["logger=none", f"trainer={name}"]))
+    assert departures(made["trainer"]) == ({} if name == "default" else FAST)

@@ -161,3 +161,32 @@ def test_a_published_exaggerator_knows_the_published_classifier(file: Path) -> N
     )
     load_weights(net, weights)
     assert int(load_file(str(file))["knob.classifier"]) == int(fingerprint(Classifier(net, 0.5, 0.5)))
+
+
+@published
+def test_published_weights_are_found_in_every_precision_and_by_no_cut_training(file: Path) -> None:
+    """Their trainings noted no trainer; about half of them were done in bfloat16."""
+    noted = read_manifest(file)
+    node, kind = up_to_date(noted["node"]), data_kinds(None)[noted["data"]["name"]]
+
+    def found(**trainer: Any) -> str:
+        store = Store(WEIGHTS, trainer)
+        return stem(node, Seen(noted["data"]["name"], noted["data"], kind, trainer, store._older))
+
+    assert found() == found(precision="bf16-mixed") == file.stem
+    for trainer in ({"max_steps": 1}, {"precision": "bf16-mixed", "max_steps": 1}):
+        assert not (WEIGHTS / f"{found(**trainer)}.safetensors").exists()
+
+
+def test_weights_whose_training_noted_its_trainer_serve_it_alone(file: Path, digits: Digits) -> None:
+    fast = Store(file.parent, {"precision": "bf16-mixed"})
+    assert not fast.has(RECIPE, digits)
+    noted = read_manifest(file)
+    assert noted.pop("trainer") == {}
+    file.with_suffix(".json").write_text(json.dumps(noted))
+    assert fast.address(RECIPE, digits) == file
+    again = replace(fast, older=False).address(RECIPE, digits)
+    assert again != file
+    again.touch()
+    assert fast.address(RECIPE, digits) == again, "the exact one comes first"
+    check_manifest(again, RECIPE, digits, fast.seen(digits))

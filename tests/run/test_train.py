@@ -78,6 +78,22 @@ def test_address_follows_what_makes_a_model_and_nothing_else(bench: Any) -> None
     assert len({address(), *(address(option) for option in other)}) == 1 + len(other)
 
 
+def test_a_training_cut_short_never_stands_for_the_whole_one(bench: Any, tmp_path: Path) -> None:
+    """And callbacks of the user's come beside ours."""
+    here = elsewhere(bench, tmp_path / "store")
+    stops = "{_target_: pytorch_lightning.callbacks.Timer, duration: {seconds: 0}}"
+    one = ("classifier=cnn", "classifier.training.epochs=2")
+    (timed,) = here.train(tmp_path / "run", *one, f"+trainer.callbacks=[{stops}]")
+    (limited,) = here.train(tmp_path / "run", *one, "+trainer.limit_train_batches=1")
+    (whole,) = here.train(tmp_path / "run", *one)
+    assert len({timed, limited, whole}) == 3
+    noted = [json.loads(file.with_suffix(".json").read_text())["trainer"] for file in (timed, limited, whole)]
+    assert [list(each) for each in noted] == [["callbacks"], ["limit_train_batches"], []]
+    first, second = load_file(str(timed)), load_file(str(whole))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert here.train(tmp_path / "run", *one, "+trainer.limit_train_batches=1") == [limited]
+
+
 @pytest.mark.parametrize("model", [CLASSIFIER, VAE])
 def test_interrupted_training_ends_in_the_same_weights(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a trained model is: its data and its effective recipe, whose hash is its address.
+"""What a trained model is: data, effective recipe and departures of the trainer, whose hash is its address.
 
 A class is known by its declared identity, not by its import path. An option at its constructor's default is
 left out of the hash. So a moved file, another spelling, a new option and a default spelt out leave an address
@@ -10,10 +10,12 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from pytorch_lightning import Trainer
 
 from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
@@ -26,6 +28,21 @@ FROM_NODE = ("net", "data", "name", "mean", "std")
 """Arguments of a training that the run fills in."""
 NODE = ("role", "name", "seed", "mean", "std")
 """Options beside `net` and `training` that change the weights, or what they read."""
+WHOLE = {"precision": "32-true", "devices": 1, "max_epochs": None}
+"""Arguments of conf/trainer/default.yaml that are not Lightning's defaults, as far as they change weights."""
+INCIDENTAL = (
+    "accelerator", "deterministic", "benchmark", "inference_mode", "num_sanity_val_steps", "logger",
+    "log_every_n_steps", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "profiler",
+    "detect_anomaly", "barebones", "default_root_dir", "model_registry", "enable_autolog_hparams",
+)  # fmt: skip
+"""Arguments of a trainer that leave the weights as they are."""
+WATCHING = (
+    "DeviceStatsMonitor", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichModelSummary",
+    "RichProgressBar", "ThroughputMonitor", "TQDMProgressBar",
+)  # fmt: skip
+"""Callbacks that leave a training as it is."""
+PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
+"""Shorter names of precisions."""
 INHERITED = inspect.Parameter.VAR_KEYWORD
 STORED = re.compile(r".+-[0-9a-f]{10}")
 """The name of a file in a store: it says what the weights are."""
@@ -34,16 +51,25 @@ WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".pt2", ".ts", ".torchscript"
 
 @dataclass(frozen=True)
 class Seen:
-    """The data that a model sees: name, identity as a manifest notes it, and class, which knows defaults."""
+    """What a model sees of a run beside its recipe.
+
+    Attributes:
+        name, identity, kind: of the data: identity as a manifest notes it, and class, which knows defaults.
+        trainer: `departures` of the trainer.
+        older: whether a store has no weights of the first name, and some of the second whose manifest notes
+            no trainer; these serve trainers that depart in precision alone.
+    """
 
     name: str
     identity: Mapping[str, Any]
     kind: type = ImageData
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    older: Callable[[str, str], bool] = lambda _exact, _plain: False
 
     @classmethod
-    def of(cls, data: ImageData) -> Seen:
+    def of(cls, data: ImageData, **rest: Any) -> Seen:
         """The data of a run."""
-        return cls(data.name, data.identity, type(data))
+        return cls(data.name, data.identity, type(data), **rest)
 
     def facts(self, labels: bool) -> dict[str, Any]:
         """All that makes these data what they are; without labels, whatever these tell."""
@@ -61,9 +87,57 @@ class Seen:
 
 def stem(node: Mapping[str, Any], seen: Seen) -> str:
     """The file name of the model that a node trains: <data>-<role>-<name>-<ten hex digits>."""
-    labels = node.get("labels", True)
-    key = digest({"node": recipe(node, seen), "data": seen.address(labels)})
-    return f"{seen.name}-{node['role']}-{node['name']}-{key}"
+    told = {"node": recipe(node, seen), "data": seen.address(node.get("labels", True))}
+    key = digest(told | ({"trainer": seen.trainer} if seen.trainer else {}))
+    exact = f"{seen.name}-{node['role']}-{node['name']}-{key}"
+    if seen.trainer.keys() == {"precision"}:
+        plainly = stem(node, replace(seen, trainer={}))
+        return plainly if seen.older(exact, plainly) else exact
+    return exact
+
+
+def departures(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a trainer that make other weights of the same recipe: precision, limits, callbacks.
+
+    {} for conf/trainer/default.yaml. An argument that is not known to leave the weights as they are counts.
+    """
+    known = {**defaults(Trainer), **WHOLE}
+    found = {}
+    for name, given in trainer.items():
+        value = _effective(name, given)
+        if name not in INCIDENTAL and value is not None and value != known.get(name):
+            found[name] = value
+    return found
+
+
+def _effective(name: str, value: Any) -> Any:
+    """An argument of a trainer as it works, whatever it is written like; None where it does nothing."""
+    if name == "_target_":
+        made = locate(value, "trainer")
+        return None if made is Trainer else identity(made)
+    if name == "precision":
+        return PRECISIONS.get(str(value), value)
+    if name == "devices" and isinstance(value, list | tuple) and len(value) == 1:
+        return 1  # a certain one
+    if name == "callbacks":
+        several = value if isinstance(value, list | tuple) else [value]
+        return [node for node in map(_untold, several) if _kind(node) not in WATCHING] or None
+    if name.startswith("limit_"):  # 1 is one batch, 1.0 is all of them
+        return None if isinstance(value, float) and value == 1 else value
+    return value
+
+
+def _untold(node: Any) -> Any:
+    """A node with what it makes called by its identity."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return plain(node)
+    return {**plain(node), "_target_": identity(locate(node["_target_"], "trainer.callbacks"))}
+
+
+def _kind(node: Any) -> str:
+    return (
+        str(node["_target_"]).rpartition(".")[2] if isinstance(node, Mapping) and "_target_" in node else ""
+    )
 
 
 def recipe(node: Mapping[str, Any], seen: Seen, *, whole: bool = False) -> dict[str, Any]:

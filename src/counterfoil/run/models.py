@@ -16,6 +16,7 @@ from counterfoil.core.decision import Attribute, Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
+from counterfoil.run.address import departures
 from counterfoil.run.config import MODELS, DataRecipe, ModelRecipe, RunConfig
 from counterfoil.run.store import Store, check_manifest
 from counterfoil.util.build import accepted, build
@@ -23,7 +24,7 @@ from counterfoil.util.checkpoint import load_program, load_weights
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.finite import refuse_broken
 
-SHARED = ("data", "seed", "attribute", "store", "experiment")
+SHARED = ("data", "seed", "attribute", "store", "trainer", "experiment")
 """Options that change the address of a model, or the whole config."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """Precisions by name."""
@@ -61,7 +62,8 @@ class Models:
         """
         if config.dtype not in DTYPES:
             raise UserError(f"dtype={config.dtype} is not supported; choose one of {' or '.join(DTYPES)}")
-        return cls(Store(config.store), config.data, resolve_device(config.device), DTYPES[config.dtype])
+        store = Store(config.store, departures(config.trainer))
+        return cls(store, config.data, resolve_device(config.device), DTYPES[config.dtype])
 
     def share(self, recipe: DataRecipe | ModelRecipe) -> Any:
         """The one object that a recipe stands for."""
@@ -105,7 +107,7 @@ class Models:
         if net is not None:
             refuse_broken(net, f"checkpoint {path}", "its training diverged: export another one")
         else:
-            check_manifest(path, recipe, self.data)
+            check_manifest(path, recipe, self.data, self.store.seen(self.data))
             net = self.network(recipe)
             load_weights(net, path)
         if recipe.role == "classifier":

@@ -66,7 +66,7 @@ class Renaming:
             try:
                 self.manifests[old] = self.current(old)
                 noted = self.manifests[old]
-                self.names[old] = stem(noted["node"], self.seen(noted["data"]))
+                self.names[old] = stem(noted["node"], self.seen(noted))
             except UserError as error:
                 self.left.append(f"{old}.safetensors: left, {first_line(error)}")
         return self.names[old]
@@ -81,13 +81,14 @@ class Renaming:
             text = text.replace(f"{before}=", f"{today}=")
         noted: dict[str, Any] = json.loads(text)
         noted["node"] = spelt_out(up_to_date(noted["node"]), noted.get("recipe", {}))
-        whole = recipe(noted["node"], self.seen(noted["data"]), whole=True)
+        whole = recipe(noted["node"], self.seen(noted), whole=True)
         first = {"node": noted.pop("node"), "recipe": whole}
         return first | {key: value for key, value in noted.items() if key != "recipe"}
 
-    def seen(self, data: Mapping[str, Any]) -> Seen:
-        """The data as the manifest notes them."""
-        return Seen(data["name"], data, self.kinds.get(data["name"], ImageData))
+    def seen(self, noted: Mapping[str, Any]) -> Seen:
+        """The data and the trainer as the manifest notes them."""
+        data, trainer = noted["data"], noted.get("trainer") or {}
+        return Seen(data["name"], data, self.kinds.get(data["name"], ImageData), trainer)
 
     def rename(self) -> Iterator[str]:
         """Move every pair of files that has another name today and shares it with none; a line each."""

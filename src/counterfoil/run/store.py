@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,25 @@ from counterfoil.run.config import ModelRecipe
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of models: <data>-<role>-<name>-<hash>.safetensors, each with its manifest as .json."""
+    """A folder of models: <data>-<role>-<name>-<hash>.safetensors, each with its manifest as .json.
+
+    Args:
+        root: the folder.
+        trainer: `departures` of the trainer of those that are trained.
+        older: whether weights of trainings that noted no trainer serve where only the precision departs.
+    """
 
     root: Path
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    older: bool = True
+
+    def seen(self, data: ImageData) -> Seen:
+        """What a model of this store sees beside its recipe."""
+        return Seen.of(data, trainer=self.trainer, older=self._older)
 
     def address(self, model: ModelRecipe, data: ImageData) -> Path:
         """The file of weights that a recipe trains on these data; see `counterfoil.run.address`."""
-        return self.root / f"{stem(model.as_dict(), Seen.of(data))}.safetensors"
+        return self.root / f"{stem(model.as_dict(), self.seen(data))}.safetensors"
 
     def weights(self, model: ModelRecipe, data: ImageData) -> Path:
         """The file of weights: given by `checkpoint`, else at the address."""
@@ -35,13 +48,20 @@ class Store:
         """What was noted at training; empty for weights from elsewhere."""
         return {} if model.checkpoint else read_manifest(self.address(model, data))
 
+    def _older(self, exact: str, plain: str) -> bool:
+        file = self.root / f"{plain}.safetensors"
+        found = self.older and file.is_file() and not (self.root / f"{exact}.safetensors").is_file()
+        return found and "trainer" not in read_manifest(file)
 
-def made_by(model: ModelRecipe, data: ImageData) -> dict[str, Any]:
-    """What a manifest notes of a model's making: its node, the recipe with all defaults, and the data."""
+
+def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> dict[str, Any]:
+    """What a manifest notes of a model's making: node, recipe with all defaults, data and trainer."""
+    seen = seen or Seen.of(data)
     return {
         "node": model.as_dict(),
-        "recipe": recipe(model.as_dict(), Seen.of(data), whole=True),
+        "recipe": recipe(model.as_dict(), seen, whole=True),
         "data": data.identity,
+        "trainer": dict(seen.trainer),
         "images": [data.channels, data.size, data.size],
     }
 
@@ -55,7 +75,7 @@ def read_manifest(weights: Path) -> dict[str, Any]:
     return noted
 
 
-def check_manifest(path: Path, model: ModelRecipe, data: ImageData) -> None:
+def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> None:
     """Hold a file of weights against the manifest beside it, where there is one.
 
     Neither the shapes of the weights nor their address tell everything: a network pads its images, and a
@@ -76,7 +96,7 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData) -> None:
         )
     given = bool(model.checkpoint)
     then = noted.get("recipe") or noted.get("node") or {}
-    now = recipe(model.as_dict(), Seen.of(data), whole=True)
+    now = recipe(model.as_dict(), seen or Seen.of(data), whole=True)
     for option, before, today in differences(_read(then) if given else then, _read(now) if given else now):
         raise UserError(
             f"{what} was trained with {option}={before}, the config has {today}; "

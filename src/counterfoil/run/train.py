@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def train(config: DictConfig, run_dir: Path) -> list[Path]:
     if run.threads:
         torch.set_num_threads(run.threads)
     models = Models.of(run)
+    if run.overwrite:
+        models.store = replace(models.store, older=False)
     if not models.data.labelled:
         raise UserError(
             f"data={models.data.name} has no labels, so nothing can be trained on it; "
@@ -124,7 +127,11 @@ def train_one(
         raise
     prefix = f"{recipe.name}/test/"
     measured = {key.removeprefix(prefix): value for key, value in tested[0].items()} if tested else {}
-    noted = made_by(recipe, models.data) | {"test": measured, "seconds": seconds, "command": command}
+    noted = made_by(recipe, models.data, models.store.seen(models.data)) | {
+        "test": measured,
+        "seconds": seconds,
+        "command": command,
+    }
     return _keep(module.net, file, work, noted)
 
 
@@ -202,6 +209,8 @@ def lightning_trainer(
         dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
     )
     given = {key: value for key, value in options.items() if value is not None}
+    own = build(given.pop("callbacks", []), where="trainer.callbacks")
+    callbacks = (*callbacks, *(own if isinstance(own, list) else [own]))
     return build(
         given,
         where="trainer",
