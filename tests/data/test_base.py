@@ -239,3 +239,22 @@ def test_a_conjunction_of_attributes():
     assert both.class_names == ("not A+B", "A+B")
     with pytest.raises(UserError, match=r"attribute=A\+C is not in data=pair; known attributes: A, B"):
         _ = Pair(attribute="A+C").train
+
+
+def test_names_follow_the_images() -> None:
+    images = Toy().test
+    assert list(images.names) == list(range(len(images)))
+    picked = images.take(torch.tensor([4, 0, 7]))
+    assert picked.names == (4, 0, 7)
+    assert list(images.take(images.labels == 1).names) == images.labels.eq(1).nonzero()[:, 0].tolist()
+    assert list(images.take(slice(3, 5)).names) == [3, 4]
+    assert picked.joined(images.take(slice(0, 2))).names == (4, 0, 7, 0, 1)
+    with pytest.raises(ValueError, match="names differ in length"):
+        Images(images.images, images.labels, None, ["a.png"])
+
+
+def test_a_limited_split_is_named_by_the_published_order() -> None:
+    few = Toy(limit=4).test
+    assert len(few) == 4
+    for name, image in zip(few.names, few.images, strict=True):
+        assert torch.equal(image, Toy().test.images[name])

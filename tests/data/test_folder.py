@@ -101,26 +101,37 @@ def test_csv_with_attributes_and_splits(tmp_path: Path) -> None:
     assert Folder(csv=tmp_path / "table.csv", attribute="round").class_names == ("not round", "round")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("file,label\n0.png,a\n", "columns file, label; expected path, label"),
-        ("path,label\n0.png,a\n1.png,\n", r"table\.csv line 3 has no label"),
-        ("path,label\n0.png\n", r"line 2 has no label"),
-        ("path,label,big\n0.png,a,maybe\n", "line 2: big is 'maybe', expected 0 or 1"),
-        ("path,label,split\n0.png,a,dev\n", "line 2: split is 'dev'"),
-        ("path,label\n", "holds no images"),
+def test_the_order_and_the_names_of_a_csv_are_kept(tmp_path: Path) -> None:
+    order = [7, 2, 9, 0, 5, 3, 8, 1]
+    for i in order:
+        picture(tmp_path / "pics" / f"{i}.png", i)
+    rows = [f"pics/{i}.png,{'ab'[i % 2]},{'train' if i < 4 else 'test'}" for i in order]
+    (tmp_path / "t.csv").write_text("\n".join(("path,label,split", *rows)))
+    data = Folder(csv=tmp_path / "t.csv", val_fraction=0.01)
+    assert data.test.names == ("pics/7.png", "pics/9.png", "pics/5.png", "pics/8.png")
+    assert data.test.images[:, 0, 0, 0].tolist() == [7, 9, 5, 8]
+    assert data.test.labels.tolist() == [1, 1, 1, 0]
+    few = Folder(csv=tmp_path / "t.csv", limit=2)
+    assert few.test.names == ("pics/7.png", "pics/8.png")
+
+
+def test_sub_folders_name_their_files(classes: Path) -> None:
+    names = Folder(root=classes).test.names
+    assert list(names) == sorted(names)
+    assert all((classes / str(name)).is_file() for name in names)
+
+
+def test_a_class_without_training_images_is_told(tmp_path: Path) -> None:
+    for i in range(2):
+        picture(tmp_path / f"{i}.png")
+    for text, said in (
         ("path,label,split\n0.png,a,train\n1.png,b,test\n", "no training image of the class b"),
         ("path,label,split\n0.png,a,train\n1.png,a,test\n", "the one class 'a'"),
         ("path,label,split\n0.png,a,train\n9.png,b,train\n1.png,b,test\n", r"9\.png is missing"),
-    ],
-)
-def test_bad_tables_are_told(tmp_path: Path, text: str, message: str) -> None:
-    for i in range(2):
-        picture(tmp_path / f"{i}.png")
-    (tmp_path / "table.csv").write_text(text)
-    with pytest.raises(UserError, match=message):
-        Folder(csv=tmp_path / "table.csv").setup()
+    ):
+        (tmp_path / "table.csv").write_text(text)
+        with pytest.raises(UserError, match=said):
+            Folder(csv=tmp_path / "table.csv").setup()
 
 
 def test_bad_folders_are_told(tmp_path: Path, classes: Path) -> None:

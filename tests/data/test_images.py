@@ -28,7 +28,7 @@ def test_all_images_are_queries_and_none_is_for_training(pictures: Path) -> None
     data = Unlabelled(root=pictures)
     assert [len(part) for part in (data.train, data.val, data.test)] == [0, 3, 3]
     assert data.test.images[:, 0, 0, 0].tolist() == [10, 20, 30]
-    assert data.test_names == ("0.png", "1.png", "2.png")
+    assert data.test.names == ("0.png", "1.png", "2.png")
     assert (data.channels, data.size, data.class_names, data.labelled) == (1, 6, (), False)
 
 

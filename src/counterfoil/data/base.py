@@ -37,17 +37,25 @@ class Images(Dataset[Batch]):
         images: uint8 (N, C, H, W), in memory or backed by a memory map.
         labels: int64 (N,).
         attributes: uint8 (N, A) in {0, 1}, or None.
+        names: of the images, their files' or their places in the published order; None: 0 to N - 1.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, attributes: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        attributes: Tensor | None = None,
+        names: Sequence[str | int] | None = None,
+    ) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(f"images must be uint8 (N, C, H, W), found {images.dtype} {tuple(images.shape)}")
-        lengths = [len(rows) for rows in (images, labels, attributes) if rows is not None]
+        lengths = [len(rows) for rows in (images, labels, attributes, names) if rows is not None]
         if len(set(lengths)) != 1:
-            raise ValueError(f"images, labels and attributes differ in length: {lengths}")
+            raise ValueError(f"images, labels, attributes and names differ in length: {lengths}")
         self.images = images
         self.labels = labels.to(torch.int64)
         self.attributes = attributes
+        self.names: Sequence[str | int] = range(len(labels)) if names is None else names
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,22 +68,27 @@ class Images(Dataset[Batch]):
 
     def take(self, rows: Tensor | slice) -> Images:
         """The split that holds these rows alone; a slice shares memory, an index copies."""
-        return Images(
-            self.images[rows], self.labels[rows], None if self.attributes is None else self.attributes[rows]
-        )
+        names = self.names[rows] if isinstance(rows, slice) else self._named(rows)
+        attributes = None if self.attributes is None else self.attributes[rows]
+        return Images(self.images[rows], self.labels[rows], attributes, names)
 
     def joined(self, more: Images) -> Images:
         """These rows and then the others; attributes where both have them."""
         both = self.attributes is not None and more.attributes is not None
         attributes = torch.cat((self.attributes, more.attributes)) if both else None  # type: ignore[arg-type]
+        names = (*self.names, *more.names)
         return Images(
-            torch.cat((self.images, more.images)), torch.cat((self.labels, more.labels)), attributes
+            torch.cat((self.images, more.images)), torch.cat((self.labels, more.labels)), attributes, names
         )
 
     def cut(self, sizes: Sequence[int]) -> list[Images]:
         """Consecutive parts of these sizes, sharing memory."""
         ends = [0, *accumulate(sizes)]
         return [self.take(slice(start, end)) for start, end in pairwise(ends)]
+
+    def _named(self, rows: Tensor) -> tuple[str | int, ...]:
+        chosen = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
+        return tuple(self.names[row] for row in chosen.tolist())
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -231,11 +244,6 @@ class ImageData(LightningDataModule, ABC):
         return self._splits.test
 
     @property
-    def test_names(self) -> tuple[str, ...]:
-        """A name for each test image where it has one, such as its file's; else ()."""
-        return ()
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """A name for each label."""
         return self._splits.class_names
@@ -380,7 +388,8 @@ def bind(splits: Splits, attribute: str, name: str) -> Splits:
 
 def _relabelled(images: Images, columns: list[int]) -> Images:
     assert images.attributes is not None
-    return Images(images.images, images.attributes[:, columns].amin(1), images.attributes)
+    labels = images.attributes[:, columns].amin(1)
+    return Images(images.images, labels, images.attributes, images.names)
 
 
 def _first(images: Images, limit: int) -> Images:

@@ -95,7 +95,8 @@ class CelebA(ImageData):
         shape = Shape(channels=3, size=self.side, crop=self.crop)
         digests = [self._digests[path.name] for path in files]
         images = decode_cached(files, shape, self.name, self.cache_dir, digests)
-        whole = Images(images, torch.from_numpy(labels), torch.from_numpy(values[np.ix_(rows, kept)]))
+        kept_values = torch.from_numpy(values[np.ix_(rows, kept)])
+        whole = Images(images, torch.from_numpy(labels), kept_values, [names[i] for i in rows])
         train, val, test = whole.cut(counts)
         return Splits(
             train, test, ("not Smiling", "Smiling"), val if len(val) else None, tuple(known[i] for i in kept)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,22 +17,13 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape, decode_cached, decode_in_memory, image_files, open_image
+from counterfoil.data.files import file_names
+from counterfoil.data.rows import PARTS, Row, csv_rows
 from counterfoil.util.digest import digest
 from counterfoil.util.memory import uncollected
 
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _ORDER = ("train", "val", "test")
 _CACHE_FROM_FILES, _CACHE_FROM_BYTES = 10_000, 1 << 28
-_YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "false": 0, "no": 0}
-
-
-class Row(NamedTuple):
-    """One image of the set: where it lies, what it shows, and the split it is in."""
-
-    path: Path
-    label: str
-    part: str | None
-    attributes: tuple[int, ...] = ()
 
 
 class Folder(ImageData):
@@ -41,9 +31,9 @@ class Folder(ImageData):
 
     Layouts: `root/<class>/*.png`; `root/<train|val|test>/<class>/*.png`; or a CSV with the columns path,
     label, perhaps split (train, val, test), and one column of 0/1 for each attribute, its paths relative to
-    `root`. Without splits, each image goes where a hash of its path below `root` sends it: 80 % train, 10 %
-    val, 10 % test, whatever other images there are. Every image is cut to its middle square and scaled to
-    `size`.
+    `root` and its order kept. Without splits, each image goes where a hash of its path below `root` sends it:
+    80 % train, 10 % val, 10 % test, whatever other images there are. Every image is cut to its middle square
+    and scaled to `size`. Images are called by their paths below `root`.
 
     Args:
         root: the folder; None: the folder of the CSV.
@@ -113,7 +103,7 @@ class Folder(ImageData):
         attributes = (
             torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
         )
-        whole = Images(images, labels, attributes)
+        whole = Images(images, labels, attributes, file_names([row.path for row in rows], self.root))
         train, val, test = whole.cut([sum(row.part == part for row in rows) for part in _ORDER])
         return Splits(train, test, classes, val if len(val) else None, attribute_names)
 
@@ -124,7 +114,10 @@ class Folder(ImageData):
 
     @cached_property
     def _table(self) -> tuple[list[Row], tuple[str, ...]]:
-        """Rows in order of split and path, each split one stretch, and the names of the attributes."""
+        """Rows in order of split and path, those of a CSV in its own, and the names of the attributes.
+
+        Each split is one stretch.
+        """
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root} is not a folder")
         with uncollected():
@@ -132,7 +125,7 @@ class Folder(ImageData):
 
     def _rows(self) -> tuple[list[Row], tuple[str, ...]]:
         rows, attribute_names = (
-            _csv_rows(self.csv, self.root) if self.csv else (list(_folder_rows(self.root)), ())
+            csv_rows(self.csv, self.root, self._asked) if self.csv else (list(_folder_rows(self.root)), ())
         )
         if not rows:
             raise UserError(
@@ -148,7 +141,13 @@ class Folder(ImageData):
                     f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; "
                     "give train and test splits"
                 )
-        return sorted(rows, key=lambda row: (_ORDER.index(row.part or ""), str(row.path))), attribute_names
+        rows.sort(key=lambda row: (_ORDER.index(row.part or ""), "" if self.csv else str(row.path)))
+        return rows, attribute_names
+
+    @property
+    def _asked(self) -> list[str]:
+        """Columns of the CSV that the labels tell of, which must be attributes."""
+        return [self.attribute, *self.attribute.split("+")] if self.attribute else []
 
 
 def check_shape(channels: int | None, size: int | None) -> None:
@@ -207,9 +206,9 @@ def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, l
 def _folder_rows(root: Path) -> Iterator[Row]:
     pairs: list[tuple[Path, str | None]]
     folders = _sub_folders(root)
-    parts = [folder for folder in folders if folder.name.lower() in _PARTS]
+    parts = [folder for folder in folders if folder.name.lower() in PARTS]
     if any(folder.name.lower() == "train" for folder in parts):
-        pairs = [(label, _PARTS[part.name.lower()]) for part in parts for label in _sub_folders(part)]
+        pairs = [(label, PARTS[part.name.lower()]) for part in parts for label in _sub_folders(part)]
     else:
         pairs = [(label, None) for label in folders]
     for label, part in pairs:
@@ -218,40 +217,6 @@ def _folder_rows(root: Path) -> Iterator[Row]:
 
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _csv_rows(table: Path, root: Path) -> tuple[list[Row], tuple[str, ...]]:
-    if not table.is_file():
-        raise UserError(f"data.csv={table} is not a file")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        if not {"path", "label"} <= set(columns):
-            raise UserError(
-                f"{table} has the columns {', '.join(columns) or 'none'}; "
-                "expected path, label and perhaps attributes"
-            )
-        attributes = tuple(column for column in columns if column not in ("path", "label", "split"))
-        return [
-            _csv_row(cells, attributes, root, f"{table} line {reader.line_num}") for cells in reader
-        ], attributes
-
-
-def _csv_row(cells: dict[str, str | None], attributes: tuple[str, ...], root: Path, where: str) -> Row:
-    text = {column: (value or "").strip() for column, value in cells.items() if isinstance(value, str | None)}
-    for column in ("path", "label"):
-        if not text[column]:
-            raise UserError(f"{where} has no {column}")
-    values = []
-    for name in attributes:
-        if text[name].lower() not in _YES_NO:
-            raise UserError(f"{where}: {name} is {text[name]!r}, expected 0 or 1")
-        values.append(_YES_NO[text[name].lower()])
-    part = text.get("split")
-    if part is not None and part.lower() not in _PARTS:
-        raise UserError(f"{where}: split is {part!r}, expected train, val or test")
-    return Row(root / text["path"], text["label"], part and _PARTS[part.lower()], tuple(values))
 
 
 def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:

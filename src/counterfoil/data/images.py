@@ -13,6 +13,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
 from counterfoil.data.decode import image_files
+from counterfoil.data.files import file_names
 from counterfoil.data.folder import check_shape, final_shape, read_files
 from counterfoil.util.digest import digest
 
@@ -73,13 +74,9 @@ class Unlabelled(ImageData):
         """Decode the images, or open the cache."""
         shape = final_shape(self._files[0], *self._shape)
         images = read_files(self._files, shape, self.name, self.cache_dir, self._digests)
-        whole = Images(images, torch.zeros(len(images), dtype=torch.int64))
+        names = file_names(self._files, self._files[0].parent)
+        whole = Images(images, torch.zeros(len(images), dtype=torch.int64), names=names)
         return Splits(whole.take(slice(0, 0)), whole, self._given_names, whole)
-
-    @property
-    def test_names(self) -> tuple[str, ...]:
-        """The names of the files."""
-        return tuple(path.name for path in self._files)
 
     @cached_property
     def _digests(self) -> list[str]:

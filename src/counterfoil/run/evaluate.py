@@ -278,5 +278,4 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
 
 def _named(queries: QuerySet, data: ImageData) -> QuerySet:
     """Queries whose images are called by their own names, where the data know them."""
-    names = data.test_names
-    return replace(queries, names=tuple(names[int(place)] for place in queries.names)) if names else queries
+    return replace(queries, names=tuple(data.test.names[int(place)] for place in queries.names))
