@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from counterfoil.classifier.base import Classifier
+from counterfoil.classifier.cnn import CNN
 from counterfoil.classifier.outlier import auroc, check_score, measure
 from counterfoil.core.errors import CounterfoilWarning
 
@@ -49,4 +50,15 @@ def test_one_line_warns_of_the_kinds_that_are_missed(classifier: Classifier, toy
     assert told.startswith("Brightness of Sequential")
     assert f"{found['black_square']:.2f} against black square" in told
     assert "white square" not in told
-    assert "classifier=duq" in told
+    assert told.endswith("choose another score, or leave its term out (lambda_2=0)")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_another_classifier_is_advice_where_the_network_is_ours_and_trained_here(
+    toy: Any, given: bool
+) -> None:
+    ours = Classifier(CNN(classes=3, width=4, stages=2))
+    ours.given = given
+    with pytest.warns(CounterfoilWarning) as caught:
+        check_score(ours, toy.val[:].x, toy.outliers(toy.val[:].x), Brightness())
+    assert ("classifier=duq" in str(caught[0].message)) is not given

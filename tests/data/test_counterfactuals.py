@@ -43,7 +43,7 @@ def npz(path: Path, **changes: Any) -> Path:
 
 
 def read(path: Path) -> Counterfactuals:
-    (counterfactuals,) = read_counterfactuals(path, Brightness(), SIZE).values()
+    (counterfactuals,) = read_counterfactuals(path, Brightness(), SIZE, known=9).values()
     return counterfactuals
 
 
@@ -115,6 +115,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "costs of other length": ({"steps": np.array([1, 2])}, "steps"),
     "queries of other length": ({"query": np.array([1, 2])}, "query"),
     "negative query": ({"query": np.array([-1, 0, 1])}, "query"),
+    "a query that nobody knows": ({"query": np.array([0, 1, 9])}, "query 9 is none of 9"),
+    "a query far off": ({"query": np.array([0, 1, 10**9])}, "query 1000000000 is none of 9"),
+    "a query beyond all numbers": ({"query": np.array([0, 1, 1e30])}, "query holds torch.float64"),
+    "NaN for a target": ({"target": np.array([1, np.nan, 1])}, "target holds torch.float64"),
+    "truth for a target": ({"target": np.array([True, False, True])}, "target holds torch.bool"),
+    "infinite seconds": ({"seconds": np.array([1, np.inf, 1])}, "seconds is negative or infinite"),
+    "negative steps": ({"steps": np.array([1, -5, 1])}, "steps is negative or infinite"),
+    "one number for a factual": ({"factual": np.float32(0.5)}, "empty|shapes|shape"),
     "objects": ({"factual": np.array([None, None, None])}, "damaged|objects|allow_pickle"),
 }
 

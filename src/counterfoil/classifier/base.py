@@ -28,6 +28,8 @@ class Classifier(nn.Module):
 
     mean: Tensor
     std: Tensor
+    given: bool = False
+    """Whether its weights are the user's own, so that another classifier is no advice."""
 
     def __init__(
         self,

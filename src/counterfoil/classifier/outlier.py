@@ -43,11 +43,19 @@ def check_score(
         warnings.warn(
             f"{type(score).__name__} of {type(network(classifier)).__name__} is a weak guard of the "
             "manifold: "
-            f"AUROC {told}, expected {GOOD}; choose classifier=duq or dep, or another score",
+            f"AUROC {told}, expected {GOOD}; {_advice(classifier)}",
             CounterfoilWarning,
             stacklevel=2,
         )
     return found
+
+
+def _advice(classifier: Any) -> str:
+    """Another classifier is no advice where the user explains one of their own."""
+    package = __name__.split(".")[0]
+    if getattr(classifier, "given", False) or type(network(classifier)).__module__.split(".")[0] != package:
+        return "choose another score, or leave its term out (lambda_2=0)"
+    return "choose classifier=duq or dep, or another score"
 
 
 def report_auroc(training: Any) -> None:

@@ -16,10 +16,10 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 from counterfoil.core.extras import EXTRAS, check_extras
 from counterfoil.core.query import finite_rows, probability_of, reaches
+from counterfoil.core.stored import COSTS, checked
 from counterfoil.core.strip import Strip
 
 FORMAT = "counterfoil.counterfactuals/4"
-_COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
 _OPTIONAL = ("clean", "reference", "strip", *_TABLES, "failed")
@@ -158,7 +158,7 @@ class Counterfactuals:
 
     def map(self, change: Callable[[str, Tensor], Tensor]) -> Counterfactuals:
         """`change` applied to each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
-        return _assemble({name: change(name, value) for name, value in self._tensors().items()})
+        return assemble({name: change(name, value) for name, value in self._tensors().items()})
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
@@ -169,7 +169,7 @@ class Counterfactuals:
         """
         tables = [part._tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
-        return _assemble(
+        return assemble(
             {
                 name: torch.cat([_column(table, name, value) for table in tables])
                 for name, value in like.items()
@@ -209,7 +209,7 @@ class Counterfactuals:
             raise UserError(
                 f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
             )
-        return _assemble(tensors)
+        return assemble(checked(tensors, str(path)))
 
     def _tensors(self) -> dict[str, Tensor]:
         tables = {name: getattr(self, name) for name in _TABLES}
@@ -235,7 +235,8 @@ def unknown(like: Tensor, rows: int) -> Tensor:
     return like.new_full((rows, *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
 
 
-def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
+def assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
+    """The counterfactuals that hold these tensors, by the names that `map` calls them."""
     named: dict[str, Any] = {table: {} for table in ("strip", *_TABLES)}
     for name, value in tensors.items():
         table, dot, key = name.partition(".")
@@ -246,4 +247,4 @@ def _assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
 
 def unknown_costs(rows: int) -> dict[str, Tensor]:
     """NaN for each cost field, for counterfactuals that were made elsewhere."""
-    return {name: torch.full((rows,), float("nan")) for name in _COSTS}
+    return {name: torch.full((rows,), float("nan")) for name in COSTS}

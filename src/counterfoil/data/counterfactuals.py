@@ -6,7 +6,6 @@ import zlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,14 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from counterfoil.core.counterfactuals import Counterfactuals, unknown_costs
+from counterfoil.core.counterfactuals import Counterfactuals, assemble, unknown_costs
 from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.stored import COSTS, LOGITS, check_queries, checked
 
 NEEDED = ("factual", "counterfactual", "target")
 
 
 def read_counterfactuals(
-    path: Path, classifier: nn.Module, size: tuple[int, int, int]
+    path: Path, classifier: nn.Module, size: tuple[int, int, int], known: int = 0
 ) -> dict[str, Counterfactuals]:
     """Counterfactuals by method, graded afresh by this classifier.
 
@@ -30,6 +30,7 @@ def read_counterfactuals(
         path: a run folder, a folder of *.safetensors of one method, or one npz or safetensors file.
         classifier: maps images in [0, 1] to logits.
         size: (C, H, W) of the data.
+        known: how many images the data can ask about; `query` is below it, or below the number of rows.
 
     Raises:
         UserError: for a missing, damaged or incomplete file, a wrong shape, or values outside [0, 1].
@@ -39,7 +40,7 @@ def read_counterfactuals(
             f"counterfactuals={path} does not exist; give a run folder, or an npz or safetensors file"
         )
     if path.is_file():
-        return {path.stem: _graded(_read_file(path), classifier, size, path)}
+        return {path.stem: _graded(_read_file(path), classifier, size, path, known)}
     folders = sorted(p for p in (path / "counterfactuals").glob("*") if p.is_dir()) or [path]
     methods = {folder.name: sorted(folder.glob("*.safetensors")) for folder in folders}
     if not any(methods.values()):
@@ -48,7 +49,7 @@ def read_counterfactuals(
         )
     return {
         name: _graded(
-            Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path
+            Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path, known
         )
         for name, files in methods.items()
         if files
@@ -63,28 +64,14 @@ def _read_file(path: Path) -> Counterfactuals:
             f"counterfactuals={path} lacks {', '.join(missing)}; "
             f"expected arrays {', '.join(NEEDED)}, found {', '.join(sorted(tensors))}"
         )
-    factual, counterfactual = (_images(tensors[name], name, path) for name in NEEDED[:2])
-    target = _whole_numbers(tensors["target"], "target", path)
-    if factual.shape != counterfactual.shape or len(target) != len(factual):
-        raise UserError(
-            f"counterfactuals={path}: shapes differ: factual {tuple(factual.shape)}, "
-            f"counterfactual {tuple(counterfactual.shape)}, target {tuple(target.shape)}"
-        )
-    costs: dict[str, Any] = {
-        name: tensors[name].double() if name in tensors else value
-        for name, value in unknown_costs(len(target)).items()
-    }
-    query = (
-        _whole_numbers(tensors["query"], "query", path) if "query" in tensors else torch.arange(len(target))
-    )
-    for name, column in {**costs, "query": query}.items():
-        if column.shape != target.shape:
-            raise UserError(
-                f"counterfactuals={path}: {name} has shape {tuple(column.shape)}, "
-                f"expected one number for each of {len(target)} rows"
-            )
-    nothing = factual.new_zeros(len(target), 2)
-    return Counterfactuals(factual, counterfactual, target, nothing, nothing, query, **costs)
+    rows = len(tensors["factual"]) if tensors["factual"].ndim else 0
+    given = {name: value for name, value in tensors.items() if name in (*NEEDED, "query", *COSTS)}
+    whole = {**unknown_costs(rows), "query": torch.arange(rows), **given}
+    read = checked(whole, f"counterfactuals={path}")
+    images = {name: read[name].float() for name in NEEDED[:2]}
+    costs = {name: read[name].double() for name in COSTS}
+    nothing = dict.fromkeys(LOGITS, torch.zeros(rows, 2))
+    return assemble({**read, **images, **costs, **nothing})
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -112,34 +99,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         }
 
 
-def _whole_numbers(values: Tensor, name: str, path: Path) -> Tensor:
-    whole = values.flatten()
-    if (whole.is_floating_point() and not torch.equal(whole, whole.round())) or (
-        name == "query" and bool((whole < 0).any())
-    ):
-        raise UserError(
-            f"counterfactuals={path}: {name} holds {values.dtype} that are no indices, "
-            "expected whole numbers from 0"
-        )
-    return whole.long()
-
-
-def _images(values: Tensor, name: str, path: Path) -> Tensor:
-    values = values[:, None] if values.ndim == 3 else values
-    if not values.numel():
-        raise UserError(f"counterfactuals={path}: {name} is empty, expected at least one image")
-    low, high = float(values.min()), float(values.max())
-    if not (values.is_floating_point() and low >= 0 and high <= 1):
-        raise UserError(
-            f"counterfactuals={path}: {name} holds {values.dtype} in [{low:g}, {high:g}], "
-            "expected floats in [0, 1]; divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"
-        )
-    return values.float()
-
-
 def _graded(
-    cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path
+    cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path, known: int
 ) -> Counterfactuals:
+    check_queries(cf.query, known, f"counterfactuals={path}")
     if tuple(cf.factual.shape[1:]) != size:
         raise UserError(
             f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), "

@@ -134,7 +134,9 @@ def _explain(evaluation: Evaluation, run_dir: Path) -> None:
     folder = run_dir / "counterfactuals"
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
-        evaluation.counterfactuals = read_counterfactuals(run.counterfactuals, evaluation.classifier, size)
+        evaluation.counterfactuals = read_counterfactuals(
+            run.counterfactuals, evaluation.classifier, size, len(models.data.test)
+        )
         for name, counterfactuals in evaluation.counterfactuals.items():
             counterfactuals.save(folder / name / "batch-00000.safetensors")
         return

@@ -111,7 +111,9 @@ class Models:
             net = self.network(recipe)
             load_weights(net, path)
         if recipe.role == "classifier":
-            return self.classifier(net, recipe)
+            made = self.classifier(net, recipe)
+            made.given = bool(recipe.checkpoint)
+            return made
         return net.eval().requires_grad_(False)
 
     def weights_sha256(self, recipe: ModelRecipe) -> str:
