@@ -31,14 +31,16 @@ def test_cut_off_run_is_taken_up_by_its_own_kind_alone(tmp_path: Path) -> None:
         assert (tmp_path / "counterfactuals").is_dir()
     with pytest.raises(UserError, match="another evaluation"), claim(tmp_path, "b", False):
         pass
-    with claim(tmp_path, "b", True):
+    with claim(tmp_path, "b", True) as claimed:
+        assert (tmp_path / "counterfactuals").is_dir(), "removed before the new run has begun"
+        claimed.begin()
         assert not (tmp_path / "counterfactuals").exists()
 
 
 def test_a_lock_left_by_a_killed_run_does_not_lock(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    with claim(tmp_path, "a", False) as folder:
-        assert folder == tmp_path
+    with claim(tmp_path, "a", False) as claimed:
+        assert claimed.folder == tmp_path
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,8 +19,11 @@ from counterfoil.core.extras import EXTRAS, check_extras
 from counterfoil.core.query import finite_rows, probability_of, reaches
 from counterfoil.core.stored import COSTS, checked
 from counterfoil.core.strip import Strip
+from counterfoil.core.whole import whole
 
 FORMAT = "counterfoil.counterfactuals/4"
+DIGEST = "sha256"
+"""Key of a file's metadata that holds the hash of its tensors."""
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
 _OPTIONAL = ("clean", "reference", "strip", *_TABLES, "failed")
@@ -180,13 +184,10 @@ class Counterfactuals:
         """Write a safetensors file under a temporary name, then rename it: it is whole or absent."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self._tensors().items()}
-        try:
-            save_file(tensors, str(partial), metadata={"format": FORMAT, **metadata})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        noted = {"format": FORMAT, DIGEST: _digest(tensors), **metadata}
+        with whole(path) as partial:
+            save_file(tensors, str(partial), metadata=noted)
 
     @staticmethod
     def load(path: Path | str) -> Counterfactuals:
@@ -199,6 +200,8 @@ class Counterfactuals:
             raise UserError(
                 f"{path} is not a readable safetensors file ({error}); delete it or make it again"
             ) from error
+        if metadata.get(DIGEST, digest := _digest(tensors)) != digest:
+            raise UserError(f"{path} is damaged: its content is not what was written; make it again")
         missing = [f.name for f in fields(Counterfactuals) if f.name not in (*_OPTIONAL, *tensors)]
         if metadata.get("format", "").startswith(FORMAT.split("/")[0]) and metadata["format"] != FORMAT:
             raise UserError(
@@ -217,6 +220,15 @@ class Counterfactuals:
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}
         named |= {f"{table}.{k}": v for table, part in tables.items() for k, v in part.items()}
         return {name: value for name, value in named.items() if value is not None}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    seen = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        seen.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return seen.hexdigest()
 
 
 def _column(table: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:

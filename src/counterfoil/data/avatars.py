@@ -19,6 +19,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, cores, digest, open_cached, write_cached
 from counterfoil.data.face import ATTRIBUTES, DRAWING, EXCLUSIVE, SIZE, draw_many
+from counterfoil.util.record import write_text
 
 _CHUNK = 100
 _SHARES = (0.8, 0.1, 0.1)
@@ -164,7 +165,7 @@ class Avatars(ImageData):
         if images is None:
             _require_packages()
             images = write_cached(path, shape, _draw(attributes, self.seed), "Drawing avatars")
-            path.with_name("recipe.json").write_text(json.dumps(recipe, indent=1))
+            write_text(path.with_name("recipe.json"), json.dumps(recipe, indent=1))
         return images
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from counterfoil.core.errors import UserError
+from counterfoil.util.resuming import Resumable
 
 MAX_VAL = 10_000
 """A validation split held out of the training images never holds more than this."""
@@ -91,7 +92,7 @@ class Images(Dataset[Batch]):
         return tuple(self.names[row] for row in chosen.tolist())
 
 
-class EpochSampler(Sampler[list[int]]):
+class EpochSampler(Resumable[list[int]]):
     """Index lists, one per batch, whose order is a function of (seed, epoch) alone.
 
     A resumed run therefore sees the same batches.
@@ -120,7 +121,7 @@ class EpochSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.length // self.batch_size if self.drop_last else -(-self.length // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def _batches(self) -> Iterator[list[int]]:
         if self.shuffle:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.length, generator=generator)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.whole import whole
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -70,10 +70,9 @@ def write_cached(
     Raises:
         UserError: the file cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file, progress() as bar:
+        with whole(path) as partial, partial.open("wb") as file, progress() as bar:
             np.lib.format.write_array_header_2_0(
                 file, {"descr": "|u1", "fortran_order": False, "shape": shape}
             )
@@ -81,15 +80,11 @@ def write_cached(
             for chunk in chunks:
                 file.write(np.ascontiguousarray(chunk).data)
                 bar.advance(task, len(chunk))
-        partial.replace(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error}); "
             "name another folder by data.cache_dir=FOLDER or COUNTERFOIL_CACHE"
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     images = open_cached(path, shape)
     if images is None:
         raise UserError(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
+from counterfoil.core.whole import whole
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, progress
 from counterfoil.data.content import file_digests
@@ -232,9 +233,8 @@ def _fetch(urls: list[str], path: Path, md5: str) -> None:
             failure = error
             continue
         if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            partial.write_bytes(content)
-            partial.replace(path)
+            with whole(path) as partial:
+                partial.write_bytes(content)
             return
         failure = OSError(f"{url} has a wrong checksum")
     raise failure

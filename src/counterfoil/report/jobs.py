@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
+from counterfoil.util.record import read_json
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Job:
     def rows(self) -> dict[str, list[dict[str, str]]]:
         """Method -> the lines of queries.csv, one per counterfactual."""
         found: dict[str, list[dict[str, str]]] = {}
-        with (self.folder / "queries.csv").open() as file:
+        with (self.folder / "queries.csv").open(
+            newline="", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             for line in csv.DictReader(file):
                 found.setdefault(line["method"], []).append(line)
         return found
@@ -72,11 +74,8 @@ class Job:
 def read_job(folder: Path) -> Job:
     """The finished run in a folder; UserError where there is none."""
     path = folder / "metrics.json"
-    try:
-        summary = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); expected a finished run of evaluate.py") from error
-    if not isinstance(summary, dict) or not {"methods", "queries", "config"} <= summary.keys():
+    summary = read_json(path, "figures of a finished run of evaluate.py")
+    if not {"methods", "queries", "config"} <= summary.keys():
         raise UserError(f"{path} is not a metrics.json of evaluate.py: it lacks methods, queries or config")
     return Job(folder, summary)
 

@@ -25,7 +25,7 @@ from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import table as maker
 from counterfoil.report.view.base import table_from_dict
-from counterfoil.util.record import write_text
+from counterfoil.util.record import read_json, write_text
 
 FOLDER = "results"
 TEMPLATE = "RESULTS.md.j2"
@@ -42,7 +42,7 @@ def publish(run: Path, results: Path) -> Path:
     path = run / "study.json"
     if not path.is_file():
         raise UserError(f"{path} does not exist; give the folder of a study, such as runs/mnist")
-    content = json.loads(path.read_text())
+    content = read_json(path, "figures of a study; run the study again")
     failed = [job["job"] for job in content["jobs"] if job["error"]]
     if failed:
         raise UserError(f"{path}: job {failed[0]} failed; run the study again before it is published")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
@@ -40,8 +39,9 @@ from counterfoil.run.train import train_all
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.digest import digest
+from counterfoil.util.disk import refuse_full
 from counterfoil.util.loggers import close
-from counterfoil.util.record import command_line, versions, write_json, write_text
+from counterfoil.util.record import command_line, read_json, versions, write_json, write_text
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     if run.threads:
         torch.set_num_threads(run.threads)
     models = Models.of(run)
-    with claim(run_dir, run.identity, run.overwrite):
+    with claim(run_dir, run.identity, run.overwrite) as claimed:
         models.data.setup()
         run = run.measuring(measurable(run, models.data, overrides))
         _require_models(run, models, choices, overrides)
@@ -61,11 +61,16 @@ def evaluate(
         try:
             needed = needed_for_evaluation(run)
             train_all(needed, models, run.trainer, logger, command=command_line(), announce=False)
+            evaluation = _prepare(run, models)
+            explainers = _explainers(evaluation)
+            mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
+            if not claimed.old and not (run_dir / "counterfactuals").exists():
+                refuse_full(run_dir, _least_size(evaluation), "counterfactuals")
+            claimed.begin()
             explaining = needed_for_counterfactuals(run)
             same_weights(run_dir, {path: models.weights_sha256(model) for path, model in explaining.items()})
             write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
-            evaluation = _prepare(run, models)
-            _explain(evaluation, run_dir)
+            _explain(evaluation, explainers, mask, run_dir)
             _tell_failures(evaluation)
             with evaluated_once():
                 return _score(evaluation, run_dir, logger, time.perf_counter() - started)
@@ -111,7 +116,11 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
             CounterfoilWarning,
             stacklevel=2,
         )
-    queries = None if run.counterfactuals else _corrupted(query_set(run, models, classifier), run)
+    if run.counterfactuals is not None:
+        size = (models.data.channels, models.data.size, models.data.size)
+        read = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.test))
+        return Evaluation(run, models, classifier, judge, None, read, doubt)
+    queries = _corrupted(query_set(run, models, classifier), run)
     return Evaluation(run, models, classifier, judge, queries, {}, doubt)
 
 
@@ -129,29 +138,40 @@ def _needs_gradients(run: RunConfig) -> bool:
     return any(getattr(found, "needs_gradients", True) for found in classes)
 
 
-def _explain(evaluation: Evaluation, run_dir: Path) -> None:
-    run, models, queries = evaluation.config, evaluation.models, evaluation.queries
-    folder = run_dir / "counterfactuals"
+def _explainers(evaluation: Evaluation) -> dict[str, Explainer]:
+    """The methods, built; none where stored counterfactuals are scored."""
+    run = evaluation.config
     if run.counterfactuals is not None:
-        size = (models.data.channels, models.data.size, models.data.size)
-        evaluation.counterfactuals = read_counterfactuals(
-            run.counterfactuals, evaluation.classifier, size, len(models.data.test)
-        )
-        for name, counterfactuals in evaluation.counterfactuals.items():
-            counterfactuals.save(folder / name / "batch-00000.safetensors")
-        return
+        return {}
     if not run.explainer:
         raise UserError(
             "explainer: none chosen; choose one or several, such as explainer=revise or "
             "explainer=[wachter,revise] or explainer=all"
         )
-    assert queries is not None
-    queries.save(run_dir / "query_set.csv")
-    mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
-    explainers = {
-        name: build(options, models.share, f"explainer.{name}", classifier=evaluation.classifier)
+    return {
+        name: build(options, evaluation.models.share, f"explainer.{name}", classifier=evaluation.classifier)
         for name, options in run.explainer.items()
     }
+
+
+def _least_size(evaluation: Evaluation) -> int:
+    """Bytes of the images alone: a factual and a counterfactual per row and method."""
+    queries = evaluation.queries
+    if queries is None:
+        return 0
+    return 8 * queries.images[0].numel() * len(queries) * len(evaluation.config.explainer)
+
+
+def _explain(
+    evaluation: Evaluation, explainers: Mapping[str, Explainer], mask: Tensor | None, run_dir: Path
+) -> None:
+    run, models, queries = evaluation.config, evaluation.models, evaluation.queries
+    folder = run_dir / "counterfactuals"
+    if queries is None:
+        for name, counterfactuals in evaluation.counterfactuals.items():
+            counterfactuals.save(folder / name / "batch-00000.safetensors")
+        return
+    queries.save(run_dir / "query_set.csv")
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference)
@@ -184,8 +204,7 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     report(evaluation, summary, scores, run_dir)
     log(logger, summary, evaluation.counterfactuals, scores.tables)
     write_json(run_dir / "metrics.json", summary)
-    written: dict[str, Any] = json.loads((run_dir / "metrics.json").read_text())
-    return written
+    return read_json(run_dir / "metrics.json", "figures just written")
 
 
 @dataclass(frozen=True)
@@ -249,7 +268,7 @@ def _progress(name: str) -> Any:
     from rich import progress as rich
 
     return rich.Progress(
-        rich.TextColumn(f"{name:16}"),
+        rich.TextColumn(f"{name:16}", markup=False),
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TextColumn("elapsed"),

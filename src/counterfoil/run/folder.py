@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
-import fcntl
-import json
 import math
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
-from counterfoil.util.record import whole, write_json
+from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.core.whole import ENDING
+from counterfoil.util.lock import InUse, locked
+from counterfoil.util.record import read_json, whole, write_json
 
+LOCK = ".lock"
 OURS = (
     "run.json",
     "counterfactuals",
@@ -33,43 +37,78 @@ OURS = (
 )
 
 
+@dataclass
+class Claim:
+    """A run folder that this process holds.
+
+    Attributes:
+        folder: the folder.
+        identity: of the run.
+        old: the files of the run that this one replaces, and when each was written; {} where there is none.
+    """
+
+    folder: Path
+    identity: str
+    old: dict[Path, int] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """All checks are passed: remove the run that is replaced, if there is one.
+
+        What has been written since the folder was claimed, such as the log of a training, stays.
+        """
+        if not self.old:
+            return
+        for path, written in self.old.items():
+            if path.is_file() and path.stat().st_mtime_ns == written:
+                path.unlink()
+        for name in OURS:
+            _remove_empty(self.folder / name)
+        self.old = {}
+        _note(self.folder, identity=self.identity)
+
+
 @contextmanager
-def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Path]:
+def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Claim]:
     """Lock a run folder for a run with this identity; raises UserError where it belongs to another.
 
     A folder whose run of the same identity was cut off is taken up again; a finished one only with
-    `overwrite`, which clears nothing in a folder that no run of ours has made. A `UserError` before the first
-    counterfactual leaves the folder as it was.
+    `overwrite`, which replaces it when the new run begins, and nothing in a folder that no run of ours has
+    made. A `UserError` before the first counterfactual leaves the folder as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".lock"
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"run_dir={folder} is in use by another run; wait for it or choose another run_dir="
-            ) from error
-        try:
-            if overwrite and (folder / "run.json").is_file():
-                _clear(folder)
-            _refuse_foreign(folder, identity)
-            with _nothing_half_written(folder):
-                _note(folder, identity=identity)
-                yield folder
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-@contextmanager
-def _nothing_half_written(folder: Path) -> Iterator[None]:
-    """A mistake of the user's before the first counterfactual leaves the folder to the mended command."""
     try:
-        yield
-    except (UserError, OSError):
-        if not (folder / "counterfactuals").exists():
-            _clear(folder)
-        raise
+        with locked(folder / LOCK):
+            for left in folder.rglob(f".*{ENDING}"):
+                left.unlink(missing_ok=True)
+            replaces = overwrite and (folder / "run.json").is_file()
+            if not replaces:
+                _refuse_foreign(folder, identity)
+                _note(folder, identity=identity)
+            claimed = Claim(folder, identity, _files(folder) if replaces else {})
+            try:
+                yield claimed
+            except (UserError, OSError):
+                if not claimed.old and not (folder / "counterfactuals").exists():
+                    _clear(folder)
+                raise
+    except InUse as holder:
+        raise UserError(
+            f"run_dir={folder} is in use by another run ({holder}); wait for it or choose another run_dir="
+        ) from holder
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    """The files of a run and when they were written; that it is finished is forgotten first."""
+    found = [path for name in OURS for path in (folder / name, *(folder / name).rglob("*")) if path.is_file()]
+    found.sort(key=lambda path: path.name != "metrics.json")
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir():
+        for path in (*sorted(folder.rglob("*"), reverse=True), folder):
+            with suppress(OSError):
+                path.rmdir()
 
 
 def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
@@ -85,14 +124,26 @@ def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
 
 
 def finished(folder: Path, identity: str) -> bool:
-    """Whether a folder holds the whole of an evaluation."""
-    return (folder / "metrics.json").is_file() and _noted(folder).get("identity") == identity
+    """Whether a folder holds the whole of an evaluation; a damaged metrics.json is made anew."""
+    return _noted(folder).get("identity") == identity and bool(figures(folder))
 
 
-def _noted(folder: Path) -> dict[str, str]:
+def figures(folder: Path) -> dict[str, Any]:
+    """The content of a run's metrics.json; {} where it is missing, and with a warning where it is damaged."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return {}
+    try:
+        return read_json(path, "figures of a finished run")
+    except UserError as error:
+        warnings.warn(f"{error}; they are taken anew", CounterfoilWarning, stacklevel=2)
+        return {}
+
+
+def _noted(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
-    noted: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
-    return noted
+    what = "notes of a run; choose another run_dir=, or overwrite=true to start again"
+    return read_json(path, what) if path.is_file() else {}
 
 
 def _note(folder: Path, **values: str) -> None:
@@ -110,7 +161,7 @@ def _clear(folder: Path) -> None:
 
 def _refuse_foreign(folder: Path, identity: str) -> None:
     if not (folder / "run.json").is_file():
-        strangers = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        strangers = [path.name for path in folder.iterdir() if path.name != LOCK]
         if strangers:
             raise UserError(
                 f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); "
@@ -122,7 +173,7 @@ def _refuse_foreign(folder: Path, identity: str) -> None:
             f"run_dir={folder} holds another evaluation; "
             "choose another run_dir=, or overwrite=true to replace it"
         )
-    if (folder / "metrics.json").is_file():
+    if figures(folder):
         raise UserError(
             f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; "
             "overwrite=true runs it again"
@@ -137,7 +188,10 @@ def write_queries(
 ) -> None:
     """One row per counterfactual: method, query, image, source, target, valid, and every metric."""
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
-    with whole(path) as partial, partial.open("w", newline="") as file:
+    with (
+        whole(path) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
         for method, cf in counterfactuals.items():

@@ -230,7 +230,8 @@ def report(
     run_table(summary).save(run_dir / "tables" / "leaderboard")
     for table in leaderboard(summary, width=console.width):
         console.print(table)
-    console.print(f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}", soft_wrap=True)
+    told = f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}"
+    console.print(told, soft_wrap=True, markup=False)
 
 
 def _judged(evaluation: Evaluation) -> dict[str, Tensor]:

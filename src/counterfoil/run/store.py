@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
+from torch import Tensor
+
 from counterfoil.core.errors import UserError
+from counterfoil.core.whole import ENDING, whole
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
+from counterfoil.util.digest import file_digest
+from counterfoil.util.disk import refuse_full
+from counterfoil.util.lock import InUse, locked
+from counterfoil.util.record import read_json, write_json
+from counterfoil.util.resuming import BEFORE, LAST
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,89 @@ class Store:
         return found and "trainer" not in read_manifest(file)
 
 
+@dataclass(frozen=True)
+class Place:
+    """One model of a store: its weights and manifest, and beside them the folder of its training.
+
+    Attributes:
+        file: of the weights.
+    """
+
+    file: Path
+
+    @property
+    def work(self) -> Path:
+        """The folder of the training: checkpoints, then weights and manifest before they are moved out."""
+        return self.file.with_suffix(ENDING)
+
+    @property
+    def manifest(self) -> Path:
+        """The file beside the weights."""
+        return self.file.with_suffix(".json")
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever trains the model."""
+        return self.file.with_suffix(".lock")
+
+    def done(self, go_on: bool) -> bool:
+        """Whether the model is there; not where it is being replaced, if that is to go on."""
+        cut_off = any((self.work / name).is_file() for name in (LAST, BEFORE))
+        return self.file.is_file() and not (go_on and cut_off)
+
+    @contextmanager
+    def claimed(self, what: str) -> Iterator[None]:
+        """Be the one process that trains the model; wait for another that does.
+
+        Args:
+            what: name of the model.
+        """
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.lock, wait_for=f"trains {what} in {self.file.parent}"):
+            yield
+
+    def needs(self, size: int, what: object) -> None:
+        """Refuse a training whose weights and two checkpoints do not fit on the disk.
+
+        Args:
+            size: bytes of the weights.
+            what: the model.
+        """
+        refuse_full(self.work, 3 * size, f"weights and checkpoints of {what}")
+
+    def keep(self, weights: Mapping[str, Tensor], noted: Mapping[str, Any]) -> dict[str, Any]:
+        """Write weights and manifest; returns the manifest.
+
+        Both are whole in the folder of the training before the checkpoints go, and only then moved out.
+        """
+        made = self.work / self.file.name
+        with whole(made) as partial:
+            save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+        manifest = {**noted, "sha256": file_digest(made)}
+        write_json(self.work / self.manifest.name, manifest)
+        for name in (LAST, BEFORE):
+            (self.work / name).unlink(missing_ok=True)
+        self._move_out()
+        return manifest
+
+    def settle(self) -> None:
+        """Move out a finished model whose training was killed between the two moves."""
+        if (self.work / self.file.name).is_file():
+            with suppress(InUse, OSError), locked(self.lock):
+                self._move_out()
+
+    def _move_out(self) -> None:
+        """The manifest first: weights at their place have one."""
+        made, noted = self.work / self.file.name, self.work / self.manifest.name
+        known = next((path for path in (noted, self.manifest) if path.is_file()), None)
+        if known is None or read_json(known, "manifest").get("sha256") != file_digest(made):
+            return  # killed before both were whole; the checkpoints are still there
+        if known is noted:
+            noted.replace(self.manifest)
+        made.replace(self.file)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
 def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> dict[str, Any]:
     """What a manifest notes of a model's making: node, recipe with all defaults, data and trainer."""
     seen = seen or Seen.of(data)
@@ -69,10 +162,9 @@ def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> di
 def read_manifest(weights: Path) -> dict[str, Any]:
     """The manifest beside a file of weights; empty where there is none."""
     path = weights.with_suffix(".json")
-    noted: dict[str, Any] = (
-        json.loads(path.read_text()) if weights.suffix == ".safetensors" and path.is_file() else {}
-    )
-    return noted
+    if weights.suffix != ".safetensors" or not path.is_file():
+        return {}
+    return read_json(path, "manifest of a model; train it again with overwrite=true")
 
 
 def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> None:

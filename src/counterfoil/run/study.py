@@ -23,7 +23,7 @@ from counterfoil.report.published import FOLDER, publish, render
 from counterfoil.report.study import Outcome, Study, join
 from counterfoil.run.config import RunConfig
 from counterfoil.run.evaluate import evaluate
-from counterfoil.run.folder import finished
+from counterfoil.run.folder import figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
 from counterfoil.util.record import command_line, write_text
@@ -108,8 +108,7 @@ def _finished(config: DictConfig, run_dir: Path) -> bool:
     run = RunConfig.of(config)
     if not finished(run_dir, run.identity):
         return False
-    then: Any = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))
-    if then["metric"] == run.composed["metric"]:
+    if figures(run_dir)["config"]["metric"] == run.composed["metric"]:
         return True
     (run_dir / "metrics.json").unlink()
     return False
@@ -125,7 +124,10 @@ def _kept(error: Exception, run_dir: Path) -> str:
 def _outcomes(folder: Path) -> list[Outcome]:
     """The jobs that ended under this command, in their order."""
     path = folder / ENDED
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read ({error}); start the same command again") from error
     if not lines:
         raise UserError(f"{folder}: no job of the study has ended; see the messages above")
     last = {line["job"]: line for line in lines}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import shutil
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,18 +14,17 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from safetensors.torch import save_file
-from torch import nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import ModelRecipe, RunConfig
 from counterfoil.run.models import Models, needed_for_training
-from counterfoil.run.store import made_by
+from counterfoil.run.store import Place, made_by
+from counterfoil.util import signals
 from counterfoil.util.build import build, locate
 from counterfoil.util.checkpoint import kept
-from counterfoil.util.digest import file_digest
 from counterfoil.util.loggers import close
-from counterfoil.util.record import command_line, versions, write_json
+from counterfoil.util.record import command_line, versions
+from counterfoil.util.resuming import LAST, SaveWhenAsked, TwoWhole, resume_from
 from counterfoil.util.seed import seed_all
 from counterfoil.util.training import Diverged, StopDiverged, Training
 
@@ -69,28 +69,46 @@ def train_all(
     command: str = "",
     announce: bool = True,
 ) -> list[Path]:
-    """Train each model that has no weights yet, in order; returns the files of weights of all."""
+    """Train each model that has no weights yet, in order; returns the files of weights of all.
+
+    A model that another process trains at the moment is waited for.
+
+    Args:
+        recipes: the models by their path in the config, dependencies first.
+        models: data and store.
+        trainer: options of Lightning's trainer.
+        logger: of Lightning.
+        overwrite: train anew what is trained; the old weights stay until the new ones are whole.
+        command: for the manifest.
+        announce: say what is trained already, and go on with a training anew that was cut off.
+    """
     files: list[Path] = []
     for path, recipe in recipes.items():
         file = models.store.address(recipe, models.data)
         if recipe.checkpoint or file in files:
             continue
         files.append(file)
-        if file.is_file() and not overwrite:
+        place = Place(file)
+        place.settle()
+        if not overwrite and place.done(go_on=announce):
             if announce:
                 again = "train.py ... overwrite=true trains it again"
                 log.info(f"{path}: already trained, {file} ({again})")
             continue
-        manifest = train_one(
-            recipe, file, models, trainer, logger, path=path, overwrite=overwrite, command=command
-        )
+        with place.claimed(str(recipe)):
+            if not overwrite and place.done(go_on=announce):
+                log.info(f"{path}: {file}, trained by the other process")
+                continue
+            manifest = train_one(
+                recipe, place, models, trainer, logger, path=path, overwrite=overwrite, command=command
+            )
         log.info(f"{path}: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
 
 
 def train_one(
     recipe: ModelRecipe,
-    file: Path,
+    place: Place,
     models: Models,
     trainer_options: Mapping[str, Any],
     logger: Any,
@@ -99,25 +117,23 @@ def train_one(
     overwrite: bool,
     command: str,
 ) -> dict[str, Any]:
-    """Train one model and write weights and manifest; one that was cut off goes on from its last epoch.
+    """Train one model and write weights and manifest; one that was cut off goes on from its checkpoint.
 
     One that diverges keeps nothing.
     """
-    work = file.with_suffix(".partial")
+    work = place.work
     if overwrite:
         shutil.rmtree(work, ignore_errors=True)
     seed_all(recipe.seed, recipe.role, recipe.name)
     module = training_module(recipe, models)
     work.mkdir(parents=True, exist_ok=True)
+    place.needs(sum(value.nbytes for value in kept(module.net).values()), recipe)
     watch = StopDiverged(str(recipe), path)
     trainer = lightning_trainer(trainer_options, module.epochs, work, logger, _reseeding(recipe), watch)
     data = module.prepare(models.data)
-    last = work / "last.ckpt"
     started = time.perf_counter()
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        _fit(trainer, module, data, resume_from(work, module))
         seconds = time.perf_counter() - started
         seed_all(recipe.seed, recipe.role, recipe.name, "test")
         tested = trainer.test(module, datamodule=data, verbose=False)
@@ -131,8 +147,24 @@ def train_one(
         "test": measured,
         "seconds": seconds,
         "command": command,
+        "versions": versions(),
     }
-    return _keep(module.net, file, work, noted)
+    return place.keep(kept(module.net), noted)
+
+
+def _fit(trainer: Any, module: Any, data: Any, checkpoint: Path | None) -> None:
+    """Lightning's fit, in which a signal waits for the end of a step; what ends it early is told apart."""
+    try:
+        with signals.patient():
+            trainer.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
+    except signals.Stopped:
+        raise
+    except SystemExit as end:  # Lightning's own, whose code does not tell which signal it was
+        if type(end).__name__ == "SIGTERMException":
+            raise signals.Stopped(signal.SIGTERM) from end
+        raise KeyboardInterrupt from end
+    if trainer.interrupted:
+        raise KeyboardInterrupt
 
 
 def training_module(recipe: ModelRecipe, models: Models) -> Any:
@@ -198,7 +230,7 @@ def lightning_trainer(
     warnings.filterwarnings(
         "ignore",
         message=".*(LeafSpec|does not have many workers|in eval mode at the start|"
-        "estimate number of stepping).*",
+        "exists and is not empty|resuming from a checkpoint that ended before|estimate number of stepping).*",
     )
     if options.get("max_epochs") is not None:
         raise UserError(
@@ -206,31 +238,26 @@ def lightning_trainer(
             "set classifier.training.epochs= or generative.training.epochs="
         )
     keep = ModelCheckpoint(
-        dirpath=work, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
+        dirpath=work,
+        filename=LAST.removesuffix(".ckpt"),
+        save_top_k=1,
+        every_n_epochs=1,
+        enable_version_counter=False,
     )
     given = {key: value for key, value in options.items() if value is not None}
     own = build(given.pop("callbacks", []), where="trainer.callbacks")
     callbacks = (*callbacks, *(own if isinstance(own, list) else [own]))
+    plugins = given.pop("plugins", [])
     return build(
         given,
         where="trainer",
         max_epochs=epochs,
-        callbacks=[keep, RichProgressBar(), *callbacks],
+        callbacks=[keep, RichProgressBar(), *callbacks, SaveWhenAsked(work / LAST)],
         logger=logger,
         default_root_dir=str(work),
         enable_checkpointing=True,
+        plugins=[*plugins, TwoWhole()],
     )
-
-
-def _keep(net: nn.Module, file: Path, work: Path, noted: Mapping[str, Any]) -> dict[str, Any]:
-    """Write weights and manifest into the work folder, then move them out: the weights last and whole."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in kept(net).items()}
-    save_file(weights, str(work / file.name))
-    manifest = {**noted, "sha256": file_digest(work / file.name), "versions": versions()}
-    write_json(file.with_suffix(".json"), manifest)
-    (work / file.name).replace(file)
-    shutil.rmtree(work, ignore_errors=True)
-    return manifest
 
 
 def _summary(measured: Mapping[str, float]) -> str:

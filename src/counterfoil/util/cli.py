@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 import errno
 import functools
+import io
 import logging
 import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
 from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.core.whole import is_full
+from counterfoil.util import disk, signals
 from counterfoil.util.memory import keep_memory
 
 NOT_ALL = ("composed", "unchanged", "all")
@@ -41,9 +45,18 @@ def run(main: Callable[[], None], conf: Path) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_memory()
     sys.path.append(os.getcwd())
-    sys.argv = expand_all(sys.argv, conf)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that are not UTF-8
+    signals.listen()
     try:
+        _refuse_undecodable(sys.argv[1:])
+        sys.argv = expand_all(sys.argv, conf)
         main()
+    except signals.Stopped as stop:
+        anew = " without overwrite=true" if "overwrite=true" in sys.argv else ""
+        print(f"stopped by {stop.name}; the same command{anew} goes on from here", file=sys.stderr)
+        sys.exit(stop.code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -67,6 +80,13 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
             _end(error)
 
     return wrapped
+
+
+def _refuse_undecodable(arguments: Sequence[str]) -> None:
+    for part in arguments:
+        if not part.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in part):
+            shown = part.encode(errors="backslashreplace").decode()
+            raise UserError(f"{shown}: holds bytes that are not UTF-8; rename that file or folder")
 
 
 def talk() -> None:
@@ -130,9 +150,10 @@ def explain_error(error: BaseException) -> str | None:
     for link in chain:
         if isinstance(link, UserError):
             return str(link)
-        if getattr(link, "errno", None) == errno.ENOSPC or "No space left on device" in str(link):
-            file = getattr(link, "filename", None) or "the run folder or the store"
-            return f"no space left on the disk for {file}; free some, or choose another run_dir= or store="
+        if is_full(link) or isinstance(link, OSError):
+            told = disk.explain(link if isinstance(link, OSError) else OSError(errno.ENOSPC, str(link)))
+            if told:
+                return told
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_error(error)
     if isinstance(error, ValueError) and "Config group override must be" in str(error):  # GROUP=null
@@ -149,8 +170,9 @@ def remove_empty_run_dir() -> None:
 
     if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         folder = Path(HydraConfig.get().runtime.output_dir)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        with suppress(OSError):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

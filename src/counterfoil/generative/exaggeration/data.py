@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import EpochSampler, Images
 from counterfoil.generative.exaggeration.calibration import Knob
+from counterfoil.util.resuming import Resumable
 
 
 class Asked(NamedTuple):
@@ -36,7 +37,7 @@ class AskedImages(Dataset[Asked]):
         return Asked(self.images[index[:, 0]].x, index[:, 1], index[:, 2])
 
 
-class BalancedSampler(Sampler[Tensor]):
+class BalancedSampler(Resumable[Tensor]):
     """Indices (B, 3) drawn with replacement: slot, then bin, then an image of that cell, each uniformly.
 
     A function of (seed, epoch).
@@ -61,7 +62,7 @@ class BalancedSampler(Sampler[Tensor]):
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def _batches(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         for _ in range(self.steps):
             cell = torch.randint(len(self.sizes), (self.batch_size,), generator=generator)

@@ -105,8 +105,8 @@ class _Shortened(EpochSampler):
     def __len__(self) -> int:
         return min(super().__len__(), self.steps)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return islice(super().__iter__(), len(self))
+    def _batches(self) -> Iterator[list[int]]:
+        return islice(super()._batches(), len(self))
 
 
 class _Served(LightningDataModule):

@@ -10,6 +10,7 @@ import torch
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.core.whole import whole
 from counterfoil.report.grid import Pixels, pixels, signed_difference, symmetric_scale
 from counterfoil.report.jobs import Job, select
 from counterfoil.report.view.base import Shown, View
@@ -52,11 +53,9 @@ class Picture(View):
         }
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
-        partial = path.with_suffix(".partial")
-        draw(shown, job.summary["queries"]["class_names"], self.differences).savefig(
-            partial, format="png", dpi=110
-        )
-        partial.replace(path)
+        figure = draw(shown, job.summary["queries"]["class_names"], self.differences)
+        with whole(path) as partial:
+            figure.savefig(partial, format="png", dpi=110)
         return Shown(files={name: path})
 
 
