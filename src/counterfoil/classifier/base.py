@@ -46,7 +46,7 @@ class Classifier(nn.Module):
         self.layers = tuple(layers)
         self.class_names = tuple(class_names) if class_names is not None else self.decision.class_names
         self.register_buffer("mean", per_channel(mean), persistent=False)
-        self.register_buffer("std", per_channel(std), persistent=False)
+        self.register_buffer("std", per_channel(std, "std"), persistent=False)
         _check_layers(net, self.layers)
         self.requires_grad_(False)
         self.train(False)
@@ -95,9 +95,18 @@ class Classifier(nn.Module):
         return (x - self.mean) / self.std
 
 
-def per_channel(value: float | Sequence[float]) -> Tensor:
-    """A number or C numbers as a tensor (C, 1, 1) that broadcasts over images."""
-    return torch.as_tensor(value, dtype=torch.get_default_dtype()).reshape(-1, 1, 1)
+def per_channel(value: float | Sequence[float], name: str = "mean") -> Tensor:
+    """A number or C numbers as a tensor (C, 1, 1) that broadcasts over images.
+
+    Raises:
+        UserError: NaN, infinite, or a std that is not positive.
+    """
+    numbers = torch.as_tensor(value, dtype=torch.get_default_dtype()).reshape(-1, 1, 1)
+    if not bool(numbers.isfinite().all()) or (name == "std" and bool((numbers <= 0).any())):
+        found = ", ".join(f"{number:g}" for number in numbers.flatten().tolist())
+        kind = "positive numbers" if name == "std" else "finite numbers"
+        raise UserError(f"classifier.{name} holds {found}, expected {kind}, one or one per channel")
+    return numbers
 
 
 def _check_layers(net: nn.Module, layers: Sequence[str]) -> None:

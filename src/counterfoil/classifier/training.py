@@ -47,7 +47,7 @@ class ClassifierTraining(Training):
     ) -> None:
         super().__init__(net, **options)
         self.register_buffer("mean", per_channel(mean), persistent=False)
-        self.register_buffer("std", per_channel(std), persistent=False)
+        self.register_buffer("std", per_channel(std, "std"), persistent=False)
         self.label_smoothing = label_smoothing
         self.multilabel = multilabel
         self.shift = shift
