@@ -135,3 +135,16 @@ def test_weights_given_by_hand_are_held_against_their_manifest(
     models, config = of(bench, f"generative.checkpoint={given}")
     with pytest.raises(UserError, match=message) if message else nullcontext():
         models.share(config.generative)
+
+
+def test_one_of_several_sets_of_weights_is_chosen_by_its_prefix(bench: Any, tmp_path: Path) -> None:
+    models, config = of(bench)
+    state = models.share(config.classifier).net.state_dict()
+    path = tmp_path / "both.pt"
+    torch.save({"model": state, "ema": {key: value * 0 for key, value in state.items()}}, path)
+    chosen = {}
+    for prefix in ("model", "ema"):
+        models, config = of(bench, f"classifier.checkpoint={path}", f"+classifier.prefix={prefix}")
+        chosen[prefix] = models.share(config.classifier).net.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in chosen["model"].items())
+    assert not any(bool(value.any()) for value in chosen["ema"].values())

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals, assemble, unknown_costs
 from counterfoil.core.errors import UserError, first_line
 from counterfoil.core.stored import COSTS, LOGITS, check_queries, checked
+from counterfoil.util.archive import read_arrays
 
 NEEDED = ("factual", "counterfactual", "target")
 
@@ -80,7 +78,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(str(path))
         if path.suffix == ".npz":
             return {name: torch.from_numpy(array) for name, array in _arrays(path).items()}
-    except (SafetensorError, OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except Exception as error:
         raise UserError(
             f"counterfactuals={path} is damaged or no {path.suffix} file: {first_line(error)}"
         ) from error
@@ -91,12 +89,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays that we read; others, such as names, are left alone."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return {
-            name: np.asarray(arrays[name])
-            for name in arrays.files
-            if name in (*NEEDED, "query", *unknown_costs(0))
-        }
+    return read_arrays(path, (*NEEDED, "query", *unknown_costs(0)))
 
 
 def _graded(

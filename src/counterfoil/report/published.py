@@ -25,6 +25,7 @@ from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import table as maker
 from counterfoil.report.view.base import table_from_dict
+from counterfoil.util.naming import file_name
 from counterfoil.util.record import read_json, write_text
 
 FOLDER = "results"
@@ -46,7 +47,7 @@ def publish(run: Path, results: Path) -> Path:
     failed = [job["job"] for job in content["jobs"] if job["error"]]
     if failed:
         raise UserError(f"{path}: job {failed[0]} failed; run the study again before it is published")
-    target = results / f"{content['study']}.json"
+    target = results / f"{file_name(content['study'], 'study')}.json"
     if target.is_file():
         content |= {name: value for name, value in json.loads(target.read_text()).items() if name == "notes"}
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

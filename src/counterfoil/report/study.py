@@ -13,6 +13,7 @@ from counterfoil.report.jobs import Job, read_job
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
 from counterfoil.report.view.base import Shown, View
+from counterfoil.util.naming import file_name
 from counterfoil.util.record import versions, write_json, write_text
 
 PICTURES, TABLES = "pictures", "tables"
@@ -54,6 +55,8 @@ def join(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Path:
     jobs = [read_job(outcome.folder) for outcome in outcomes if not outcome.error]
     if not jobs:
         raise UserError(f"{folder}: none of {len(outcomes)} jobs finished: {outcomes[0].error}")
+    for name in study.views:
+        file_name(name, "study.views")
     shown, missed = _views(study, jobs, folder)
     for parts in shown.values():
         for title, table in parts.tables.items():

@@ -21,6 +21,7 @@ from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
 from counterfoil.util.build import locate
 from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.naming import file_name
 
 FROM_DATA = ("channels", "size", "classes", "class_names", "attributes")
 """Arguments of a network that the data fill in where they are null."""
@@ -89,7 +90,9 @@ def stem(node: Mapping[str, Any], seen: Seen) -> str:
     """The file name of the model that a node trains: <data>-<role>-<name>-<ten hex digits>."""
     told = {"node": recipe(node, seen), "data": seen.address(node.get("labels", True))}
     key = digest(told | ({"trainer": seen.trainer} if seen.trainer else {}))
-    exact = f"{seen.name}-{node['role']}-{node['name']}-{key}"
+    role = node["role"]
+    parts = (seen.name, "data.name"), (role, "role"), (node["name"], f"{role}.name")
+    exact = "-".join([*(file_name(part, option) for part, option in parts), key])
     if seen.trainer.keys() == {"precision"}:
         plainly = stem(node, replace(seen, trainer={}))
         return plainly if seen.older(exact, plainly) else exact

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from counterfoil.core.errors import UserError
 from counterfoil.util.build import plain
 from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.naming import file_name
 
 MODELS = {
     "classifier": "classifier",
@@ -54,6 +55,7 @@ class ModelRecipe:
         seed: of the training.
         net, training: class (`_target_`) and arguments; models and data in them are recipes too.
         checkpoint: a file of weights from elsewhere; None: the store's.
+        prefix: what stands before the names of the weights in that file; None: whichever fits.
         labels: whether the model sees the labels of the data.
         mean, std: normalisation of a classifier's inputs, one number or one per channel.
         layers: names of the activations of a classifier that methods and metrics read.
@@ -66,6 +68,7 @@ class ModelRecipe:
     net: Mapping[str, Any]
     training: Mapping[str, Any]
     checkpoint: str | None = None
+    prefix: str | None = None
     labels: bool = True
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None
@@ -196,6 +199,11 @@ class RunConfig:
             name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
             for name, options in (tree.get("metric") or {}).items()
         }
+        for group in ("explainer", "metric"):
+            for name in given[group]:
+                file_name(name, group)
+        if isinstance(given.get("data"), DataRecipe):
+            file_name(given["data"].options.get("name") or "data", "data.name")
         return cls(composed=composed, **given)
 
     @property

@@ -20,9 +20,10 @@ from counterfoil.run.address import departures
 from counterfoil.run.config import MODELS, DataRecipe, ModelRecipe, RunConfig
 from counterfoil.run.store import Store, check_manifest
 from counterfoil.util.build import accepted, build
-from counterfoil.util.checkpoint import load_program, load_weights
+from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.finite import refuse_broken
+from counterfoil.util.program import load_program
 
 SHARED = ("data", "seed", "attribute", "store", "trainer", "experiment")
 """Options that change the address of a model, or the whole config."""
@@ -109,7 +110,7 @@ class Models:
         else:
             check_manifest(path, recipe, self.data, self.store.seen(self.data))
             net = self.network(recipe)
-            load_weights(net, path)
+            load_weights(net, path, recipe.prefix)
         if recipe.role == "classifier":
             made = self.classifier(net, recipe)
             made.given = bool(recipe.checkpoint)

@@ -193,7 +193,7 @@ def test_an_attribute_that_never_varies_is_told(folder: Path, script: Script, tm
         (
             ["data.size=64"],
             r"trained on images of shape \(3, 32, 32\) .* has \(3, 64, 64\)",
-            "architecture than AttGAN",
+            "does not fit AttGAN",
         ),
         (
             ["data.size=28", "+generative.net.size=32"],
@@ -202,7 +202,7 @@ def test_an_attribute_that_never_varies_is_told(folder: Path, script: Script, tm
         ),
         (
             ["+generative.net.channels=1"],
-            *[r"another architecture than AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"] * 2,
+            *[r"does not fit AttGAN: .* \(4, 3, 4, 4\), expected \(4, 1, 4, 4\)"] * 2,
         ),
     ],
 )

@@ -167,7 +167,7 @@ def test_bad_checkpoints_and_unknown_names_are_told(script: Script, bench: Any, 
         ((f"classifier.checkpoint={tmp_path}/absent.pt",), r"absent\.pt does not exist"),
         (
             (f"classifier.checkpoint={judge}",),
-            r"is of another architecture than CNN: it lacks blocks",
+            r"does not fit CNN: no name agrees; it begins with blocks",
         ),
         ((f"classifier.checkpoint={damaged}",), "is damaged"),
         (
