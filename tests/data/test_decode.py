@@ -10,7 +10,8 @@ from PIL import Image
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.content import file_digests
-from counterfoil.data.decode import Shape, decode, decode_cached, decode_in_memory, image_files, open_image
+from counterfoil.data.decode import Shape, decode, decode_cached, decode_in_memory, open_image
+from counterfoil.data.listing import image_files
 
 
 def gradient(width: int, height: int) -> Image.Image:

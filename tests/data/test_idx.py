@@ -155,11 +155,13 @@ def test_lengths_and_types_are_checked(tmp_path: Path) -> None:
         UserError, match=r"file is damaged: 64 bytes expected for shape \(3, 4, 4\), found 63"
     ):
         read_idx(path, ndim=3)
-    with pytest.raises(UserError, match="begins with 00 00 08 03, expected 00 00 08 01"):
+    path.write_bytes(idx_bytes(np.zeros((3, 4, 4))))
+    with pytest.raises(UserError, match="file holds an array of 3 dimensions, expected 1"):
         read_idx(path, ndim=1)
-    path.write_bytes(b"")
-    with pytest.raises(UserError, match="no IDX file"):
-        read_idx(path, ndim=1)
+    for content in (b"", bytes((0, 0, 13, 1, 0, 0, 0, 1, 0)), bytes((0, 0, 8, 0)), bytes((0, 0, 8, 3, 0))):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"no IDX file of bytes: it begins with .*expected 00 00 08"):
+            read_idx(path, ndim=1)
 
 
 def test_images_and_labels_must_belong_together(tmp_path: Path) -> None:

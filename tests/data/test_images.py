@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from counterfoil.core.errors import UserError
-from counterfoil.data import folder
+from counterfoil.data import reading
 from counterfoil.data.images import Unlabelled
 
 
@@ -48,7 +48,7 @@ def test_identity_follows_the_files(pictures: Path) -> None:
 
 
 def test_many_images_go_by_the_cache(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "_CACHE_FROM_FILES", 3)
+    monkeypatch.setattr(reading, "_CACHE_FROM_FILES", 3)
     cached = Unlabelled(root=pictures, cache_dir=tmp_path / "cache")
     assert torch.equal(
         cached.test.images, Unlabelled(root=pictures, cache_dir=tmp_path / "cache").test.images

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,3 +80,18 @@ def tells(line: str, parts: Iterable[str]) -> None:
 def cases(*several: Case) -> pytest.MarkDecorator:
     """Parametrise a test over cases, by their names."""
     return pytest.mark.parametrize("case", several, ids=[case.name for case in several])
+
+
+@contextmanager
+def noted() -> Iterator[Callable[[], str]]:
+    """What is said on the way: `with noted() as lines: ...; lines()`."""
+    log, kept = logging.getLogger("counterfoil"), list[str]()
+    handler, level = logging.Handler(), log.level
+    handler.emit = lambda record: kept.append(record.getMessage())  # type: ignore[method-assign]
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield lambda: "\n".join(kept)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

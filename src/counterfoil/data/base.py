@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from counterfoil.core.errors import UserError
+from counterfoil.data.decode import Shape
 from counterfoil.util.resuming import Resumable
 
 MAX_VAL = 10_000
@@ -268,6 +269,11 @@ class ImageData(LightningDataModule, ABC):
     def size(self) -> int:
         """H, which equals W."""
         return self.train.images.shape[-1]
+
+    @property
+    def shape(self) -> Shape:
+        """How an image file becomes an image of these data."""
+        return Shape(self.channels, self.size)
 
     def outliers(self, x: Tensor) -> dict[str, Tensor]:
         """Outliers (B, C, H, W) by kind, made of images (B, C, H, W) of these data; see `data.outliers`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.decode import SUFFIXES
+from counterfoil.data.listing import SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _PLAIN = re.compile(r"[\w./ -]*\.\w+", re.ASCII)

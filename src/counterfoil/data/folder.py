@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,19 @@ from torch import Tensor
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
-from counterfoil.data.decode import Shape, decode_cached, decode_in_memory, image_files, open_image
+from counterfoil.data.decode import Shape, open_image
 from counterfoil.data.files import file_names
+from counterfoil.data.listing import counted, image_files, sub_folders
+from counterfoil.data.reading import Rule, read_files
 from counterfoil.data.rows import PARTS, Row, csv_rows
 from counterfoil.util.digest import digest
 from counterfoil.util.memory import uncollected
 
 _ORDER = ("train", "val", "test")
-_CACHE_FROM_FILES, _CACHE_FROM_BYTES = 10_000, 1 << 28
+MAX_SIZE = 8192
+"""Pixels of a side that `size` may ask for."""
+
+log = logging.getLogger("counterfoil")
 
 
 class Folder(ImageData):
@@ -32,20 +39,24 @@ class Folder(ImageData):
     Layouts: `root/<class>/*.png`; `root/<train|val|test>/<class>/*.png`; or a CSV with the columns path,
     label, perhaps split (train, val, test), and one column of 0/1 for each attribute, its paths relative to
     `root` and its order kept. Without splits, each image goes where a hash of its path below `root` sends it:
-    80 % train, 10 % val, 10 % test, whatever other images there are. Every image is cut to its middle square
-    and scaled to `size`. Images are called by their paths below `root`.
+    80 % train, 10 % val, 10 % test, whatever other images there are. Every image becomes a square by `crop`
+    and is scaled to `size`. What is no image, hidden or in deeper folders is left aside and counted. Images
+    are called by their paths below `root`.
 
     Args:
         root: the folder; None: the folder of the CSV.
         csv: the table of paths and labels; None: the sub-folders are the classes.
-        size: side of the images in pixels; None: the shorter side of the first image.
-        channels: 1 or 3; None: as the first image.
+        size: side of the images in pixels; None: the median of the images' shorter sides.
+        channels: 1 or 3; None: 3 where any image can hold colour, else 1.
+        crop: "centre" cuts out the middle square, "pad" adds background, "stretch" scales both sides.
+        background: the colour below transparent and beside padded pixels.
+        white: the value of white in images above 8 bits; None: 65535 for 16 bits, 1 for floats.
         cache_dir: where a large set's decoded images are kept; None: COUNTERFOIL_CACHE, else
             ~/.cache/counterfoil.
 
     Raises:
-        UserError: nothing to read, fewer than two classes, an unreadable image, a row of the CSV without a
-            label, a split without images.
+        UserError: nothing to read, fewer than two classes, an image that is unreadable, too large or whose
+            white is not known, a row of the CSV without a label, a split without images.
     """
 
     name = "folder"
@@ -57,11 +68,15 @@ class Folder(ImageData):
         csv: str | Path | None = None,
         size: int | None = None,
         channels: int | None = None,
+        crop: str = "centre",
+        background: str = "white",
+        white: float | None = None,
         cache_dir: str | Path | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         check_shape(channels, size)
+        self.rule = Rule(channels, size, crop, background, white)
         self._root = root
         self.csv = None if csv is None else Path(csv).expanduser().resolve()
         self._shape = (channels, size)
@@ -80,7 +95,7 @@ class Folder(ImageData):
 
     def options(self) -> dict[str, Any]:
         """What is made of the images."""
-        return {"shape": self._shape}
+        return {"shape": self._shape, **self.rule.changed}
 
     def content(self) -> str:
         """Names, labels, splits, attributes and content of the files, wherever the folder lies."""
@@ -93,12 +108,17 @@ class Folder(ImageData):
             ]
             return digest([attribute_names, told], 32)
 
+    @property
+    def shape(self) -> Shape:
+        """How an image file becomes an image of these data."""
+        return self.rule.shape(self.channels, self.size)
+
     def load(self) -> Splits:
         """Decode the images, or open the cache."""
         rows, attribute_names = self._table
         classes = _class_names(rows, self.csv or self.root)
-        shape = final_shape(rows[0].path, *self._shape)
-        images = read_files([row.path for row in rows], shape, self.name, self.cache_dir, self._digests)
+        files = [row.path for row in rows]
+        images = read_files(files, self.rule, self.name, self.cache_dir, self._digests)
         labels = torch.tensor([classes.index(row.label) for row in rows])
         attributes = (
             torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
@@ -124,16 +144,23 @@ class Folder(ImageData):
             return self._rows()
 
     def _rows(self) -> tuple[list[Row], tuple[str, ...]]:
+        skipped: Counter[str] = Counter()
         rows, attribute_names = (
-            csv_rows(self.csv, self.root, self._asked) if self.csv else (list(_folder_rows(self.root)), ())
+            csv_rows(self.csv, self.root, self._asked)
+            if self.csv
+            else (list(_folder_rows(self.root, skipped)), ())
         )
+        found = counted(skipped)
         if not rows:
             raise UserError(
-                f"{self.csv or self.root} holds no images; expected one sub-folder of image files per class"
+                f"{self.csv or self.root} holds no images; "
+                f"expected one sub-folder of image files per class{found and f', found {found}'}"
             )
+        if found:
+            log.info(f"data={self.name}: {len(rows)} images; left aside below {self.root}: {found}")
         if any(row.part is None for row in rows):
             root = f"{self.root}{os.sep}"
-            rows = [row._replace(part=_hashed_part(row.path, root)) for row in rows]
+            rows = [row._replace(part=hashed_part(_below(root, row.path))) for row in rows]
         filled = {row.part for row in rows}
         for part in ("train", "test"):
             if part not in filled:
@@ -153,34 +180,21 @@ class Folder(ImageData):
 def check_shape(channels: int | None, size: int | None) -> None:
     """Refuse options of a shape that no image can have."""
     if channels not in (None, 1, 3):
-        raise UserError(f"data.channels={channels}: expected 1, 3 or null (as the first image)")
-    if size is not None and size < 1:
-        raise UserError(f"data.size={size}: expected at least 1 pixel, or null (as the first image)")
+        raise UserError(
+            f"data.channels={channels}: expected 1, 3 or null (3 where any image can hold colour)"
+        )
+    if size is not None and not 1 <= size <= MAX_SIZE:
+        raise UserError(
+            f"data.size={size}: expected 1 to {MAX_SIZE} pixels, or null (the median of the shorter sides)"
+        )
 
 
-def final_shape(first: Path, channels: int | None, size: int | None) -> Shape:
-    """What images are made into; the first file tells what the options leave open."""
-    picture = open_image(first)
-    return Shape(channels or (1 if picture.mode[0] in "1LIF" else 3), size or min(picture.size))
-
-
-def read_files(
-    files: Sequence[Path], shape: Shape, name: str, cache_dir: str | Path | None, digests: Sequence[str]
-) -> Tensor:
-    """All files as one uint8 tensor (N, C, H, W), by way of the cache where they are many."""
-    large = (
-        len(files) >= _CACHE_FROM_FILES or len(files) * shape.channels * shape.size**2 >= _CACHE_FROM_BYTES
-    )
-    return decode_cached(files, shape, name, cache_dir, digests) if large else decode_in_memory(files, shape)
-
-
-def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, list[str]]:
+def read_images(folder: str | Path, shape: Shape) -> tuple[Tensor, list[str]]:
     """Read all images of one folder, which must have the right size already.
 
     Args:
         folder: of the image files.
-        size: side in pixels that every image must have.
-        channels: 1 (colour is turned to grey) or 3.
+        shape: of the data they are for; `shape.size` is the side in pixels that every image must have.
 
     Returns:
         uint8 (N, C, H, W), and the file names.
@@ -188,35 +202,35 @@ def read_images(folder: str | Path, size: int, channels: int) -> tuple[Tensor, l
     Raises:
         UserError: no folder, no images, or one that is unreadable or of another size.
     """
-    folder = Path(folder).expanduser()
+    folder, size = Path(folder).expanduser(), shape.size
     files = image_files(folder) if folder.is_dir() else []
     if not files:
         raise UserError(f"{folder} is not a folder of image files; expected images of {size} x {size} pixels")
-    pictures = [open_image(path) for path in files]
-    for path, picture in zip(files, pictures, strict=True):
+    for path in files:
+        picture = open_image(path)
         if picture.size != (size, size):
             raise UserError(
                 f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; "
                 "scale or cut it first"
             )
-    pixels = np.stack([Shape(channels, size).of(picture) for picture in pictures])
-    return torch.from_numpy(pixels), [path.name for path in files]
+    return torch.from_numpy(np.stack([shape.read(path) for path in files])), [path.name for path in files]
 
 
-def _folder_rows(root: Path) -> Iterator[Row]:
+def _folder_rows(root: Path, skipped: Counter[str]) -> Iterator[Row]:
     pairs: list[tuple[Path, str | None]]
-    folders = _sub_folders(root)
-    parts = [folder for folder in folders if folder.name.lower() in PARTS]
-    if any(folder.name.lower() == "train" for folder in parts):
-        pairs = [(label, PARTS[part.name.lower()]) for part in parts for label in _sub_folders(part)]
+    folders = sub_folders(root, skipped)
+    parts = {folder: PARTS.get(folder.name.lower()) for folder in folders}
+    if "train" in parts.values():
+        skipped["folders beside train"] += sum(part is None for part in parts.values())
+        pairs = [
+            (label, part) for folder, part in parts.items() if part for label in sub_folders(folder, skipped)
+        ]
     else:
         pairs = [(label, None) for label in folders]
     for label, part in pairs:
-        yield from (Row(path, label.name, part) for path in image_files(label))
-
-
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        images = image_files(label, skipped)
+        skipped["folders without images"] += not images
+        yield from (Row(path, label.name, part) for path in images)
 
 
 def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
@@ -232,9 +246,8 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
 
 
-def _hashed_part(path: Path, root: str) -> str:
-    """The split that the name below a folder, which ends in a separator, sends an image to."""
-    name = _below(root, path)
+def hashed_part(name: str) -> str:
+    """The split that a name draws: 80 % train, 10 % val, 10 % test, whatever other names there are."""
     tenth = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
     return "test" if tenth == 9 else "val" if tenth == 8 else "train"
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.core.target import FORMS, class_index, resolve_targets
 from counterfoil.data.base import ImageData, Images
 from counterfoil.data.corruption import Corruption
+from counterfoil.data.decode import open_image
 from counterfoil.data.folder import read_images
+from counterfoil.data.pixels import flat
 from counterfoil.util.record import whole
 
 
@@ -138,7 +139,7 @@ def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySe
 
 def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
     """Queries from the image files in a folder, which must have the data's size."""
-    images, names = read_images(folder, data.size, data.channels)
+    images, names = read_images(folder, data.shape)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
     logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
     wanted = target if target in FORMS else class_index(_number(target), class_names, len(class_names))
@@ -147,20 +148,20 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
 
 
 def read_mask(path: Path, size: int) -> Tensor:
-    """The pixels of an image file that must stay: bool (size, size), True where it is white.
+    """The pixels of an image file that must stay: bool (size, size), True where it is white and opaque.
 
     Raises:
         UserError: the file is no image, or of another size.
     """
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"mask={path} is not a readable image file ({error})") from error
-    if pixels.shape != (size, size):
-        found = f"{pixels.shape[1]} x {pixels.shape[0]} px"
-        raise UserError(f"mask={path} is {found}, the data are {size} x {size}")
-    return torch.from_numpy(pixels > 127)
+        image = flat(open_image(path), 1, background="black")
+    except UserError as error:
+        raise UserError(f"mask={error}") from error
+    except ValueError as error:
+        raise UserError(f"mask={path} {error}") from error
+    if image.size != (size, size):
+        raise UserError(f"mask={path} is {image.width} x {image.height} px, the data are {size} x {size}")
+    return torch.from_numpy(np.asarray(image) > 127)
 
 
 def stratified_order(images: Images, seed: int) -> list[int]:

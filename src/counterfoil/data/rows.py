@@ -12,7 +12,15 @@ from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.files import find_file
 from counterfoil.util.csv_table import CsvTable, Line, note_ignored, read_csv
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 """The splits, by the names that folders and tables give them."""
 _COLUMNS = ("path", "label", "split")
 _YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "no": 0}
