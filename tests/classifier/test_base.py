@@ -12,6 +12,7 @@ from counterfoil.classifier.base import Classifier, per_channel
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.decision import Attribute, Threshold
 from counterfoil.core.errors import UserError
+from counterfoil.util.fingerprint import fingerprint
 
 
 @pytest.fixture
@@ -108,6 +109,32 @@ def test_decisions_read_the_networks_outputs(net: CNN, x: Tensor) -> None:
     )
     one = nn.Sequential(net, nn.Linear(4, 1))
     torch.testing.assert_close(Classifier(one, decision=Threshold(0.1))(x).diff(dim=1), one(x) - 0.1)
+
+
+def test_classes_in_another_order_and_outputs_left_out(net: CNN, x: Tensor) -> None:
+    raw = net.eval()(x)
+    assert torch.equal(Classifier(net, order=[2, 0, 3], columns=4)(x), raw[:, [2, 0, 3]])
+    assert torch.equal(Classifier(net, order=[2, 0, 3]).outputs(x), raw)
+    with pytest.raises(UserError, match=r"classifier\.class_names: 3 names for 4 outputs"):
+        Classifier(net, columns=3)(x)
+    swapped, plain = Classifier(net, order=[1, 0, 2, 3]), Classifier(net)
+    assert fingerprint(swapped) != fingerprint(plain), "another classifier"
+    assert "order" not in swapped.state_dict()
+
+
+def test_the_output_that_decides_is_chosen(net: CNN, x: Tensor) -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"features": x, "scores": self.net(x)[:, :, None, None]}
+
+    assert torch.equal(Classifier(Several(), output="scores")(x), net.eval()(x))
+    assert Classifier(Several(), output="scores")(x[:1]).shape == (1, 4)
+    with pytest.raises(UserError, match=r"set classifier\.output="):
+        Classifier(Several())(x)
 
 
 def test_normalisation_follows_the_type(net: CNN, x: Tensor) -> None:

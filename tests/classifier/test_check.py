@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.classifier.base import Classifier
-from counterfoil.classifier.check import check
+from counterfoil.classifier.check import Checked, check
 from counterfoil.classifier.cnn import CNN
-from counterfoil.core.decision import Attribute, Probabilities, Threshold
+from counterfoil.classifier.order import columns
+from counterfoil.core.decision import Attribute, Classes, Probabilities, Sigmoid, Threshold
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 
@@ -40,15 +41,17 @@ def batch(toy: Any) -> Batch:
 
 
 def test_a_good_classifier_gives_no_warning(batch: Batch) -> None:
-    assert check(Bright(), batch, 3) == []
+    assert check(Bright(), batch, 3).warnings == []
 
 
 def test_probabilities_are_told_from_logits(batch: Batch) -> None:
     softmax = Changed(lambda y: y.softmax(1))
-    with pytest.raises(UserError, match="Probabilities"):
+    with pytest.raises(UserError, match="decision=probabilities"):
         check(softmax, batch, 3)
-    assert check(Classifier(softmax, decision=Probabilities()), batch, 3) == []
-    assert check(Changed(lambda y: y / 100), batch, 3) == [], "small positive logits are no probabilities"
+    assert check(Classifier(softmax, decision=Probabilities()), batch, 3).warnings == []
+    assert check(Changed(lambda y: y / 100), batch, 3).warnings == [], (
+        "small positive logits are no probabilities"
+    )
 
 
 def test_randomness(batch: Batch) -> None:
@@ -107,19 +110,76 @@ def test_not_numbers_are_not_called_noise(batch: Batch) -> None:
 
 
 def test_chance_accuracy_warns_and_says_what_to_look_at(batch: Batch) -> None:
-    for bad in (
-        Changed(lambda y: y.roll(1, 1)),
-        Changed(lambda y: y * torch.tensor([1.0, 0.0, 0.0]) + torch.tensor([0.0, -1.0, -2.0])),
-    ):
-        warnings = check(bad, batch, 3)
-        assert len(warnings) == 1
-        assert "no better than chance" in warnings[0]
-        assert "classifier.mean" in warnings[0]
+    bad = Changed(lambda y: y * torch.tensor([1.0, 0.0, 0.0]) + torch.tensor([0.0, -1.0, -2.0]))
+    (warning,) = check(bad, batch, 3).warnings
+    assert "no better than chance" in warning
+    assert "classifier.mean" in warning
+
+
+def test_accuracy_is_that_of_the_labels(batch: Batch) -> None:
+    assert check(Bright(), batch, 3).accuracy == 1.0
+    half = batch._replace(y=torch.where(torch.arange(30) < 15, batch.y, (batch.y + 1) % 3))
+    found = check(Bright(), half, 3)
+    assert (found.accuracy, found.images) == (0.5, 30)
+
+
+def test_another_order_of_the_outputs_is_told_with_the_one_that_fits(batch: Batch) -> None:
+    """Outputs middle, right, left: the names to paste are those, and with them all is well."""
+    rolled, names = Changed(lambda y: y.roll(-1, 1)), ("left", "middle", "right")
+    (warning,) = check(Classifier(rolled, class_names=names), batch, 3).warnings
+    assert "accuracy 0.000 on 30 test images, 1.000 in the order that fits" in warning
+    assert """set 'classifier.class_names=["middle","right","left"]'""" in warning
+    mended = Classifier(rolled, class_names=names, order=columns(["middle", "right", "left"], names))
+    assert check(mended, batch, 3) == Checked([], 1.0, 30)
+    wrong = Classifier(rolled, class_names=names, order=columns(["right", "middle", "left"], names))
+    (warning,) = check(wrong, batch, 3).warnings
+    assert """set 'classifier.class_names=["middle","right","left"]'""" in warning
+
+
+def raw(outputs: Any, decision: Any) -> Classifier:
+    return Classifier(Changed(outputs), decision=decision)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "decision", "fix"),
+    [
+        (lambda y: y.sigmoid(), Classes(), "set decision=sigmoid, or remove its last sigmoid"),
+        (lambda y: y[:, :1].sigmoid(), Classes(), "set decision=sigmoid, or"),
+        (lambda y: y.sigmoid(), Attribute("A", 1), "set decision=sigmoid classifier.decision.name=A, or"),
+        (lambda y: y.softmax(1), Classes(), "set decision=probabilities"),
+        (lambda y: y.softmax(1), Sigmoid(), "set decision=probabilities"),
+        (lambda y: y.softmax(1), Attribute(index=1), "set decision=probabilities"),
+        (lambda y: y.sigmoid(), Probabilities(), "set decision=sigmoid"),
+        (lambda y: y.log_softmax(1), Probabilities(), "set decision=logits, which takes log-prob"),
+        (lambda y: y - 3, Sigmoid(), "set decision=logits"),
+        (lambda y: y - 3, Sigmoid("A", 1), "set decision=attribute"),
+    ],
+)
+def test_a_rule_that_reads_another_kind_of_output_is_told(
+    batch: Batch, outputs: Any, decision: Any, fix: str
+) -> None:
+    classes = 2 if decision.class_names or outputs(torch.rand(1, 3)).shape[1] == 1 else 3
+    with pytest.raises(UserError, match=fix):
+        check(raw(outputs, decision), batch._replace(y=batch.y % classes), classes)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "decision"),
+    [
+        (lambda y: y.sigmoid(), Sigmoid()),
+        (lambda y: y.softmax(1), Probabilities()),
+        (lambda y: y.log_softmax(1), Classes()),
+        (lambda y: y[:, :, None, None], Classes()),
+        (lambda y: {"logits": y}, Classes()),
+    ],
+)
+def test_each_kind_of_output_has_a_rule(batch: Batch, outputs: Any, decision: Any) -> None:
+    assert check(raw(outputs, decision), batch, 3) == Checked([], 1.0, 30)
 
 
 def test_a_rule_on_a_regression_has_no_accuracy(batch: Batch) -> None:
     regression = Classifier(Changed(lambda y: y[:, :1]), decision=Threshold(0.3))
-    assert check(regression, batch, 3, labelled=False) == []
+    assert check(regression, batch, 3, labelled=False).warnings == []
 
 
 def test_an_attribute_of_another_network_is_told(batch: Batch) -> None:
@@ -127,7 +187,9 @@ def test_an_attribute_of_another_network_is_told(batch: Batch) -> None:
         check(Classifier(Bright(), decision=Attribute("Smiling", 7)), batch, 2)
 
 
-@pytest.mark.parametrize("error", [IndexError, AssertionError, TypeError, ValueError])
+@pytest.mark.parametrize(
+    "error", [IndexError, AssertionError, TypeError, ValueError, KeyError, AttributeError]
+)
 def test_whatever_a_foreign_network_raises_is_one_line(batch: Batch, error: type[Exception]) -> None:
     def fail(_x: Tensor) -> Tensor:
         raise error

@@ -42,6 +42,14 @@ def test_a_good_judge_is_believed(batch: Batch) -> None:
     assert check_judge(named(Bright()), named(Bright()), batch) == ""
 
 
+def test_what_cures_a_classifier_cures_a_judge_under_its_own_options(batch: Batch) -> None:
+    soft = named(nn.Sequential(Bright(), nn.Softmax(1)))
+    with pytest.raises(UserError, match=r"^judge: returns prob.* set decision@judge\.decision=probabilities"):
+        check_judge(soft, named(Bright()), batch)
+    doubt = check_judge(named(Bright(shift=1)), named(Bright()), batch)
+    assert """set 'judge.class_names=["right","left","middle"]'""" in doubt
+
+
 def test_what_no_judge_can_be_is_refused(batch: Batch) -> None:
     own, nan = named(Bright()), Bright()
     nan.scale.data.fill_(torch.nan)

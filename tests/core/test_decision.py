@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
-from counterfoil.core.decision import Attribute, Classes, Decision, Probabilities, Threshold
+from counterfoil.core.decision import RULES, Attribute, Classes, Decision, Probabilities, Sigmoid, Threshold
 from counterfoil.core.errors import UserError
 
 RAW = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -15,6 +17,31 @@ RAW = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.
 
 def test_classes_are_taken_as_they_are() -> None:
     assert Classes()(RAW) is RAW
+
+
+def test_one_logit_is_that_of_the_second_class() -> None:
+    torch.testing.assert_close(Classes()(RAW[:, :1]).softmax(1)[:, 1], RAW[:, 0].sigmoid())
+
+
+def test_log_probabilities_are_logits() -> None:
+    torch.testing.assert_close(Classes()(RAW.log_softmax(1)).softmax(1), RAW.softmax(1))
+
+
+def test_a_sigmoid_is_undone() -> None:
+    """Of classes, of one of two, and of an attribute; also where single precision rounds p to 0 or 1."""
+    p = RAW.sigmoid()
+    torch.testing.assert_close(Sigmoid()(p), RAW)
+    torch.testing.assert_close(Sigmoid()(p[:, :1]).softmax(1)[:, 1], p[:, 0])
+    torch.testing.assert_close(Sigmoid("B").bind(("A", "B"))(p[:, :2]).softmax(1)[:, 1], p[:, 1])
+    torch.testing.assert_close(Sigmoid(index=3)(p).softmax(1)[:, 1], p[:, 3])
+    assert Sigmoid()(torch.tensor([[0.0, 1.0]])).isfinite().all()
+    assert (Sigmoid().class_names, Sigmoid("B").class_names) == (None, ("not B", "B"))
+
+
+def test_every_rule_has_its_yaml() -> None:
+    folder = Path(__file__).parents[2] / "conf" / "decision"
+    written = {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in folder.glob("*.yaml")}
+    assert written == {name: f"{rule.__module__}.{rule.__name__}" for name, rule in RULES.items()}
 
 
 def test_probabilities_come_back_from_a_softmax() -> None:
@@ -63,7 +90,6 @@ def test_threshold_scales_and_shifts() -> None:
 @pytest.mark.parametrize(
     ("decision", "outputs"),
     [
-        (Classes(), RAW[:, :1]),
         (Classes(), RAW[:, 0]),
         (Classes(), RAW[:, :, None]),
         (Probabilities(), RAW[:, :1]),

@@ -232,10 +232,14 @@ def test_a_model_in_a_recipe_is_known_by_its_weights(tmp_path: Path) -> None:
         "seed": 1,
         "mean": 0.1,
         "decision": {"_target_": "counterfoil.core.decision.Probabilities"},
+        "class_names": ["b", "a"],
+        "output": "logits",
     }.items():
         assert stem(changed(node, ("training", "classifier", path), value), SEEN) != before, path
     assert stem(changed(node, ("training", "classifier", "training", "lr"), 1.0), SEEN) != before
     assert stem(changed(node, ("training", "classifier", "layers"), []), SEEN) == before
+    read = changed(changed(inner, ("class_names",), ["b", "a"]), ("output",), "logits")
+    assert stem(read, SEEN) == its, "how its outputs are read does not change what is trained"
 
 
 def test_a_file_of_weights_is_known_by_its_name_in_a_store_else_by_its_content(tmp_path: Path) -> None:

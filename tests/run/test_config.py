@@ -126,6 +126,59 @@ def test_files_count_by_their_content(good: RunConfig, tmp_path: Path) -> None:
     assert one.identity != first
 
 
+LOGITS, PROBABILITIES = (
+    {"_target_": f"counterfoil.core.decision.{name}"} for name in ("Classes", "Probabilities")
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "judge", "decision"),
+    [
+        ([], False, LOGITS),
+        (["decision=probabilities"], False, PROBABILITIES),
+        (
+            ["classifier.decision=probabilities"],
+            False,
+            {"_target_": "counterfoil.core.decision.Probabilities"},
+        ),
+        (
+            ["decision=threshold", "classifier.decision.value=65"],
+            False,
+            {"_target_": "counterfoil.core.decision.Threshold", "value": 65, "scale": 1.0},
+        ),
+        (
+            ["decision@judge.decision=sigmoid", "judge.decision.name=Smiling"],
+            True,
+            {"_target_": "counterfoil.core.decision.Sigmoid", "name": "Smiling", "index": None},
+        ),
+    ],
+)
+def test_a_decision_is_chosen_by_name(
+    compose: Compose, overrides: list[str], judge: bool, decision: dict[str, Any]
+) -> None:
+    config = RunConfig.of(compose("evaluate", *overrides)[0])
+    assert (config.judge if judge else config.classifier).decision == decision
+    other = config.classifier if judge else config.judge
+    assert other.decision == LOGITS
+    assert "decision" not in config.composed
+
+
+def test_names_of_outputs_count_by_what_the_file_holds(
+    compose: Compose, good: RunConfig, tmp_path: Path
+) -> None:
+    file = tmp_path / "names.txt"
+
+    def read(text: str) -> RunConfig:
+        file.write_text(text)
+        given = ("run_dir=x", "threads=1", f"classifier.class_names={file}")
+        return RunConfig.of(compose("evaluate", *given)[0])
+
+    first, second = read("a\nb"), read("b\na")
+    assert (first.explained.class_names, second.explained.class_names) == (["a", "b"], ["b", "a"])
+    assert len({good.identity, first.identity, second.identity}) == 3
+    assert good.explained.class_names is None
+
+
 def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"1")
     before = content_digest(tmp_path)

@@ -77,6 +77,32 @@ def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path,
     assert not (folder / ".lock").exists()
 
 
+def test_the_accuracy_on_these_data_is_stated_with_its_count(
+    bench: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a classifier from the store what was measured after its training, else that of a sample: the same
+    here, where the sample is the whole split; and after its outputs are renamed, what that makes of it."""
+    folder, summary = finished
+    (weights,) = bench.store.glob("digits-classifier-cnn-*.safetensors")
+    trained = json.loads(weights.with_suffix(".json").read_text())["test"]["accuracy"]
+    about = summary["queries"]
+    assert (about["classifier_accuracy"], about["classifier_accuracy_n"]) == (trained, 150)
+    page = (folder / "report.html").read_text()
+    assert f"cnn, accuracy {100 * trained:.2f} % on 150 test images" in page
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in page
+    foreign = (f"classifier.checkpoint={weights}", "explainer=[nearest]", "metric=[validity]")
+    with caplog.at_level("INFO", logger="counterfoil"):
+        own = bench.evaluate(tmp_path / "own", *foreign)["queries"]
+        names = "classifier.class_names=[1,0,2,3,4,5,6,7,8,9]"
+        renamed = bench.evaluate(tmp_path / "renamed", *foreign, names)["queries"]
+    assert (own["classifier_accuracy"], own["classifier_accuracy_n"]) == (pytest.approx(trained), 150)
+    assert renamed["classifier_accuracy"] < trained - 0.02
+    said = f"classifier cnn: accuracy {100 * trained:.2f} % on 150 test images"
+    assert said in caplog.messages
+    asked = [(tmp_path / name / "query_set.csv").read_text() for name in ("own", "renamed")]
+    assert asked[0] != asked[1], "other classes, other runners-up"
+
+
 def test_table_and_summary_come_from_the_stored_counterfactuals(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:

@@ -9,27 +9,33 @@ from torch import Tensor, nn
 
 from counterfoil.core.decision import Classes, Decision
 from counterfoil.core.errors import UserError
+from counterfoil.core.outputs import per_image, pick
 from counterfoil.core.taps import read
 
 
 class Classifier(nn.Module):
     """A network as every method sees it: inputs in [0, 1], K logits out, frozen, always in eval mode.
 
-    f(x) = decision(net((x - mean) / std))
+    f(x) = decision(net((x - mean) / std)), its columns in the order of the classes
 
     Args:
-        net: maps normalised inputs (B, C, H, W) to raw outputs.
+        net: maps normalised inputs (B, C, H, W) to raw outputs, a tensor or what holds one.
         mean, std: per-channel normalisation, a number or C numbers.
         decision: reads class logits off the raw outputs.
         layers: names of sub-modules of `net` whose activations `features` returns; the last one serves
             `embed`.
         class_names: K names; default "0", "1", ... or those of the decision.
+        output: the one of several outputs that decides, see `counterfoil.core.outputs.pick`.
+        order: (K,) which column of the decision each class is, where these stand in another order or are
+            more; None: as they come.
+        columns: how many the decision must have; None: whatever it has.
     """
 
     mean: Tensor
     std: Tensor
     given: bool = False
     """Whether its weights are the user's own, so that another classifier is no advice."""
+    order: Tensor | None
 
     def __init__(
         self,
@@ -39,12 +45,18 @@ class Classifier(nn.Module):
         decision: Decision | None = None,
         layers: Sequence[str] = (),
         class_names: Sequence[str] | None = None,
+        output: str | int | None = None,
+        order: Sequence[int] | None = None,
+        columns: int | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.decision = decision or Classes()
         self.layers = tuple(layers)
         self.class_names = tuple(class_names) if class_names is not None else self.decision.class_names
+        self.output = output
+        self.columns = columns
+        self.register_buffer("order", None if order is None else torch.tensor(order), persistent=False)
         self.register_buffer("mean", per_channel(mean), persistent=False)
         self.register_buffer("std", per_channel(std, "std"), persistent=False)
         _check_layers(net, self.layers)
@@ -58,12 +70,21 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, K) of inputs (B, C, H, W) in [0, 1]."""
-        return self.decision(self.outputs(x))
+        return self.decide(self.outputs(x))
 
     def outputs(self, x: Tensor) -> Tensor:
-        """The network's own outputs, before the decision: one number per class or attribute."""
-        raw: Tensor = self.net(self._normalised(x))
-        return raw
+        """The network's own outputs (B, K'), before the decision: one number per class or attribute."""
+        return per_image(pick(self.net(self._normalised(x)), self.output), len(x))
+
+    def decide(self, outputs: Tensor) -> Tensor:
+        """Logits (B, K) from the network's own outputs (B, K')."""
+        logits = self.decision(outputs)
+        if self.columns is not None and logits.shape[1] != self.columns:
+            raise UserError(
+                f"classifier.class_names: {self.columns} names for {logits.shape[1]} outputs of the "
+                "classifier; give one each, in the order of its outputs"
+            )
+        return logits if self.order is None else logits[:, self.order]
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
         """Activations (B, ...) of each of `layers`, by name, for inputs (B, C, H, W) in [0, 1]."""

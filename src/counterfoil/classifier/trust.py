@@ -42,7 +42,7 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
                 "choose another judge.checkpoint=, or judge=null"
             )
         same = tuple(judge.class_names or ()) == tuple(classifier.class_names or ())
-        warnings = check(judge, batch, wanted, gradients=False, labelled=labelled and same)
+        warnings = check(judge, batch, wanted, gradients=False, labelled=labelled and same).warnings
     except UserError as error:
         raise UserError(of_judge(str(error))) from error
     if not same:
@@ -53,7 +53,8 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
 
 def of_judge(text: str) -> str:
     """What `check` says of a classifier, said of the judge."""
-    return re.sub(r"\bclassifier([.:])", r"judge\1", text)
+    text = re.sub(r"\bclassifier([.:])", r"judge\1", text)
+    return re.sub(r"(?<![.\w])decision=", "decision@judge.decision=", text)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -29,16 +29,17 @@ class Decision(ABC):
 
 
 class Classes(Decision):
-    """Multi-class logits (B, K), taken as they are."""
+    """Logits (B, K) of K classes, as they are; log-probabilities are logits too.
+
+    One logit s (B, 1) is that of the second of two classes: (-s/2, s/2); softmax equals sigmoid(s).
+    """
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        if outputs.ndim != 2 or outputs.shape[1] < 2:
+        if outputs.ndim != 2:
             raise UserError(
-                "decision Classes() expects logits of shape (B, K) with K >= 2, "
-                f"found {tuple(outputs.shape)}; "
-                "for a single output use counterfoil.core.decision.Attribute or Threshold"
+                f"decision Classes() expects logits of shape (B, K), found {tuple(outputs.shape)}"
             )
-        return outputs
+        return outputs if outputs.shape[1] > 1 else _two_way(outputs[:, 0])
 
 
 class Probabilities(Decision):
@@ -47,7 +48,8 @@ class Probabilities(Decision):
     def __call__(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 2 or outputs.shape[1] < 2:
             raise UserError(
-                f"decision Probabilities() expects shape (B, K) with K >= 2, found {tuple(outputs.shape)}"
+                f"decision Probabilities() expects shape (B, K) with K >= 2, found {tuple(outputs.shape)}; "
+                "for one probability set decision=sigmoid"
             )
         return outputs.clamp(min=torch.finfo(outputs.dtype).tiny).log()
 
@@ -64,8 +66,9 @@ class Attribute(Decision):
     def __init__(self, name: str | None = None, index: int | Sequence[int] | None = None) -> None:
         self.name = name
         self.index = None if index is None else (index,) if isinstance(index, int) else tuple(index)
-        label = name if name is not None else f"output {'+'.join(map(str, self.index or (0,)))}"
-        self.class_names = (f"not {label}", label)
+        label = name or (f"output {'+'.join(map(str, self.index))}" if self.index is not None else None)
+        if label is not None:
+            self.class_names = (f"not {label}", label)
 
     def bind(self, attribute_names: Sequence[str]) -> Attribute:
         """Find the column of `name`; raises UserError with the known names where it is missing."""
@@ -77,7 +80,7 @@ class Attribute(Decision):
                 f"attribute={self.name} is not in the data; "
                 f"known attributes: {', '.join(attribute_names) or 'none'}"
             )
-        return Attribute(self.name, [list(attribute_names).index(part) for part in parts])
+        return type(self)(self.name, [list(attribute_names).index(part) for part in parts])
 
     def __call__(self, outputs: Tensor) -> Tensor:
         outputs = outputs.reshape(outputs.shape[0], -1)
@@ -94,6 +97,25 @@ class Attribute(Decision):
                 f"expected 0..{number - 1}"
             )
         return _two_way(outputs[:, list(self.index)].amin(1))
+
+
+class Sigmoid(Attribute):
+    """Probabilities out of a sigmoid, one or several columns: undone, s = log p - log(1 - p).
+
+    One column is the second of two classes; several are one class each, or with `name` or `index` the
+    attribute as in `Attribute`. Where p rounds to 0 or 1 nothing is left to undo: a network without its
+    sigmoid is better explained.
+
+    Args:
+        name, index: the attribute, see `Attribute`; None: every column is a class.
+    """
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        limits = torch.finfo(outputs.dtype)
+        p = outputs.clamp(limits.tiny, 1 - limits.eps)
+        logits = p.log() - torch.log1p(-p)
+        classes = outputs.ndim == 2 and outputs.shape[1] > 1 and self.class_names is None
+        return logits if classes else super().__call__(logits)
 
 
 class Threshold(Decision):
@@ -116,6 +138,16 @@ class Threshold(Decision):
         if outputs.shape[1] != 1:
             raise UserError(f"decision Threshold expects one output per input, found {outputs.shape[1]}")
         return _two_way((outputs[:, 0] - self.value) / self.scale)
+
+
+RULES: dict[str, type[Decision]] = {
+    "logits": Classes,
+    "probabilities": Probabilities,
+    "sigmoid": Sigmoid,
+    "attribute": Attribute,
+    "threshold": Threshold,
+}
+"""Every rule by the name of its yaml in conf/decision."""
 
 
 def _two_way(score: Tensor) -> Tensor:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from counterfoil.util.memory import uncollected
 _ORDER = ("train", "val", "test")
 MAX_SIZE = 8192
 """Pixels of a side that `size` may ask for."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 log = logging.getLogger("counterfoil")
 
@@ -234,7 +237,7 @@ def _folder_rows(root: Path, skipped: Counter[str]) -> Iterator[Row]:
 
 
 def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
-    """Names in order, numbers by value; every class must have a training image."""
+    """Names in order, numbers by value and before words; every class must have a training image."""
     names = {row.label for row in rows}
     if len(names) < 2:
         raise UserError(f"{where} has the one class {names.pop()!r}; expected at least two")
@@ -243,7 +246,18 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
         raise UserError(
             f"{where}: no training image of the class {', '.join(absent)}; add images or give splits"
         )
-    return tuple(sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)))
+    order = sorted(
+        names, key=lambda name: (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0, name)
+    )
+    for one, other in pairwise(filter(_NUMBER.fullmatch, order)):
+        if float(one) == float(other) and not (one.isdecimal() and other.isdecimal()):
+            raise UserError(f"{where}: the labels {one!r} and {other!r} are one number; write both alike")
+    if order != sorted(names):
+        log.info(
+            f"{where}: numbers are classes in order of their value, {', '.join(order[:12])}; for a network "
+            "trained with torchvision's ImageFolder, which sorts them as text, give classifier.class_names"
+        )
+    return tuple(order)
 
 
 def hashed_part(name: str) -> str:

@@ -286,6 +286,7 @@ class _Form:
         read = {key: plain(node[key]) for key in ("mean", "std") if node.get(key) is not None}
         if node.get("decision"):
             read["decision"] = self.part(node["decision"], (), f"{where}.decision")
+        read |= {key: plain(node[key]) for key in ("output", "class_names") if node.get(key) is not None}
         net = self.part(node["net"], FROM_DATA, f"{where}.net")
         return {"weights": weights_named(file) if file else stem(node, self.seen), "net": net, **read}
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from counterfoil.classifier.order import read_names
+from counterfoil.core.decision import RULES
 from counterfoil.core.errors import UserError
 from counterfoil.util.build import plain
 from counterfoil.util.digest import digest, file_digest
@@ -60,6 +62,8 @@ class ModelRecipe:
         mean, std: normalisation of a classifier's inputs, one number or one per channel.
         layers: names of the activations of a classifier that methods and metrics read.
         decision: class and arguments of what turns a classifier's outputs into logits.
+        output: the one of a classifier's several outputs that decides; None: its logits, or the only one.
+        class_names: of a classifier's outputs, in their order; None: as the data's classes.
     """
 
     role: str
@@ -74,6 +78,8 @@ class ModelRecipe:
     std: float | Sequence[float] | None = None
     layers: Sequence[str] = ()
     decision: Mapping[str, Any] | None = None
+    output: str | int | None = None
+    class_names: Sequence[str] | None = None
 
     @classmethod
     def of(cls, node: Mapping[str, Any], where: str = "config") -> ModelRecipe:
@@ -88,7 +94,12 @@ class ModelRecipe:
         for name, field in known.items():
             if field.default is MISSING and name not in node:
                 raise UserError(f"{where}.{name} is not set; every model needs one")
-        return cls(**{name: typed(value, f"{where}.{name}") for name, value in node.items()})
+        given = {name: typed(value, f"{where}.{name}") for name, value in node.items()}
+        if isinstance(given.get("decision"), str):
+            given["decision"] = {"_target_": _rule(given["decision"], where)}
+        if given.get("class_names") is not None:
+            given["class_names"] = list(read_names(given["class_names"], f"{where}.class_names"))
+        return cls(**given)
 
     def __str__(self) -> str:
         return f"{self.role} {self.name}"
@@ -235,7 +246,12 @@ class RunConfig:
         """What a run explains, in ten hex digits: its options, and the content of files that they name."""
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         files = {name: getattr(self, name) for name in FILES}
-        return digest(kept | {name: content_digest(path) for name, path in files.items() if path is not None})
+        named = {name: model.class_names for name, model in self.models("classifier", "judge").items()}
+        content: dict[str, Any] = {
+            name: content_digest(path) for name, path in files.items() if path is not None
+        }
+        given = {f"{name}.class_names": names for name, names in named.items() if names is not None}
+        return digest(kept | content | given)
 
     def as_dict(self) -> dict[str, Any]:
         """The config as plain values, with the methods and metrics that are used."""
@@ -277,6 +293,13 @@ def recipes_in(value: Any, path: str = "") -> Iterator[tuple[str, ModelRecipe]]:
     elif isinstance(value, Mapping | list):
         for key, child in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from recipes_in(child, f"{path}.{key}" if path else str(key))
+
+
+def _rule(name: str, where: str) -> str:
+    """The class of a rule by the name of its yaml in conf/decision."""
+    if name not in RULES:
+        raise UserError(f"{where}.decision={name} is no rule; choose of {', '.join(RULES)}")
+    return f"{RULES[name].__module__}.{RULES[name].__qualname__}"
 
 
 def content_digest(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import warnings
@@ -34,7 +35,16 @@ from counterfoil.run.models import (
     needed_for_evaluation,
     train_command,
 )
-from counterfoil.run.results import Evaluation, about_queries, log, measurable, report, score
+from counterfoil.run.results import (
+    Evaluation,
+    about_queries,
+    accuracy,
+    measurable,
+    report,
+    score,
+    stated,
+    to_logger,
+)
 from counterfoil.run.train import train_all
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
@@ -42,6 +52,8 @@ from counterfoil.util.digest import digest
 from counterfoil.util.disk import refuse_full
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, read_json, versions, write_json, write_text
+
+log = logging.getLogger("counterfoil")
 
 
 def evaluate(
@@ -101,13 +113,17 @@ def _require_models(
 def _prepare(run: RunConfig, models: Models) -> Evaluation:
     classifier = models.share(run.explained)
     judge = None if run.judge is None else models.share(run.judge)
-    labelled = models.data.labelled and not isinstance(classifier.decision, Threshold)
+    own = isinstance(classifier.decision, Threshold) and classifier.class_names != models.data.class_names
+    labelled = models.data.labelled and not own
     test = models.data.test
     batch = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:256]]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
-    for warning in check(
+    checked = check(
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(run), labelled=labelled
-    ):
+    )
+    made = Evaluation(run, models, classifier, judge, None, {}, checked)
+    log.info(f"{run.explained}: {stated(*accuracy(made))}")
+    for warning in checked.warnings:
         warnings.warn(warning, CounterfoilWarning, stacklevel=2)
     doubt = "" if judge is None else check_judge(judge, classifier, batch, labelled=labelled)
     if doubt:
@@ -116,12 +132,15 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
             CounterfoilWarning,
             stacklevel=2,
         )
+    made.doubt = doubt
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
-        read = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.test))
-        return Evaluation(run, models, classifier, judge, None, read, doubt)
-    queries = _corrupted(query_set(run, models, classifier), run)
-    return Evaluation(run, models, classifier, judge, queries, {}, doubt)
+        made.counterfactuals = read_counterfactuals(
+            run.counterfactuals, classifier, size, len(models.data.test)
+        )
+    else:
+        made.queries = _corrupted(query_set(run, models, classifier), run)
+    return made
 
 
 def _corrupted(queries: QuerySet, run: RunConfig) -> QuerySet:
@@ -202,7 +221,7 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     }
     write_queries(run_dir / "queries.csv", evaluation.counterfactuals, scores.tables, evaluation.names)
     report(evaluation, summary, scores, run_dir)
-    log(logger, summary, evaluation.counterfactuals, scores.tables)
+    to_logger(logger, summary, evaluation.counterfactuals, scores.tables)
     write_json(run_dir / "metrics.json", summary)
     return read_json(run_dir / "metrics.json", "figures just written")
 
@@ -290,7 +309,10 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
         return from_csv(run.queries, data, classifier.class_names)
     explained = run.explained
     weights = models.weights_sha256(explained)
-    key = digest([data.identity, weights, run.seed, run.n, run.target, untyped(explained.decision)])
+    read = {"output": explained.output, "class_names": explained.class_names}
+    given = {name: value for name, value in read.items() if value is not None}
+    asked = [data.identity, weights, run.seed, run.n, run.target, untyped(explained.decision)]
+    key = digest([*asked, given] if given else asked)
     frozen = models.store.root / "queries" / f"{data.name}-{key}.csv"
     if not frozen.is_file():
         sample(data, classifier, run.n, run.seed, target).save(frozen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from torch import nn
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.check import count_classes
-from counterfoil.core.decision import Attribute, Classes, Decision
+from counterfoil.classifier.order import columns as matched
+from counterfoil.classifier.order import common, listed, own_names, unlike
+from counterfoil.core.decision import Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
@@ -24,6 +27,8 @@ from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.finite import refuse_broken
 from counterfoil.util.program import load_program
+
+log = logging.getLogger("counterfoil")
 
 SHARED = ("data", "seed", "attribute", "store", "trainer", "experiment")
 """Options that change the address of a model, or the whole config."""
@@ -129,24 +134,61 @@ class Models:
     def classifier(self, net: nn.Module, recipe: ModelRecipe) -> Classifier:
         """A network as the classifier of a recipe: with its normalisation, decision and names of classes."""
         decision: Decision = build(recipe.decision, where=f"{recipe.role}.decision") or Classes()
-        if recipe.multilabel or isinstance(decision, Attribute):
-            decision = decision.bind(self.data.attribute_names)
-        names = decision.class_names or self.data.class_names
+        decision = decision.bind(self.data.attribute_names)
         mean, std = 0.0 if recipe.mean is None else recipe.mean, 1.0 if recipe.std is None else recipe.std
-        made = Classifier(net, mean, std, decision, recipe.layers, names or None)
+        names, order, columns = self._order(net, recipe, decision)
+        made = Classifier(
+            net, mean, std, decision, recipe.layers, names or None, recipe.output, order, columns
+        )
         if not self.data.labelled:
             made.class_names = self._names_of_outputs(made)
         return made
 
+    def _order(
+        self, net: nn.Module, recipe: ModelRecipe, decision: Decision
+    ) -> tuple[tuple[str, ...], list[int] | None, int | None]:
+        """Names of the classes, the output of each, and how many outputs there are; None: as they come.
+
+        The names of the outputs are those given, else those that the network itself has.
+        """
+        classes, given = self.data.class_names, recipe.class_names
+        if given is None:
+            if decision.class_names:
+                return decision.class_names, None, None
+            given = own_names(net)
+            if given is None or (classes and not common(given, classes)):
+                if given is not None:
+                    told = f"{listed(given)}; the data have {listed(classes)}"
+                    log.info(f"{recipe}: the network calls its outputs {told}: taken in this order")
+                return classes, None, None
+        if not classes:
+            return unlike(given), None, len(given)
+        order = matched(given, classes, f"{recipe.role}.class_names")
+        if order == list(range(len(given))):
+            return classes, None, len(given)
+        left = len(given) - len(order)
+        more = f"; its {left} other outputs are left out of the softmax" if left else ""
+        log.info(f"{recipe}: by name, {listed(classes)} are its outputs {listed(order)}{more}")
+        return classes, order, len(given)
+
     def _names_of_outputs(self, classifier: Classifier) -> tuple[str, ...]:
         """A name for each class where the data know of none; raises UserError for too few or too many."""
-        number = count_classes(classifier, self.data.test[:2].x)
+        x = self.data.test[:2].x
+        number = count_classes(classifier, x)
         names = classifier.class_names or tuple(f"class {k}" for k in range(number))
         if len(names) != number:
             raise UserError(
                 f"data.class_names: {len(names)} names for {number} classes of the classifier; "
                 "give one each, or null"
             )
+        if not classifier.class_names and type(classifier.decision) is Classes:
+            with torch.no_grad():
+                alone = classifier.outputs(x).shape[1] == 1
+            if alone:
+                raise UserError(
+                    "classifier: puts out one number per image; say what it is: data.class_names=[A,B] where "
+                    "it is the logit of B, decision=sigmoid, or decision=threshold classifier.decision.value="
+                )
         return names
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.classifier.check import Checked
+from counterfoil.classifier.order import listed
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import CounterfoilWarning, UserError
@@ -40,6 +42,7 @@ class Evaluation:
         classifier, judge: networks; there may be no judge.
         queries: None where stored counterfactuals are scored again.
         counterfactuals: by method.
+        checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
     """
 
@@ -49,6 +52,7 @@ class Evaluation:
     judge: Any
     queries: QuerySet | None
     counterfactuals: dict[str, Counterfactuals]
+    checked: Checked
     doubt: str = ""
 
     @cached_property
@@ -184,13 +188,34 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "class_names": list(evaluation.classifier.class_names),
         "classifier": explained.name,
         "classifier_sha256": models.weights_sha256(explained),
-        "classifier_accuracy": _accuracy(explained, models),
+        "classifier_accuracy": accuracy(evaluation)[0],
+        "classifier_accuracy_n": accuracy(evaluation)[1],
         "judge": config.judge.name if config.judge else None,
         "judge_accuracy": _accuracy(config.judge, models) if config.judge else None,
         "judge_doubt": evaluation.doubt,
         "seconds": seconds,
         "command": command_line(),
     }
+
+
+def accuracy(evaluation: Evaluation) -> tuple[float | None, int]:
+    """The classifier's accuracy on test images and how many: all, measured after its training, else a sample.
+
+    What was measured then counts only where its outputs are read as they were.
+    """
+    recipe, data = evaluation.config.explained, evaluation.models.data
+    as_trained = recipe.class_names is None and recipe.output is None and not recipe.multilabel
+    trained = _accuracy(recipe, evaluation.models) if as_trained else None
+    if trained is None:
+        return evaluation.checked.accuracy, evaluation.checked.images
+    return trained, len(data.test)
+
+
+def stated(accuracy: float | None, images: int) -> str:
+    """`accuracy 96.88 % on 256 test images`, or that there is none."""
+    if accuracy is None:
+        return "accuracy unknown, as the data's labels are not its classes"
+    return f"accuracy {100 * accuracy:.2f} % on {images:,} test images"
 
 
 def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
@@ -252,9 +277,11 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         accuracy = about[f"{key}_accuracy"]
         return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
 
+    found = stated(about["classifier_accuracy"], about["classifier_accuracy_n"])
     return {
         "Data": about["data"],
-        "Classifier": model("classifier"),
+        "Classifier": f"{about['classifier']}, {found}",
+        "Classes": listed(about["class_names"]),
         "Judge": model("judge") + (f" – not ranked: {about['judge_doubt']}" if about["judge_doubt"] else "")
         if about["judge"]
         else "none",
@@ -266,7 +293,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def log(
+def to_logger(
     logger: Any, summary: dict[str, Any], counterfactuals: Mapping[str, Counterfactuals], tables: Tables
 ) -> None:
     """Send figures, pictures and (to W&B) the table of queries to the logger, where there is one."""

@@ -147,10 +147,9 @@ def test_probabilities_are_refused_and_their_fix_works(
 ) -> None:
     code, _, error = script("evaluate", *options(bench), *foreign)
     assert code == 1
-    says(error, r"returns probabilities.*decision\._target_=counterfoil\.core\.decision\.Probabilities")
+    says(error, "returns probabilities.*set decision=probabilities")
     assert not list(Path().iterdir())
-    fix = "classifier.decision._target_=counterfoil.core.decision.Probabilities"
-    code, _, error = script("evaluate", *options(bench), *foreign, fix)
+    code, _, error = script("evaluate", *options(bench), *foreign, "decision=probabilities")
     assert code == 0, error
     (line,) = [line for line in error.splitlines() if "no better than chance" in line]
     assert line.startswith("warning: classifier: accuracy")
