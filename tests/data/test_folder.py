@@ -164,6 +164,12 @@ def test_identity_follows_the_files(classes: Path) -> None:
     assert Folder(root=classes).identity not in (before, replaced)
 
 
+def test_names_that_are_no_text(classes: Path) -> None:
+    for name in "ab":
+        (classes / name / "3.png").rename(classes / name / "\udcff.png")
+    assert len(Folder(root=classes).identity["content"]) == 32
+
+
 def test_identity_follows_labels_and_no_place(classes: Path, tmp_path: Path) -> None:
     before = Folder(root=classes).identity
     classes.rename(tmp_path / "moved")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.corruption import Noise
-from counterfoil.data.queries import from_csv, from_folder, sample, stratified_order
+from counterfoil.data.queries import differs, from_csv, from_folder, sample, stratified_order
 
 NAMES = ("left", "middle", "right")
 
@@ -69,6 +70,41 @@ def test_order_lasts_until_the_largest_class_is_spent(toy: Any) -> None:
     order = stratified_order(toy.test.take(torch.tensor([0, 1, 2, 3, 6, 9])), 0)
     assert sorted(order) == list(range(6))
     assert {int(toy.test.labels[[0, 1, 2, 3, 6, 9]][i]) for i in order[:3]} == {0, 1, 2}
+
+
+def test_rows_that_ask_for_what_is_there_are_left_out_and_counted(toy: Any) -> None:
+    every = sample(toy, Knows(), 5, 0, "all")
+    assert every.asking(Knows()) is every
+    decided = Knows()(every.clean).argmax(1)
+    some = replace(every, query=torch.tensor([0, 1, 1, 4, 2]), target=torch.tensor([-1, 0, 2, -1, 1]))
+    some.target[[0, 3]] = decided[[0, 4]]
+    kept = some.asking(Knows())
+    right = [i for i in (1, 2, 4) if int(some.target[i]) != int(decided[some.query[i]])]
+    assert kept.left_out == 5 - len(right)
+    assert [kept.names[q] for q in kept.query] == [some.names[int(some.query[i])] for i in right]
+    assert kept.target.tolist() == some.target[right].tolist()
+    assert torch.equal(kept.images[kept.query], some.images[some.query[right]])
+    assert (Knows()(kept.clean).argmax(1)[kept.query] != kept.target).all()
+
+
+def test_queries_that_all_ask_for_what_is_there_are_refused(toy: Any) -> None:
+    with pytest.raises(UserError, match=r"each of the 4 queries .* target= \(own is for .*corruption="):
+        sample(toy, Knows(), 4, 0, "own").asking(Knows())
+
+
+def test_a_file_carries_its_count_and_hash(toy: Any, tmp_path: Path) -> None:
+    path = tmp_path / "set.csv"
+    sample(toy, Knows(), 5, 0, "all").save(path)
+    assert differs(path, noted=True) == ""
+    assert len(from_csv(path, toy, NAMES)) == 10
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]))
+    assert "not the file of 10 rows that set.json notes" in differs(path)
+    with pytest.raises(UserError, match=r"set\.csv: it is not .*; get it anew, or delete set\.json"):
+        from_csv(path, toy, NAMES)
+    for note in ("{", "[]", "{}"):
+        path.with_suffix(".json").write_text(note)
+        assert "not noted" in differs(path, noted=True)
+        assert len(from_csv(path, toy, NAMES)) == 9, "a JSON of another tool's"
 
 
 def test_batches_cover_all_rows_in_order(toy: Any) -> None:

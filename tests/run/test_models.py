@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,8 @@ from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models, resolve_device
+from counterfoil.util.checkpoint import read_manifest
+from counterfoil.util.record import write_json
 
 
 def of(bench: Any, *overrides: str) -> tuple[Models, RunConfig]:
@@ -129,9 +130,7 @@ def test_weights_given_by_hand_are_held_against_their_manifest(
     trained = models.store.weights(config.generative, models.data)
     given = tmp_path / "given.safetensors"
     given.write_bytes(trained.read_bytes())
-    given.with_suffix(".json").write_text(
-        json.dumps(json.loads(trained.with_suffix(".json").read_text()) | noted)
-    )
+    write_json(given.with_suffix(".json"), read_manifest(trained) | noted)
     models, config = of(bench, f"generative.checkpoint={given}")
     with pytest.raises(UserError, match=message) if message else nullcontext():
         models.share(config.generative)

@@ -19,9 +19,9 @@ from counterfoil.data.digits import Digits
 from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, up_to_date
-from counterfoil.run.store import Store, check_manifest, made_by, read_manifest
+from counterfoil.run.store import Store, check_manifest, made_by
 from counterfoil.util.build import build
-from counterfoil.util.checkpoint import load_weights
+from counterfoil.util.checkpoint import load_weights, read_manifest
 from counterfoil.util.digest import file_digest
 from counterfoil.util.fingerprint import fingerprint
 

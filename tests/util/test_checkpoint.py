@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
-from counterfoil.util.checkpoint import kept, load_weights, read_state
+from counterfoil.util.checkpoint import kept, load_weights, read_manifest, read_state
+from counterfoil.util.digest import file_digest
+from counterfoil.util.record import write_json
 
 
 def net(seed: int = 0, **options: Any) -> CNN:
@@ -188,3 +190,27 @@ def test_weights_of_the_training_alone_are_neither_kept_nor_missed(tmp_path: Pat
     save_file({"body.weight": net.body.weight}, str(tmp_path / "less.safetensors"))
     with pytest.raises(UserError, match=r"lacks body\.bias"):
         load_weights(other, tmp_path / "less.safetensors")
+
+
+def test_weights_are_those_of_their_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file({"weight": torch.ones(3)}, str(path))
+    write_json(path.with_suffix(".json"), {"sha256": file_digest(path)})
+    assert read_state(path)["weight"].tolist() == [1, 1, 1]
+    save_file({"weight": torch.zeros(3)}, str(path))
+    with pytest.raises(UserError, match=r"net\.safetensors has sha256 .*net\.json notes .*overwrite=true"):
+        read_state(path)
+    path.with_suffix(".json").write_text("{}")
+    assert read_state(path)["weight"].tolist() == [0, 0, 0], "a JSON of another tool's"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", None])
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "net.safetensors"
+    assert read_manifest(path) == read_manifest(path.with_suffix(".pt")) == {}
+    write_json(path.with_suffix(".json"), {"test": {"accuracy": 0.98}})
+    assert read_manifest(path) == {"test": {"accuracy": 0.98}}
+    noted = path.with_suffix(".json")
+    noted.write_text(noted.read_text().replace("0.98", "0.18") if text is None else text)
+    with pytest.raises(UserError, match=r"net\.json .*expected the manifest .*overwrite"):
+        read_manifest(path)

@@ -262,7 +262,7 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
 
 def hashed_part(name: str) -> str:
     """The split that a name draws: 80 % train, 10 % val, 10 % test, whatever other names there are."""
-    tenth = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
+    tenth = int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) % 10
     return "test" if tenth == 9 else "val" if tenth == 8 else "train"
 
 

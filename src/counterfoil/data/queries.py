@@ -18,7 +18,8 @@ from counterfoil.data.corruption import Corruption
 from counterfoil.data.decode import open_image
 from counterfoil.data.folder import read_images
 from counterfoil.data.pixels import flat
-from counterfoil.util.record import whole
+from counterfoil.util.digest import file_digest
+from counterfoil.util.record import read_json, whole, write_json
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class QuerySet:
         target: (rows,) int64.
         corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are
             explained as they are.
+        left_out: rows that asked for the class that their image already has.
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class QuerySet:
     query: Tensor
     target: Tensor
     corrupted: Tensor | None = None
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.target)
@@ -61,7 +64,7 @@ class QuerySet:
             yield shown, self.target[rows], place
 
     def save(self, path: Path) -> None:
-        """Write image,target rows under a temporary name, then rename."""
+        """Write index,target rows, and beside them, as .json, their count and the hash of the file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
@@ -69,6 +72,50 @@ class QuerySet:
             writer.writerows(
                 [self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True)
             )
+        write_json(path.with_suffix(".json"), {"rows": len(self), "sha256": file_digest(path)})
+
+    def asking(self, classifier: nn.Module) -> QuerySet:
+        """The rows whose target is another class than the classifier's decision on their image.
+
+        Raises:
+            UserError: no row is left.
+        """
+        decided = (
+            _logits(classifier, Images(self.images, torch.zeros(len(self.images))), None).argmax(1).cpu()
+        )
+        kept = decided[self.query] != self.target
+        if bool(kept.all()):
+            return self
+        if not bool(kept.any()):
+            raise UserError(
+                f"target: each of the {len(self)} queries asks for the class that the classifier already "
+                "gives its image; choose another target= (own is for queries that a corruption= changes)"
+            )
+        places, query = self.query[kept].unique(return_inverse=True)
+        return replace(
+            self,
+            images=self.images[places],
+            names=tuple(self.names[i] for i in places.tolist()),
+            query=query,
+            target=self.target[kept],
+            left_out=int((~kept).sum()),
+        )
+
+
+def differs(path: Path, noted: bool = False) -> str:
+    """How a file of queries differs from what `save` noted beside it; "" where it does not.
+
+    Without a note nothing is known to differ, unless one must be there: `noted`.
+    """
+    try:
+        told = read_json(path.with_suffix(".json"), "count and hash of a file of queries")
+    except UserError:
+        told = {}
+    if not {"rows", "sha256"} <= told.keys():
+        return "its count and hash are not noted beside it, or damaged" if noted else ""
+    if told["sha256"] == file_digest(path):
+        return ""
+    return f"it is not the file of {told['rows']} rows that {path.stem}.json notes"
 
 
 def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
@@ -111,6 +158,9 @@ def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: st
 
 def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySet:
     """Queries from a CSV with columns index,target: a test image's index and a class by name or number."""
+    why = differs(path) if path.is_file() else ""
+    if why:
+        raise UserError(f"queries={path}: {why}; get it anew, or delete {path.stem}.json if you edited it")
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -141,7 +191,7 @@ def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: st
     """Queries from the image files in a folder, which must have the data's size."""
     images, names = read_images(folder, data.shape)
     class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
-    logits = _logits(classifier, Images(images, torch.zeros(len(images))), list(range(len(images))))
+    logits = _logits(classifier, Images(images, torch.zeros(len(images))), None)
     wanted = target if target in FORMS else class_index(_number(target), class_names, len(class_names))
     targets, query = resolve_targets(logits, wanted, class_names)
     return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
@@ -200,7 +250,9 @@ def _not_of(images: Images, classifier: nn.Module, wanted: int, order: list[int]
     return chosen
 
 
-def _logits(classifier: nn.Module, images: Images, index: list[int]) -> Tensor:
+def _logits(classifier: nn.Module, images: Images, index: list[int] | None) -> Tensor:
+    """(n, K) of the images of an index; None: of all."""
+    index = list(range(len(images))) if index is None else index
     reference = next((p for p in classifier.parameters()), torch.zeros(1))
     with torch.no_grad():
         parts = [classifier(images[index[i : i + 256]].x.to(reference)) for i in range(0, len(index), 256)]

@@ -22,10 +22,10 @@ from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import read_counterfactuals
-from counterfoil.data.queries import QuerySet, from_csv, from_folder, read_mask, sample
+from counterfoil.data.queries import QuerySet, differs, from_csv, from_folder, read_mask, sample
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.network import evaluated_once
-from counterfoil.run.config import RunConfig, untyped
+from counterfoil.run.config import RunConfig
 from counterfoil.run.folder import claim, same_weights, write_queries
 from counterfoil.run.models import (
     Models,
@@ -139,14 +139,25 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
             run.counterfactuals, classifier, size, len(models.data.test)
         )
     else:
-        made.queries = _corrupted(query_set(run, models, classifier), run)
+        made.queries = _asked(query_set(run, models, classifier), classifier, run)
     return made
 
 
-def _corrupted(queries: QuerySet, run: RunConfig) -> QuerySet:
-    """The queries as `corruption=` leaves them; their targets are those of the clean images."""
+def _asked(queries: QuerySet, classifier: Any, run: RunConfig) -> QuerySet:
+    """The queries as `corruption=` leaves them; their targets are those of the clean images.
+
+    Without a corruption, rows that ask for what is there already are left out, or they would count as valid.
+    """
     if run.corruption is None:
-        return queries
+        asking = queries.asking(classifier)
+        if asking.left_out:
+            warnings.warn(
+                f"queries: {asking.left_out} of {len(queries)} rows ask for the class that the classifier "
+                "already gives their image, and are left out",
+                CounterfoilWarning,
+                stacklevel=2,
+            )
+        return asking
     return queries.corrupt(build(run.corruption, where="corruption"), run.seed)
 
 
@@ -307,14 +318,13 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
         if run.queries.is_dir():
             return from_folder(run.queries, data, classifier, target)
         return from_csv(run.queries, data, classifier.class_names)
-    explained = run.explained
-    weights = models.weights_sha256(explained)
-    read = {"output": explained.output, "class_names": explained.class_names}
-    given = {name: value for name, value in read.items() if value is not None}
-    asked = [data.identity, weights, run.seed, run.n, run.target, untyped(explained.decision)]
-    key = digest([*asked, given] if given else asked)
+    logits = [models.logits_of(run.explained), list(classifier.class_names)]
+    key = digest([data.identity, logits, run.seed, run.n, run.target])
     frozen = models.store.root / "queries" / f"{data.name}-{key}.csv"
-    if not frozen.is_file():
+    why = differs(frozen, noted=True) if frozen.is_file() else ""
+    if why:
+        log.info(f"{frozen}: {why}; its queries are drawn anew")
+    if why or not frozen.is_file():
         sample(data, classifier, run.n, run.seed, target).save(frozen)
     return _named(from_csv(frozen, data, classifier.class_names), data)
 

@@ -31,6 +31,7 @@ OURS = (
     "strips",
     "config.yaml",
     "query_set.csv",
+    "query_set.json",
     "csv",
     "wandb",
     "tensorboard",

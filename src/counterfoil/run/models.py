@@ -19,7 +19,8 @@ from counterfoil.core.decision import Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
-from counterfoil.run.address import departures
+from counterfoil.run.address import departures, plain
+from counterfoil.run.address import recipe as recipe_of
 from counterfoil.run.config import MODELS, DataRecipe, ModelRecipe, RunConfig
 from counterfoil.run.store import Store, check_manifest
 from counterfoil.util.build import accepted, build
@@ -32,6 +33,8 @@ log = logging.getLogger("counterfoil")
 
 SHARED = ("data", "seed", "attribute", "store", "trainer", "experiment")
 """Options that change the address of a model, or the whole config."""
+NOT_LOGITS = ("role", "name", "seed", "labels", "net", "training", "checkpoint", "layers")
+"""Options of a classifier that its logits do not follow, or that `Models.logits_of` tells otherwise."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """Precisions by name."""
 
@@ -125,6 +128,12 @@ class Models:
     def weights_sha256(self, recipe: ModelRecipe) -> str:
         """Hash of the weights that a recipe stands for."""
         return file_digest(self.store.weights(recipe, self.data))
+
+    def logits_of(self, recipe: ModelRecipe) -> dict[str, Any]:
+        """All that makes the logits of a classifier: weights, network, normalisation, decision and such."""
+        told = {key: plain(value) for key, value in recipe.as_dict().items() if key not in NOT_LOGITS}
+        net = recipe_of(recipe.as_dict(), self.store.seen(self.data), whole=True)["net"]
+        return {**told, "net": net, "multilabel": recipe.multilabel, "weights": self.weights_sha256(recipe)}
 
     def hashes(self, recipes: Mapping[str, ModelRecipe]) -> dict[str, str]:
         """Hash of the weights of each recipe by the name of their file."""

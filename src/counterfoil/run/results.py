@@ -179,6 +179,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     first = next(iter(evaluation.counterfactuals.values()))
     return {
         "n": int(first.query.unique().numel()),
+        "left_out": evaluation.queries.left_out if evaluation.queries else 0,
         "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
         "failures": {name: cf.failures for name, cf in evaluation.counterfactuals.items()},
         "target": config.target,

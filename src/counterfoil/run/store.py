@@ -17,6 +17,7 @@ from counterfoil.core.whole import ENDING, whole
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
+from counterfoil.util.checkpoint import read_manifest
 from counterfoil.util.digest import file_digest
 from counterfoil.util.disk import refuse_full
 from counterfoil.util.lock import InUse, locked
@@ -157,14 +158,6 @@ def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> di
         "trainer": dict(seen.trainer),
         "images": [data.channels, data.size, data.size],
     }
-
-
-def read_manifest(weights: Path) -> dict[str, Any]:
-    """The manifest beside a file of weights; empty where there is none."""
-    path = weights.with_suffix(".json")
-    if weights.suffix != ".safetensors" or not path.is_file():
-        return {}
-    return read_json(path, "manifest of a model; train it again with overwrite=true")
 
 
 def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> None:

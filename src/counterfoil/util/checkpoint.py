@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
 import warnings
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.util.archive import open_zip
 from counterfoil.util.finite import refuse_broken
 from counterfoil.util.matching import match
+from counterfoil.util.record import read_json
 
 log = logging.getLogger("counterfoil")
 
@@ -72,7 +74,8 @@ def _note_surplus(net: nn.Module, surplus: Mapping[str, Tensor], path: Path | st
 def read_state(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a safetensors file or of a torch file read with `weights_only=True`, on the CPU.
 
-    Names in nested dicts follow those of the dicts, as in "state_dict/net.0.weight".
+    Names in nested dicts follow those of the dicts, as in "state_dict/net.0.weight". Where a manifest beside
+    the file notes a sha256, the file must have it; it is read once for both.
 
     Raises:
         UserError: for a missing or damaged file, and for one that holds no tensors, or more than values.
@@ -82,8 +85,10 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         raise UserError(
             f"checkpoint {path} does not exist; check classifier.checkpoint or train the model with train.py"
         )
+    sha256 = read_manifest(path).get("sha256")
+    content = None if sha256 is None else _verified(path, sha256)
     try:
-        loaded: Any = load_file(str(path)) if path.suffix == ".safetensors" else _load_torch(path)
+        loaded: Any = _load_torch(path) if path.suffix != ".safetensors" else _load(path, content)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path} is damaged or holds more than tensors, and nothing is unpickled; save "
@@ -100,6 +105,37 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
             "expected a state dict of tensors"
         )
     return found
+
+
+def read_manifest(weights: Path) -> dict[str, Any]:
+    """What was noted at the training of a safetensors file; {} where no manifest lies beside it.
+
+    Raises:
+        UserError: a manifest that is damaged.
+    """
+    path = weights.with_suffix(".json")
+    if weights.suffix != ".safetensors" or not path.is_file():
+        return {}
+    return read_json(path, "manifest of a model; train it again with overwrite=true")
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read ({error}); get it anew") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise UserError(
+            f"checkpoint {path} has sha256 {found[:10]}..., its manifest {path.stem}.json notes "
+            f"{str(sha256)[:10]}...: one of them is damaged or of another training; get both files anew, or "
+            "train with overwrite=true"
+        )
+    return content
+
+
+def _load(path: Path, content: bytes | None) -> dict[str, Tensor]:
+    return load_file(str(path)) if content is None else load(content)
 
 
 def _load_torch(path: Path) -> Any:
