@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
-from omegaconf import DictConfig
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).parents[1]
 MODELS = (
@@ -37,6 +39,17 @@ QUICK = (
     "explainer.wachter.steps=15",
     "explainer.wachter.rounds=1",
 )
+
+
+def composed(name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
+    """The real config of a script, and the choice made in each group."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        config = hydra.compose(name, overrides=list(overrides), return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config.hydra
+    return config, choices
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
-from tests.bench import bench, environment, finished  # noqa: F401 (fixtures for all tests)
+from tests.bench import bench, composed, environment, finished  # noqa: F401 (fixtures for all tests)
 
 ROOT = Path(__file__).parents[1]
 CHANNELS, SIZE, CLASSES = 1, 16, 3
@@ -149,16 +148,6 @@ Compose = Callable[..., tuple[DictConfig, Mapping[str, str]]]
 @pytest.fixture(scope="session")
 def compose() -> Compose:
     """compose("evaluate", "n=3", ...) gives the real config and the choice made in each group."""
-
-    def composed(name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]:
-        GlobalHydra.instance().clear()
-        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-            config = hydra.compose(name, overrides=list(overrides), return_hydra_config=True)
-        choices = dict(config.hydra.runtime.choices)
-        with open_dict(config):
-            del config.hydra
-        return config, choices
-
     return composed
 
 

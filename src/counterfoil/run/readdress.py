@@ -28,7 +28,7 @@ from counterfoil.core.errors import UserError, first_line
 from counterfoil.data.base import ImageData
 from counterfoil.run.address import FROM_DATA, Seen, defaults, plain, recipe, same, stem
 from counterfoil.util.build import locate
-from counterfoil.util.record import write_json
+from counterfoil.util.record import read_json, write_json
 
 MOVED: dict[str, str] = {}
 """Classes of another name today, by their old dotted path. One that only moved is found by its name."""
@@ -51,10 +51,10 @@ class Renaming:
         for weights in sorted(self.root.glob("*.safetensors")):
             path = weights.with_suffix(".json")
             try:
-                noted = json.loads(path.read_text())
+                noted = read_json(path, "manifest of a model")
                 _ = noted["node"]["net"], noted["data"]["name"]
                 self.manifests[weights.stem] = noted
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (UserError, KeyError, TypeError) as error:
                 self.left.append(
                     f"{weights.name}: left, its manifest {path.name} cannot be read: {first_line(error)}"
                 )
@@ -100,8 +100,8 @@ class Renaming:
                     f"{old}.safetensors: left, {_others(old, name, new)} has the same address {name}"
                 )
             else:
-                before = (self.root / f"{old}.json").read_text()
-                if name != old or json.loads(before) != self.manifests[old]:
+                before = read_json(self.root / f"{old}.json", "manifest of a model")
+                if name != old or before != self.manifests[old]:
                     yield from self.move(old, name)
 
     def move(self, old: str, name: str) -> Iterator[str]:

@@ -11,7 +11,8 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from counterfoil.report.published import FOLDER, publish, render
 from counterfoil.report.study import Outcome, Study, join
 from counterfoil.run.config import RunConfig
 from counterfoil.run.evaluate import evaluate
-from counterfoil.run.folder import figures, finished
+from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
+from counterfoil.util.lock import InUse, locked
 from counterfoil.util.record import command_line, write_text
 
 LOG = logging.getLogger(__name__)
@@ -55,23 +57,49 @@ def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overr
 class Join(Callback):
     """Joins the jobs of a study when its multirun ends; other runs are left as they are."""
 
+    def __init__(self) -> None:
+        self.held = ExitStack()
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Forget which jobs ended under an earlier command."""
+        """Take the folder, and forget which jobs ended under an earlier command."""
         if config.get("study"):
-            (_folder(config) / ENDED).unlink(missing_ok=True)
+            with _told():
+                self.held.enter_context(_alone(_folder(config)))
+                (_folder(config) / ENDED).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write study.json, the page and the tables; exit code 1 where a job failed."""
         if not config.get("study"):
             return
         talk()
-        try:
+        with self.held, _told():
             failed = join_jobs(config)
-        except Exception as error:  # Hydra would make a warning of it
-            print(f"error: {explain_error(error) or traceback.format_exc()}", file=sys.stderr)
-            failed = True
         if failed:
             sys.exit(1)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """An error in a callback ends the command; Hydra would make a warning of it."""
+    try:
+        yield
+    except Exception as error:
+        print(f"error: {explain_error(error) or traceback.format_exc()}", file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of a study, so that no second command forgets or joins its jobs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder / LOCK):
+            yield
+    except InUse as holder:
+        raise UserError(
+            f"run_dir={folder} is in use by the same or another study ({holder}); wait for it or choose "
+            "another run_dir="
+        ) from holder
 
 
 def join_jobs(config: DictConfig) -> bool:
