@@ -56,7 +56,7 @@ def comparable(summary: dict[str, Any]) -> dict[str, Any]:
 def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path, dict[str, Any]]) -> None:
     folder, returned = finished
     summary = json.loads((folder / "metrics.json").read_text())
-    parts = {"methods", "standing", "queries", "config", "versions", "weights", "content_sha256"}
+    parts = {"methods", "standing", "queries", "config", "versions", "weights", "files", "content_sha256"}
     assert set(summary) == parts
     assert set(summary["methods"]) == {"nearest", "wachter"}
     for entries in summary["methods"].values():

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
+from counterfoil.util.digest import file_digest
 from counterfoil.util.record import read_json
 
 
@@ -54,11 +55,17 @@ class Job:
 
     @cached_property
     def rows(self) -> dict[str, list[dict[str, str]]]:
-        """Method -> the lines of queries.csv, one per counterfactual."""
+        """Method -> the lines of queries.csv, one per counterfactual.
+
+        Raises:
+            UserError: it is missing, or not what the run wrote.
+        """
+        path = self.folder / "queries.csv"
+        written = self.summary.get("files", {}).get(path.name)
+        if not path.is_file() or (written and file_digest(path) != written):
+            raise UserError(f"{path} is missing or damaged; run the job again with overwrite=true")
         found: dict[str, list[dict[str, str]]] = {}
-        with (self.folder / "queries.csv").open(
-            newline="", encoding="utf-8", errors="surrogateescape"
-        ) as file:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for line in csv.DictReader(file):
                 found.setdefault(line["method"], []).append(line)
         return found

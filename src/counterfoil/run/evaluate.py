@@ -48,7 +48,7 @@ from counterfoil.run.results import (
 from counterfoil.run.train import train_all
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
-from counterfoil.util.digest import digest
+from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.disk import refuse_full
 from counterfoil.util.loggers import close
 from counterfoil.util.record import command_line, read_json, versions, write_json, write_text
@@ -231,6 +231,7 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
         "weights": evaluation.models.hashes(needed_for_evaluation(evaluation.config)),
     }
     write_queries(run_dir / "queries.csv", evaluation.counterfactuals, scores.tables, evaluation.names)
+    summary["files"] = {"queries.csv": file_digest(run_dir / "queries.csv")}
     report(evaluation, summary, scores, run_dir)
     to_logger(logger, summary, evaluation.counterfactuals, scores.tables)
     write_json(run_dir / "metrics.json", summary)
