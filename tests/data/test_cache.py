@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.cache import cache_root, digest, open_cached, write_cached
 
 
@@ -27,7 +28,20 @@ def test_round_trip(tmp_path: Path) -> None:
     again = open_cached(path, (5, 1, 2, 2))
     assert again is not None
     assert torch.equal(images, again)
-    assert [file.name for file in path.parent.iterdir()] == ["images.npy"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["images.npy", "images.npy.json"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_changed_content_counts_as_missing_and_a_changed_time_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "images.npy"
+    write_cached(path, (5, 1, 2, 2), chunks((3, 2)), "Writing")
+    os.utime(path, (0, 0))
+    assert open_cached(path, (5, 1, 2, 2)) is not None
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(CounterfoilWarning, match=r"images\.npy is damaged and made anew"):
+        assert open_cached(path, (5, 1, 2, 2)) is None
 
 
 def test_a_damaged_file_counts_as_missing(tmp_path: Path) -> None:
