@@ -11,9 +11,9 @@ import torch
 from counterfoil.core.errors import UserError
 from counterfoil.data import avatars
 from counterfoil.data.avatars import Avatars
-from counterfoil.data.decode import Shape
+from counterfoil.data.decode import Shape, decode_in_memory
 from counterfoil.data.face import ATTRIBUTES
-from counterfoil.data.folder import read_images
+from counterfoil.data.listing import image_files
 
 needs_packages = pytest.mark.skipif(
     any(avatars.find_spec(name) is None for name in ("python_avatars", "resvg_py")),
@@ -129,8 +129,9 @@ def test_export_writes_the_published_layout(tmp_path: Path) -> None:
         line.split()[1] for line in (tmp_path / "out" / "list_eval_partition.txt").read_text().splitlines()
     ]
     assert parts == ["0"] * 5 + ["1"] * 5 + ["2"] * 5
-    pictures, names = read_images(tmp_path / "out" / "img_align_celeba", Shape(3, 64))
-    assert names[:2] == ["000001.jpg", "000002.jpg"]
+    files = image_files(tmp_path / "out" / "img_align_celeba")
+    pictures = decode_in_memory(files, Shape(3, 64))
+    assert [path.name for path in files[:2]] == ["000001.jpg", "000002.jpg"]
     assert (pictures[10].float() - data.test.images[0].float()).abs().mean() < 4
 
 

@@ -11,8 +11,7 @@ from PIL import Image
 
 from counterfoil.core.errors import UserError
 from counterfoil.data import reading as module
-from counterfoil.data.decode import Shape
-from counterfoil.data.folder import Folder, read_images
+from counterfoil.data.folder import Folder
 
 
 def picture(path: Path, value: int = 0, size: tuple[int, int] = (6, 6), mode: str = "L") -> None:
@@ -203,17 +202,3 @@ def test_a_large_set_is_cached(classes: Path, tmp_path: Path, monkeypatch: pytes
     large = Folder(root=classes, cache_dir=tmp_path / "cache")
     assert torch.equal(large.train.images, small.train.images)
     assert list((tmp_path / "cache").rglob("images.npy"))
-
-
-def test_read_images(tmp_path: Path) -> None:
-    for i, mode in enumerate(("L", "RGB")):
-        picture(tmp_path / f"q{i}.png", 40 * (i + 1), (5, 5), mode)
-    images, names = read_images(tmp_path, Shape(1, 5))
-    assert names == ["q0.png", "q1.png"]
-    assert images.shape == (2, 1, 5, 5)
-    assert images[:, 0, 0, 0].tolist() == [40, 80]
-    assert read_images(tmp_path, Shape(3, 5))[0].shape == (2, 3, 5, 5)
-    with pytest.raises(UserError, match=r"q0\.png has 5 x 5 pixels, expected 28 x 28"):
-        read_images(tmp_path, Shape(1, 28))
-    with pytest.raises(UserError, match="not a folder of image files"):
-        read_images(tmp_path / "absent", Shape(1, 5))

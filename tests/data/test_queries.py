@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.corruption import Noise
-from counterfoil.data.queries import differs, from_csv, from_folder, sample, stratified_order
+from counterfoil.data.queries import check_labels, differs, sample, stratified_order
+from counterfoil.data.query_file import read_queries
 
 NAMES = ("left", "middle", "right")
 
@@ -94,17 +94,17 @@ def test_queries_that_all_ask_for_what_is_there_are_refused(toy: Any) -> None:
 
 def test_a_file_carries_its_count_and_hash(toy: Any, tmp_path: Path) -> None:
     path = tmp_path / "set.csv"
-    sample(toy, Knows(), 5, 0, "all").save(path)
+    sample(toy, Knows(), 5, 0, "all").save(path, NAMES)
     assert differs(path, noted=True) == ""
-    assert len(from_csv(path, toy, NAMES)) == 10
+    assert len(read_queries(path, toy, Knows(), "left")) == 10
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     assert "not the file of 10 rows that set.json notes" in differs(path)
     with pytest.raises(UserError, match=r"set\.csv: it is not .*; get it anew, or delete set\.json"):
-        from_csv(path, toy, NAMES)
+        read_queries(path, toy, Knows(), "left")
     for note in ("{", "[]", "{}"):
         path.with_suffix(".json").write_text(note)
         assert "not noted" in differs(path, noted=True)
-        assert len(from_csv(path, toy, NAMES)) == 9, "a JSON of another tool's"
+        assert len(read_queries(path, toy, Knows(), "left")) == 9, "a JSON of another tool's"
 
 
 def test_batches_cover_all_rows_in_order(toy: Any) -> None:
@@ -118,64 +118,74 @@ def test_batches_cover_all_rows_in_order(toy: Any) -> None:
 
 def test_a_saved_set_is_read_back(toy: Any, tmp_path: Path) -> None:
     queries = sample(toy, Knows(), 5, 0, "all")
-    queries.save(tmp_path / "new" / "query_set.csv")
-    read = from_csv(tmp_path / "new" / "query_set.csv", toy, NAMES)
+    queries.save(tmp_path / "new" / "query_set.csv", NAMES)
+    assert (tmp_path / "new" / "query_set.csv").read_text().splitlines()[0] == "index,target"
+    read = read_queries(tmp_path / "new" / "query_set.csv", toy, Knows(), "runner_up")
     assert read.names == queries.names
     for name in ("images", "query", "target"):
         assert torch.equal(getattr(read, name), getattr(queries, name)), name
 
 
-def test_classes_by_name_or_number(toy: Any, tmp_path: Path) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text("target,index,note\nright,3,a\n0,3,b\nmiddle,0,c\n")
-    read = from_csv(path, toy, NAMES)
-    assert read.target.tolist() == [2, 0, 1]
-    assert read.names == (3, 0)
-    assert read.query.tolist() == [0, 0, 1]
+class Misled(Knows):
+    """Takes pictures with a dark corner for the class after their own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        dim = x[:, 0, 0, 0] < DIM
+        return torch.where(dim[:, None], super().forward(x).roll(1, 1), super().forward(x))
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "index,target"),
-        ("index,target\n", "no rows"),
-        ("image,class\n1,2\n", "index,target"),
-        ("index,target\n1,left\n99,left\n", "line 3.*99"),
-        ("index,target\n-1,left\n", "line 2"),
-        ("index,target\nx,left\n", "line 2"),
-        ("index,target\n1,cat\n", "line 2.*cat.*left, middle, right"),
-        ("index,target\n1,3\n", "line 2.*3"),
-        ("index,target\n1\n", "line 2"),
-        ("target,index\nleft\n", "line 2"),
-        ("index,target\n²,left\n", "line 2"),
-    ],
-)
-def test_bad_tables_name_the_line(toy: Any, tmp_path: Path, text: str, said: str) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text(text)
-    with pytest.raises(UserError, match=said) as caught:
-        from_csv(path, toy, NAMES)
-    assert "\n" not in str(caught.value)
+DIM = 0.15
 
 
-def test_a_table_that_is_not_there_or_no_text(toy: Any, tmp_path: Path) -> None:
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x80")
-    for name in ("none.csv", "binary.csv"):
-        with pytest.raises(UserError, match=name):
-            from_csv(tmp_path / name, toy, NAMES)
+@pytest.fixture
+def misled(toy: Any) -> Tensor:
+    """Whether `Misled` gets each test image wrong."""
+    wrong = toy.test.images[:, 0, 0, 0].float() / 255 < DIM
+    assert 3 <= int(wrong.sum()) <= 27
+    return wrong
 
 
-def test_a_folder_of_pictures(toy: Any, tmp_path: Path) -> None:
-    for i in range(3):
-        Image.fromarray(toy.test.images[i, 0].numpy()).save(tmp_path / f"{i}.png")
-    read = from_folder(tmp_path, toy, Knows(), "left")
-    assert read.names == ("0.png", "1.png", "2.png")
-    assert torch.equal(read.images, toy.test.images[:3])
-    assert read.target.tolist() == [0, 0, 0]
-    assert from_folder(tmp_path, toy, Knows(), "all").query.tolist() == [0, 0, 1, 1, 2, 2]
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "small.png")
-    with pytest.raises(UserError, match=r"small\.png has 8 x 8"):
-        from_folder(tmp_path, toy, Knows(), "left")
+def test_only_those_that_are_classified_right(
+    toy: Any, misled: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "counterfoil")
+    order = stratified_order(toy.test, 0)
+    right = [i for i in order if not misled[i]]
+    queries = sample(toy, Misled(), 3, 0, "runner_up", only_correct=True)
+    assert list(queries.names) == right[:3]
+    passed = order.index(right[2]) + 1 - 3
+    assert queries.wrong == passed
+    assert f"only_correct=true: {passed} of {passed + 3} images are left out" in caplog.text
+    every = sample(toy, Misled(), 1000, 0, "left", only_correct=True)
+    assert list(every.names) == [i for i in right if toy.test.labels[i] != 0]
+    assert every.wrong == int(misled.sum())
+    assert sample(toy, Misled(), 3, 0, "runner_up").wrong == 0
+
+
+def test_a_pair_asks_about_those_in_their_own_class(toy: Any, misled: Tensor) -> None:
+    queries = sample(toy, Misled(), 1000, 0, "left:right")
+    labels = toy.test.labels[list(queries.names)]
+    assert set(labels.tolist()) == {0, 2}
+    assert len(queries) == int((~misled & (toy.test.labels != 1)).sum())
+    assert torch.equal(queries.target, 2 - labels)
+
+
+def test_labels_must_be_there_and_the_classifiers_own(toy: Any) -> None:
+    check_labels(toy, NAMES, "only_correct=true")
+    with pytest.raises(UserError, match=r"only_correct=true.*those of data=toy are left, middle, right"):
+        check_labels(toy, ("cat", "dog"), "only_correct=true")
+    toy.labelled = False
+    with pytest.raises(UserError, match=r"only_correct=true needs labels, which data=toy does not have"):
+        sample(toy, Knows(), 3, 0, "runner_up", only_correct=True)
+
+
+def test_nothing_is_right(toy: Any) -> None:
+    class Wrong(Knows):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).roll(1, 1)
+
+    with pytest.raises(UserError, match="no test image is left that the classifier gets right"):
+        sample(toy, Wrong(), 3, 0, "runner_up", only_correct=True)
 
 
 def test_own_class_is_what_the_clean_image_is(toy: Any) -> None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from counterfoil.data.content import file_digests
-from counterfoil.data.folder import Folder, read_images
+from counterfoil.data.folder import Folder
 from counterfoil.data.images import Unlabelled
 from counterfoil.data.queries import read_mask
 from counterfoil.data.reading import Rule, read_files
@@ -194,8 +194,7 @@ def query(at: At) -> list[int]:
     """A transparent image to be explained, for data on a black background."""
     Image.new("RGBA", (4, 4), HALF).save(at.folder / "q.png")
     data = Unlabelled(root=at.folder, background="black")
-    images, _ = read_images(at.folder, data.shape)
-    return [int(value) for value in images[0, :, 0, 0]]
+    return [int(value) for value in data.shape.read(at.folder / "q.png")[:, 0, 0]]
 
 
 def identities(at: At) -> list[bool]:

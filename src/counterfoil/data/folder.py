@@ -13,14 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
-from counterfoil.data.decode import Shape, open_image
+from counterfoil.data.decode import Shape
 from counterfoil.data.files import file_names
 from counterfoil.data.listing import counted, image_files, sub_folders
 from counterfoil.data.reading import Rule, read_files
@@ -190,33 +188,6 @@ def check_shape(channels: int | None, size: int | None) -> None:
         raise UserError(
             f"data.size={size}: expected 1 to {MAX_SIZE} pixels, or null (the median of the shorter sides)"
         )
-
-
-def read_images(folder: str | Path, shape: Shape) -> tuple[Tensor, list[str]]:
-    """Read all images of one folder, which must have the right size already.
-
-    Args:
-        folder: of the image files.
-        shape: of the data they are for; `shape.size` is the side in pixels that every image must have.
-
-    Returns:
-        uint8 (N, C, H, W), and the file names.
-
-    Raises:
-        UserError: no folder, no images, or one that is unreadable or of another size.
-    """
-    folder, size = Path(folder).expanduser(), shape.size
-    files = image_files(folder) if folder.is_dir() else []
-    if not files:
-        raise UserError(f"{folder} is not a folder of image files; expected images of {size} x {size} pixels")
-    for path in files:
-        picture = open_image(path)
-        if picture.size != (size, size):
-            raise UserError(
-                f"{path} has {picture.width} x {picture.height} pixels, expected {size} x {size}; "
-                "scale or cut it first"
-            )
-    return torch.from_numpy(np.stack([shape.read(path) for path in files])), [path.name for path in files]
 
 
 def _folder_rows(root: Path, skipped: Counter[str]) -> Iterator[Row]:

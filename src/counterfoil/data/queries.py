@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from counterfoil.core.target import FORMS, class_index, resolve_targets
 from counterfoil.data.base import ImageData, Images
 from counterfoil.data.corruption import Corruption
 from counterfoil.data.decode import open_image
-from counterfoil.data.folder import read_images
 from counterfoil.data.pixels import flat
 from counterfoil.util.digest import file_digest
 from counterfoil.util.record import read_json, whole, write_json
+
+log = logging.getLogger("counterfoil")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,13 @@ class QuerySet:
 
     Attributes:
         images: uint8 (n, C, H, W), one per query.
-        names: of the images: their index in the test split, or their file name.
+        names: of the images: their file's, or their place in the published order.
         query: (rows,) int64, the index of a row's image.
         target: (rows,) int64.
         corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are
             explained as they are.
         left_out: rows that asked for the class that their image already has.
+        wrong: how many images were passed over as the classifier gets them wrong.
     """
 
     images: Tensor
@@ -42,6 +45,7 @@ class QuerySet:
     target: Tensor
     corrupted: Tensor | None = None
     left_out: int = 0
+    wrong: int = 0
 
     def __len__(self) -> int:
         return len(self.target)
@@ -63,14 +67,16 @@ class QuerySet:
             shown = self.images[place].float() / 255 if self.corrupted is None else self.corrupted[place]
             yield shown, self.target[rows], place
 
-    def save(self, path: Path) -> None:
-        """Write index,target rows, and beside them, as .json, their count and the hash of the file."""
+    def save(self, path: Path, class_names: Sequence[str]) -> None:
+        """Write path,target or index,target rows for `queries=`, and beside them their count and hash."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial, partial.open("w", newline="") as file:
+        column = "path" if any(isinstance(name, str) for name in self.names) else "index"
+        with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["index", "target"])
+            writer.writerow([column, "target"])
             writer.writerows(
-                [self.names[q], t] for q, t in zip(self.query.tolist(), self.target.tolist(), strict=True)
+                [self.names[query], class_names[target]]
+                for query, target in zip(self.query.tolist(), self.target.tolist(), strict=True)
             )
         write_json(path.with_suffix(".json"), {"rows": len(self), "sha256": file_digest(path)})
 
@@ -80,9 +86,7 @@ class QuerySet:
         Raises:
             UserError: no row is left.
         """
-        decided = (
-            _logits(classifier, Images(self.images, torch.zeros(len(self.images))), None).argmax(1).cpu()
-        )
+        decided = logits_of(classifier, self.images).argmax(1).cpu()
         kept = decided[self.query] != self.target
         if bool(kept.all()):
             return self
@@ -118,83 +122,73 @@ def differs(path: Path, noted: bool = False) -> str:
     return f"it is not the file of {told['rows']} rows that {path.stem}.json notes"
 
 
-def sample(data: ImageData, classifier: nn.Module, n: int, seed: int, target: str) -> QuerySet:
+def sample(
+    data: ImageData, classifier: nn.Module, n: int, seed: int, target: str, only_correct: bool = False
+) -> QuerySet:
     """Draw n test images, classes in turn, and give each its target.
 
     A target is one of `FORMS`, a class by name, or a pair "A:B". A pair takes images of A that
     the classifier puts in A, with target B, and those of B with target A. Images that the classifier already
-    puts in a target given by name are left out.
+    puts in a target given by name are left out; with `only_correct` those that it puts in a class that is not
+    their label, too, and a line says how many.
 
     Raises:
-        UserError: where n is not positive, the target is unknown, or fewer than one image is left.
+        UserError: where n is not positive, the target is unknown, labels are needed and not there, or fewer
+            than one image is left.
     """
     if n < 1:
         raise UserError(f"n={n}: expected at least one query")
-    names = tuple(getattr(classifier, "class_names", None) or data.class_names)
-    order = stratified_order(data.test, seed)
-    if ":" in target and target not in names:
-        if not data.labelled:
-            raise UserError(
-                f"target={target}: a pair needs labels, which data={data.name} does not have; "
-                "choose target=CLASS"
-            )
-        return _between(
-            data.test,
-            classifier,
-            n,
-            order,
-            [class_index(_number(part), names, len(names)) for part in target.split(":", 1)],
+    names, order = classes_of(classifier, data), stratified_order(data.test, seed)
+    pair = _pair(target, names)
+    if only_correct or pair:
+        check_labels(data, names, "only_correct=true" if only_correct else f"target={target}")
+    if pair:
+        order = [i for i in order if int(data.test.labels[i]) in pair]
+    wanted = None if pair or target in FORMS else class_index(target, names, len(names))
+    index, wrong = _first(data.test, classifier, order, n, wanted, right=only_correct or pair is not None)
+    if not index or (pair and pair[0] == pair[1]):
+        raise UserError(f"target={target}: {_nothing_left(pair is not None, only_correct)}")
+    if only_correct:
+        note_wrong(wrong, len(index) + wrong)
+    images = data.test.images[torch.tensor(index)]
+    if pair:
+        targets = torch.tensor([sum(pair) - int(data.test.labels[i]) for i in index])
+        query = torch.arange(len(index))
+    else:
+        logits = logits_of(classifier, images)
+        targets, query = resolve_targets(logits, target if wanted is None else wanted, names)
+    called = tuple(data.test.names[i] for i in index)
+    return QuerySet(images, called, query.cpu(), targets.cpu(), wrong=wrong if only_correct else 0)
+
+
+def classes_of(classifier: nn.Module, data: ImageData) -> tuple[str, ...]:
+    """The names of the classes that a target may be."""
+    return tuple(getattr(classifier, "class_names", None) or data.class_names)
+
+
+def logits_of(classifier: nn.Module, images: Tensor) -> Tensor:
+    """The classifier's logits (n, K), without gradient, of images uint8 (n, C, H, W)."""
+    reference = next((p for p in classifier.parameters()), torch.zeros(1))
+    with torch.no_grad():
+        return torch.cat(
+            [classifier(part.to(torch.float32).div_(255).to(reference)) for part in images.split(256)]
         )
-    wanted = None if target in FORMS else class_index(_number(target), names, len(names))
-    index = (order if wanted is None else _not_of(data.test, classifier, wanted, order, n))[:n]
-    if not index:
+
+
+def check_labels(data: ImageData, names: Sequence[str], option: str) -> None:
+    """Refuse an option that needs the true class of each image where the data do not tell it."""
+    if not data.labelled:
+        raise UserError(f"{option} needs labels, which data={data.name} does not have; leave it out")
+    if tuple(data.class_names) != tuple(names):
         raise UserError(
-            f"target={target}: the classifier already puts every test image in it; choose another target"
+            f"{option} needs labels of the classifier's classes ({', '.join(names)}), those of "
+            f"data={data.name} are {', '.join(data.class_names)}; leave it out"
         )
-    logits = _logits(classifier, data.test, index)
-    targets, query = resolve_targets(logits, target if wanted is None else wanted, names)
-    return QuerySet(data.test.images[torch.tensor(index)], tuple(index), query.cpu(), targets.cpu())
 
 
-def from_csv(path: Path, data: ImageData, class_names: Sequence[str]) -> QuerySet:
-    """Queries from a CSV with columns index,target: a test image's index and a class by name or number."""
-    why = differs(path) if path.is_file() else ""
-    if why:
-        raise UserError(f"queries={path}: {why}; get it anew, or delete {path.stem}.json if you edited it")
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"queries={path} cannot be read ({error}); expected a CSV with columns index,target"
-        ) from error
-    if not rows or not {"index", "target"} <= set(rows[0]):
-        raise UserError(
-            f"queries={path}: expected columns index,target and at least one row, "
-            f"found {sorted(rows[0]) if rows else 'no rows'}"
-        )
-    index, targets = [], []
-    for line, row in enumerate(rows, start=2):
-        index.append(_row_index(row["index"] or "", len(data.test), f"queries={path}, line {line}"))
-        targets.append(_class(row["target"] or "", class_names, f"queries={path}, line {line}"))
-    unique = list(dict.fromkeys(index))
-    place = {image: i for i, image in enumerate(unique)}
-    return QuerySet(
-        data.test.images[torch.tensor(unique)],
-        tuple(unique),
-        torch.tensor([place[i] for i in index]),
-        torch.tensor(targets),
-    )
-
-
-def from_folder(folder: Path, data: ImageData, classifier: nn.Module, target: str) -> QuerySet:
-    """Queries from the image files in a folder, which must have the data's size."""
-    images, names = read_images(folder, data.shape)
-    class_names = tuple(getattr(classifier, "class_names", None) or data.class_names)
-    logits = _logits(classifier, Images(images, torch.zeros(len(images))), None)
-    wanted = target if target in FORMS else class_index(_number(target), class_names, len(class_names))
-    targets, query = resolve_targets(logits, wanted, class_names)
-    return QuerySet(images, tuple(names), query.cpu(), targets.cpu())
+def note_wrong(wrong: int, images: int) -> None:
+    """Say how many images `only_correct` leaves out."""
+    log.info(f"only_correct=true: {wrong} of {images} images are left out, as the classifier gets them wrong")
 
 
 def read_mask(path: Path, size: int) -> Tensor:
@@ -225,53 +219,38 @@ def stratified_order(images: Images, seed: int) -> list[int]:
     return [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
 
 
-def _between(images: Images, classifier: nn.Module, n: int, order: list[int], pair: list[int]) -> QuerySet:
-    """Images whose label and decision are one class of a pair, each with the other as its target."""
-    index = [i for i in order if int(images.labels[i]) in pair]
-    decided = _logits(classifier, images, index).argmax(1).tolist() if index else []
-    chosen = [i for i, label in zip(index, decided, strict=True) if label == int(images.labels[i])][:n]
-    if not chosen or pair[0] == pair[1]:
-        raise UserError(
-            f"target={pair[0]}:{pair[1]}: the classifier puts no test image of these classes in its own; "
-            "choose two other classes"
-        )
-    targets = torch.tensor([pair[0] + pair[1] - int(images.labels[i]) for i in chosen])
-    return QuerySet(images.images[torch.tensor(chosen)], tuple(chosen), torch.arange(len(chosen)), targets)
+def _pair(target: str, names: Sequence[str]) -> list[int] | None:
+    """The classes of a target "A:B"; None where it is none."""
+    if ":" not in target or target in names:
+        return None
+    return [class_index(part, names, len(names)) for part in target.split(":", 1)]
 
 
-def _not_of(images: Images, classifier: nn.Module, wanted: int, order: list[int], n: int) -> list[int]:
+def _first(
+    images: Images, classifier: nn.Module, order: list[int], n: int, unwanted: int | None, right: bool
+) -> tuple[list[int], int]:
+    """The first n of an order that are in another class than `unwanted` and, with `right`, in their own.
+
+    Also how many before the last of them are in a class that is not their own.
+    """
+    if unwanted is None and not right:
+        return order[:n], 0
     chosen: list[int] = []
-    for start in range(0, len(order), 512):
-        part = order[start : start + 512]
-        decided = _logits(classifier, images, part).argmax(1).tolist()
-        chosen += [i for i, label in zip(part, decided, strict=True) if label != wanted]
-        if len(chosen) >= n:
-            break
-    return chosen
+    wrong = 0
+    for part in torch.tensor(order, dtype=torch.int64).split(512):
+        decided = logits_of(classifier, images.images[part]).argmax(1).cpu()
+        for i, own, label in zip(part.tolist(), decided.tolist(), images.labels[part].tolist(), strict=True):
+            if len(chosen) == n:
+                return chosen, wrong
+            wrong += own != label
+            if own != unwanted and (own == label or not right):
+                chosen.append(i)
+    return chosen, wrong
 
 
-def _logits(classifier: nn.Module, images: Images, index: list[int] | None) -> Tensor:
-    """(n, K) of the images of an index; None: of all."""
-    index = list(range(len(images))) if index is None else index
-    reference = next((p for p in classifier.parameters()), torch.zeros(1))
-    with torch.no_grad():
-        parts = [classifier(images[index[i : i + 256]].x.to(reference)) for i in range(0, len(index), 256)]
-    return torch.cat(parts)
-
-
-def _number(target: str) -> str | int:
-    return int(target) if str(target).isdigit() else target
-
-
-def _class(value: str, names: Sequence[str], where: str) -> int:
-    if value in names:
-        return list(names).index(value)
-    if value.isdecimal() and int(value) < len(names):
-        return int(value)
-    raise UserError(f"{where}: target {value!r} is not a class; choose one of: {', '.join(names)}")
-
-
-def _row_index(value: str, rows: int, where: str) -> int:
-    if not value.strip().isdecimal() or int(value) >= rows:
-        raise UserError(f"{where}: index {value!r} is not a row of the test split, expected 0..{rows - 1}")
-    return int(value)
+def _nothing_left(pair: bool, only_correct: bool) -> str:
+    if pair:
+        return "the classifier puts no test image of these classes in its own; choose two other classes"
+    if only_correct:
+        return "no test image is left that the classifier gets right (only_correct=true)"
+    return "the classifier already puts every test image in it; choose another target"

@@ -112,8 +112,9 @@ class Survey:
         lines = []
         if tuple(self.smallest) != tuple(self.largest):
             (w, h), (W, H) = self.smallest, self.largest
+            done = CROPS.get(str(shape.crop), CROPS["centre"])
             lines.append(
-                f"images of {w} x {h} to {W} x {H} pixels are {CROPS[str(shape.crop)]} and scaled to "
+                f"images of {w} x {h} to {W} x {H} pixels are {done} and scaled to "
                 f"{shape.size} x {shape.size} (data.crop={shape.crop}, data.size)"
             )
         if 0 < self.colour < self.total:

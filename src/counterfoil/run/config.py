@@ -142,7 +142,8 @@ class RunConfig:
         target: runner_up, all, a class or a pair of classes.
         confidence: probability of the target to reach, in (0, 1].
         n, count, batch_size: queries, counterfactuals per query, queries explained at once.
-        queries: a CSV or a folder of images in place of a sample.
+        queries: a CSV, an image or a folder of images in place of a sample.
+        only_correct: ask about images alone that the classifier gets right.
         mask: an image file; white pixels stay.
         counterfactuals: a run folder or a file to score in place of a search.
         corruption: function of the images of the queries, with its arguments.
@@ -172,6 +173,7 @@ class RunConfig:
     generative: ModelRecipe | None = None
     autoencoder: ModelRecipe | None = None
     queries: Path | None = None
+    only_correct: bool = False
     mask: Path | None = None
     counterfactuals: Path | None = None
     device: str = "cpu"
@@ -186,6 +188,8 @@ class RunConfig:
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             if not whole and not (name == "threads" and value is None):
                 raise UserError(f"{name}={value}: expected a whole number of at least 1")
+        if not isinstance(self.only_correct, bool):
+            raise UserError(f"only_correct={self.only_correct}: expected true or false")
         if not isinstance(self.seed, int):
             raise UserError(f"seed={self.seed}: expected a whole number")
         if not isinstance(self.confidence, int | float) or not 0 < self.confidence <= 1:

@@ -20,9 +20,9 @@ from counterfoil.classifier.trust import check_judge
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import read_counterfactuals
-from counterfoil.data.queries import QuerySet, differs, from_csv, from_folder, read_mask, sample
+from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
+from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.network import evaluated_once
 from counterfoil.run.config import RunConfig
@@ -201,7 +201,7 @@ def _explain(
         for name, counterfactuals in evaluation.counterfactuals.items():
             counterfactuals.save(folder / name / "batch-00000.safetensors")
         return
-    queries.save(run_dir / "query_set.csv")
+    queries.save(run_dir / "query_set.csv", evaluation.classifier.class_names)
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference)
@@ -316,9 +316,9 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
     """
     data, target = models.data, str(run.target)
     if run.queries is not None:
-        if run.queries.is_dir():
-            return from_folder(run.queries, data, classifier, target)
-        return from_csv(run.queries, data, classifier.class_names)
+        return read_queries(run.queries, data, classifier, target, run.only_correct)
+    if run.only_correct:
+        return sample(data, classifier, run.n, run.seed, target, only_correct=True)
     logits = [models.logits_of(run.explained), list(classifier.class_names)]
     key = digest([data.identity, logits, run.seed, run.n, run.target])
     frozen = models.store.root / "queries" / f"{data.name}-{key}.csv"
@@ -326,10 +326,5 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
     if why:
         log.info(f"{frozen}: {why}; its queries are drawn anew")
     if why or not frozen.is_file():
-        sample(data, classifier, run.n, run.seed, target).save(frozen)
-    return _named(from_csv(frozen, data, classifier.class_names), data)
-
-
-def _named(queries: QuerySet, data: ImageData) -> QuerySet:
-    """Queries whose images are called by their own names, where the data know them."""
-    return replace(queries, names=tuple(data.test.names[int(place)] for place in queries.names))
+        sample(data, classifier, run.n, run.seed, target).save(frozen, classes_of(classifier, data))
+    return read_queries(frozen, data, classifier, target)

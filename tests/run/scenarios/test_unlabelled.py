@@ -130,7 +130,7 @@ def test_the_default_metrics_lose_those_that_need_more_and_say_so_once(
         (["data.channels=3"], "classifier: cannot take images of shape (3, 28, 28)"),
         (["data.channels=2"], "data.channels=2: expected 1, 3 or null"),
         (["data.class_names=[a,b]"], "data.class_names: 2 names for 4 classes of the classifier"),
-        (["target=0:1"], "target=0:1: a pair needs labels, which data=images does not have"),
+        (["target=0:1"], "target=0:1 needs labels, which data=images does not have"),
         (["data.root=../empty"], "holds no image files; put the images to explain right into it"),
         (["data.root=../broken"], "1.png cannot be read as an image"),
     ],
