@@ -200,7 +200,8 @@ def test_quick_commands_run(script: Script) -> None:
     own_method()
     theirs()
     ran = []
-    for command in (part for part in COMMANDS if part.quick):
+    quick = [part for part in COMMANDS if part.quick and "sweep=" not in " ".join(part.arguments)]
+    for command in quick:
         run_dir = f"runs/{len(ran)}"
         code, out, err = script(command.script, *command.arguments, *tiny(command), f"run_dir={run_dir}")
         assert code == 0, f"{command}\n{out[-1500:]}\n{err[-1500:]}"

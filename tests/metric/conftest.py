@@ -97,7 +97,7 @@ def parts() -> SimpleNamespace:
         classifier=TinyClassifier(0),
         judge=TinyClassifier(1),
         autoencoders=Shrinkers(),
-        reference=SimpleNamespace(test=Split(real)),
+        reference=SimpleNamespace(asked=Split(real)),
     )
 
 

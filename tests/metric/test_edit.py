@@ -30,7 +30,7 @@ class Leaky(Painter):
 def data():
     made = faces(ROWS)
     made.attribute = "A"
-    made.train = made.test
+    made.train = made.asked
     return made
 
 

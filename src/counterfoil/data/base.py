@@ -168,6 +168,8 @@ class ImageData(LightningDataModule, ABC):
     name: str = "images"
     labelled: bool = True
     """Whether labels and training images are there."""
+    split: str = "test"
+    """Whose images are asked about: test, or val while options are tuned."""
 
     def __init__(
         self,
@@ -244,6 +246,11 @@ class ImageData(LightningDataModule, ABC):
     def test(self) -> Images:
         """The test split."""
         return self._splits.test
+
+    @property
+    def asked(self) -> Images:
+        """The images of `split`, which queries and the real images of metrics are taken from."""
+        return self.val if self.split == "val" else self.test
 
     @property
     def class_names(self) -> tuple[str, ...]:

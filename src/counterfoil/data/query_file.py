@@ -104,7 +104,7 @@ class _Finder:
 
     def __call__(self, column: str, line: Line, where: str) -> tuple[int | Path, int | str]:
         """The image of a row, and its name."""
-        by_file = any(isinstance(name, str) for name in self.data.test.names[:1])
+        by_file = any(isinstance(name, str) for name in self.data.asked.names[:1])
         if not line[column]:
             raise UserError(f"{where} has no {column}")
         if column == "path" or (column == "image" and by_file):
@@ -115,14 +115,14 @@ class _Finder:
         file = find_file(text, self.folders, where)
         for name in (text, text.replace("\\", "/").removeprefix("./"), self._below(file)):
             if name in self._rows:
-                return self._rows[name], self.data.test.names[self._rows[name]]
+                return self._rows[name], self.data.asked.names[self._rows[name]]
         return file, file_names([file], self.folders[0])[0]
 
     def _below(self, file: Path) -> str:
         return file_names([file.resolve()], self.folders[-1])[0]
 
     def _place(self, text: str, by_file: bool, where: str) -> tuple[int, int | str]:
-        number, images = whole_number(text), self.data.test
+        number, images = whole_number(text), self.data.asked
         row = number if by_file or number is None else self._rows.get(number)
         if row is None or not 0 <= row < len(images):
             limited = "" if self.data.limit is None else f" of which data.limit={self.data.limit} keeps few,"
@@ -134,7 +134,7 @@ class _Finder:
 
     @cached_property
     def _rows(self) -> dict[int | str, int]:
-        rows = {name: row for row, name in enumerate(self.data.test.names)}
+        rows = {name: row for row, name in enumerate(self.data.asked.names)}
         return {name.strip(): row for name, row in rows.items() if isinstance(name, str)} | rows
 
 
@@ -172,7 +172,7 @@ def _pixels(images: Sequence[int | Path], data: ImageData) -> Tensor:
     """uint8 (n, C, H, W) of rows of the test split and of files, in order."""
     rows = [image for image in images if isinstance(image, int)]
     files = [image for image in images if not isinstance(image, int)]
-    found = [iter(data.test.images[torch.tensor(rows, dtype=torch.int64)])]
+    found = [iter(data.asked.images[torch.tensor(rows, dtype=torch.int64)])]
     found.append(iter(_read(files, data.shape) if files else ()))
     return torch.stack([next(found[not isinstance(image, int)]) for image in images])
 
@@ -200,7 +200,7 @@ def _correct(
             f"only_correct=true: {where} names {unknown}, which is no test image, so that its class is not "
             "known; leave only_correct out"
         )
-    labels = data.test.labels[torch.tensor([image for image, _ in images])]
+    labels = data.asked.labels[torch.tensor([image for image, _ in images])]
     right = logits_of(classifier, queries.images).argmax(1).cpu() == labels
     if not right.any():
         raise UserError(f"only_correct=true: the classifier gets none of the {len(right)} images of {where}")

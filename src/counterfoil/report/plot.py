@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 SERIES = 8
 """Colours before they repeat; markers repeat with them."""
-_MARKERS = "os^Dv<>h"
-_INK, _MUTED, _LINE = "#010203", "#040506", "#070809"
-_PAGE = {_INK: "var(--ink)", _MUTED: "var(--muted)", _LINE: "var(--line)"}
-_LIGHT = {_INK: "#1b1f24", _MUTED: "#59616b", _LINE: "#dfe3e8"}
-_DARK = {_INK: "#e6e9ed", _MUTED: "#a2abb6", _LINE: "#333a43"}
+MARKERS = "os^Dv<>h"
+INK, MUTED, LINE = "#010203", "#040506", "#070809"
+_PAGE = {INK: "var(--ink)", MUTED: "var(--muted)", LINE: "var(--line)"}
+_LIGHT = {INK: "#1b1f24", MUTED: "#59616b", LINE: "#dfe3e8"}
+_DARK = {INK: "#e6e9ed", MUTED: "#a2abb6", LINE: "#333a43"}
 LIGHT_SERIES = ("#1f5fbf", "#b84e14", "#1a7f4b", "#8b3fb0", "#8a6100", "#c2255c", "#00727f", "#5a5f66")
 DARK_SERIES = ("#7fb2ff", "#ffab70", "#5fcf97", "#d69cf5", "#e3c04f", "#ff8fb1", "#4fd0e0", "#b4bac2")
 
 
 def scatter(methods: Methods, x: str, y: str) -> Figure:
     """One metric against another, one labelled point per method that has both, with 95 % intervals."""
-    figure, axes = _canvas(_axis(methods, x), _axis(methods, y))
+    figure, axes = canvas(_axis(methods, x), _axis(methods, y))
     points: dict[str, tuple[float, float]] = {}
     for place, (name, row) in enumerate(methods.items()):
         if not all(metric in row and row[metric].known for metric in (x, y)):
@@ -41,8 +41,8 @@ def scatter(methods: Methods, x: str, y: str) -> Figure:
             py,
             xerr=ex,
             yerr=ey,
-            fmt=_MARKERS[place % SERIES],
-            color=_series(place),
+            fmt=MARKERS[place % SERIES],
+            color=series_colour(place),
             ms=6,
             elinewidth=1.1,
             capsize=2.5,
@@ -61,8 +61,8 @@ def against(x: Sequence[float], series: Mapping[str, Sequence[Entry]], xlabel: s
         series: name -> S entries; missing figures leave a gap.
         xlabel, ylabel: axis titles.
     """
-    figure, axes = _canvas(xlabel, ylabel, (5.2, 4.6))
-    axes.plot((0, 1), (0, 1), color=_MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
+    figure, axes = canvas(xlabel, ylabel, (5.2, 4.6))
+    axes.plot((0, 1), (0, 1), color=MUTED, lw=1.2, ls=(0, (4, 3)), zorder=1)
     _draw_curves(axes, x, series)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     _legend(axes, handles=axes.lines[1:], loc="upper left")
@@ -78,7 +78,7 @@ def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Entry]
     for axes, (metric, series) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        _dress(axes, xlabel, _named({name: {metric: entries[0]} for name, entries in series.items()}, metric))
+        dress(axes, xlabel, _named({name: {metric: entries[0]} for name, entries in series.items()}, metric))
         _draw_curves(axes, x, series)
     _legend(figure, handles=figure.axes[0].lines, loc="outside upper center", ncols=SERIES)
     return figure
@@ -87,7 +87,7 @@ def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Entry]
 def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str) -> Figure:
     """One metric against another as in `scatter`; a line joins the several rows of a method."""
     first = {name: rows[0] for name, rows in methods.items()}
-    figure, axes = _canvas(_named(first, x), _named(first, y))
+    figure, axes = canvas(_named(first, x), _named(first, y))
     for place, (name, rows) in enumerate(methods.items()):
         points = [(_point(row[x]), _point(row[y])) for row in rows]
         (xs, ys), spread = (
@@ -100,8 +100,8 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
             ys,
             xerr=ex,
             yerr=ey,
-            fmt=f"{_MARKERS[place % SERIES]}-",
-            color=_series(place),
+            fmt=f"{MARKERS[place % SERIES]}-",
+            color=series_colour(place),
             ms=5,
             lw=1.6,
             elinewidth=0.9,
@@ -143,38 +143,40 @@ def save_both(figure: Figure, path: Path) -> dict[str, Path]:
     return {path.stem: save_svg(figure, path), dark.stem: save_svg(figure, dark, dark=True)}
 
 
-def _canvas(xlabel: str, ylabel: str, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Figure, Axes]:
+def canvas(xlabel: str, ylabel: str, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Figure, Axes]:
+    """A figure of one panel, dressed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
-    _dress(axes, xlabel, ylabel)
+    dress(axes, xlabel, ylabel)
     return figure, axes
 
 
-def _dress(axes: Axes, xlabel: str, ylabel: str) -> None:
+def dress(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Give axes the style of all plots."""
     axes.patch.set_alpha(0)
-    axes.grid(color=_LINE, lw=0.8)
+    axes.grid(color=LINE, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_MUTED)
-    axes.tick_params(colors=_MUTED, labelsize=9, length=3)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelsize=9, length=3)
     for name, text in (("x", xlabel), ("y", ylabel)):
-        getattr(axes, f"set_{name}label")(text, color=_INK, fontsize=10, parse_math=False)
+        getattr(axes, f"set_{name}label")(text, color=INK, fontsize=10, parse_math=False)
 
 
 def _draw_curves(axes: Axes, x: Sequence[float], series: Mapping[str, Sequence[Entry]]) -> None:
     for place, (name, entries) in enumerate(series.items()):
         middle, low, high = zip(*map(_scaled, entries), strict=True)
         axes.plot(
-            x, middle, color=_series(place), marker=_MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name
+            x, middle, color=series_colour(place), marker=MARKERS[place % SERIES], ms=4.5, lw=1.6, label=name
         )
-        axes.fill_between(x, low, high, color=_series(place), alpha=0.15, lw=0)
+        axes.fill_between(x, low, high, color=series_colour(place), alpha=0.15, lw=0)
 
 
 def _legend(owner: Axes | Figure, **options: Any) -> None:
-    legend = owner.legend(frameon=False, fontsize=9, labelcolor=_INK, **options)
+    legend = owner.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -203,7 +205,8 @@ def _scaled(entry: Entry) -> tuple[float, ...]:
     return tuple(float("nan") if end is None else end * entry.scale for end in ends)
 
 
-def _series(place: int) -> str:
+def series_colour(place: int) -> str:
+    """The stand-in for a series' colour."""
     return f"#0a0b{place % SERIES:02x}"
 
 
@@ -235,7 +238,7 @@ def _name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, f
                 textcoords="offset points",
                 ha=align,
                 fontsize=9.5,
-                color=_INK,
+                color=INK,
                 parse_math=False,
             )
             box = text.get_window_extent()
@@ -260,6 +263,9 @@ def _recoloured(figure: Figure, theme: Mapping[str, str], series: Sequence[str])
     ):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", buffer.getvalue())
-    for stand_in, colour in {**theme, **{_series(i): colour for i, colour in enumerate(series)}}.items():
+    for stand_in, colour in {
+        **theme,
+        **{series_colour(i): colour for i, colour in enumerate(series)},
+    }.items():
         svg = svg.replace(stand_in, colour)
     return svg

@@ -155,6 +155,9 @@ def _pictures(shown: Shown) -> list[Any]:
     for name, path in shown.files.items():
         if name.endswith("-dark"):
             continue
+        if name in shown.inline:
+            found.append(Markup('<span class="plot">{}</span>').format(Markup(shown.inline[name])))
+            continue
         dark = shown.files.get(f"{name}-dark")
         source = (
             Markup('<source media="(prefers-color-scheme: dark)" srcset="{}">').format(_data(dark))

@@ -27,6 +27,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
+    "sweep",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
@@ -148,6 +149,7 @@ class RunConfig:
         counterfactuals: a run folder or a file to score in place of a search.
         corruption: function of the images of the queries, with its arguments.
         reference: explain the clean queries as well where they are corrupted.
+        split: whose images are explained, test or val.
 
     Raises:
         UserError: a number that is none, or out of range.
@@ -181,6 +183,7 @@ class RunConfig:
     train_missing: bool = False
     corruption: Mapping[str, Any] | None = None
     reference: bool = False
+    split: str = "test"
 
     def __post_init__(self) -> None:
         for name in ("n", "count", "batch_size", "threads"):
@@ -190,6 +193,8 @@ class RunConfig:
                 raise UserError(f"{name}={value}: expected a whole number of at least 1")
         if not isinstance(self.only_correct, bool):
             raise UserError(f"only_correct={self.only_correct}: expected true or false")
+        if self.split not in ("test", "val"):
+            raise UserError(f"split={self.split} is not supported; choose one of: test, val")
         if not isinstance(self.seed, int):
             raise UserError(f"seed={self.seed}: expected a whole number")
         if not isinstance(self.confidence, int | float) or not 0 < self.confidence <= 1:

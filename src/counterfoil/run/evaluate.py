@@ -73,6 +73,7 @@ def evaluate(
         try:
             needed = needed_for_evaluation(run)
             train_all(needed, models, run.trainer, logger, command=command_line(), announce=False)
+            models.data.split = run.split
             evaluation = _prepare(run, models)
             explainers = _explainers(evaluation)
             mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
@@ -115,8 +116,8 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     judge = None if run.judge is None else models.share(run.judge)
     own = isinstance(classifier.decision, Threshold) and classifier.class_names != models.data.class_names
     labelled = models.data.labelled and not own
-    test = models.data.test
-    batch = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:256]]
+    images = models.data.asked
+    batch = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:256]]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
     checked = check(
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(run), labelled=labelled
@@ -136,7 +137,7 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
         made.counterfactuals = read_counterfactuals(
-            run.counterfactuals, classifier, size, len(models.data.test)
+            run.counterfactuals, classifier, size, len(models.data.asked)
         )
     else:
         made.queries = _asked(query_set(run, models, classifier), classifier, run)
@@ -320,7 +321,8 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
     if run.only_correct:
         return sample(data, classifier, run.n, run.seed, target, only_correct=True)
     logits = [models.logits_of(run.explained), list(classifier.class_names)]
-    key = digest([data.identity, logits, run.seed, run.n, run.target])
+    split = [] if run.split == "test" else [run.split]
+    key = digest([data.identity, logits, run.seed, run.n, run.target, *split])
     frozen = models.store.root / "queries" / f"{data.name}-{key}.csv"
     why = differs(frozen, noted=True) if frozen.is_file() else ""
     if why:

@@ -68,7 +68,7 @@ class Margin(Term):
     arXiv 1608.04644; the margin that means the confidence is ours.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, slack: float = 0.5) -> None:
+    def __init__(self, weight: float | Schedule = 1.0, slack: float = 0.1) -> None:
         super().__init__(weight)
         self.slack = slack
 

@@ -21,11 +21,13 @@ class Shown:
         tables: title -> table.
         files: pictures written below the study's folder, by name.
         content: what the JSON keeps besides the tables, such as the points of a curve.
+        inline: `<svg>` elements, for the page in place of the files of their names, as their parts are links.
     """
 
     tables: Mapping[str, Table] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict)
+    inline: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self, folder: Path) -> dict[str, Any]:
         """Plain values, safe for JSON; files relative to the folder."""

@@ -60,16 +60,25 @@ class Difference(View):
             for method in [name for name in after if name in before]:
                 renamed = [_renamed(job, method, "one") for job in groups[one]]
                 renamed += [_renamed(job, method, "other") for job in groups[other]]
-                rows[f"{method}: {other} - {one}"] = {
-                    metric: _gap(
-                        before[method][metric],
-                        after[method][metric],
-                        difference(renamed, "other", "one", metric),
-                    )
-                    for metric in self.metrics
-                    if metric in before[method]
-                }
+                metrics = [metric for metric in self.metrics if metric in before[method]]
+                rows[f"{method}: {other} - {one}"] = _gaps(before[method], after[method], renamed, metrics)
         return rows
+
+
+def between(one: Job, other: Job, metrics: Sequence[str]) -> dict[str, Entry]:
+    """Metrics of the one method of a job minus those of the same method in another, paired by query."""
+    (method,) = one.methods
+    renamed = [_renamed(one, method, "one"), _renamed(other, method, "other")]
+    return _gaps(one.methods[method], other.methods[method], renamed, metrics)
+
+
+def _gaps(
+    one: Mapping[str, Entry], other: Mapping[str, Entry], renamed: Sequence[Job], metrics: Sequence[str]
+) -> dict[str, Entry]:
+    return {
+        metric: _gap(one[metric], other[metric], difference(renamed, "other", "one", metric))
+        for metric in metrics
+    }
 
 
 def _renamed(job: Job, method: str, name: str) -> Job:

@@ -1,0 +1,1 @@
+"""Searches the options of a method: spaces, trials, and what they show."""

@@ -1,0 +1,296 @@
+"""Asks Optuna for options, has them evaluated, and tells it what came of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, GridSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from counterfoil.core.entry import Entry
+from counterfoil.core.errors import UserError, first_line
+from counterfoil.report.jobs import Job
+from counterfoil.sweep.plan import Plan
+from counterfoil.sweep.space import contains, grid_of
+
+LOG = logging.getLogger(__name__)
+DEFAULT, WINNER, STORAGE = "default", "winner", "sweep.db"
+ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An evaluation to run: its folder below the sweep's, the options' values, and further overrides."""
+
+    folder: str
+    values: Mapping[str, Any]
+    further: Sequence[str] = field(default_factory=list)
+
+
+Launch = Callable[[Sequence[Task]], Sequence[Job | None]]
+"""Runs tasks, those that are finished excepted; the job of each, None for one that failed."""
+
+
+class Tuner:
+    """One sweep: trials on validation queries up to a total, then the winner and the default on test queries.
+
+    Every trial is kept in an SQLite file the moment it begins. One that a kill left open is taken up again
+    with its number and its folder, so that none is lost or counted twice.
+
+    Args:
+        plan: what is varied, and how.
+        folder: of the sweep.
+        launch: runs evaluations.
+        defaults: the value that each option has without the sweep.
+        settled: everything else that decides a trial's figures; a storage serves one such value alone.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: Path, launch: Launch, defaults: Mapping[str, Any], settled: Any
+    ) -> None:
+        self.plan, self.folder, self.launch, self.defaults = plan, folder, launch, dict(defaults)
+        self.identity = plan.identity(settled)
+        self.space = dict(plan.space)
+
+    def run(self) -> optuna.Study:
+        """Run what is left of the sweep; returns all of it."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        default = self._default()
+        study = self._study(default)
+        while batch := self._next(study):
+            self._settle(study, batch)
+        self._conclude(study, default)
+        return study
+
+    def _default(self) -> Job:
+        """The method as it is, on validation queries: the floor of the sweep; declares the directions."""
+        (job,) = self.launch([Task(DEFAULT, self.defaults)])
+        if job is None:
+            raise UserError("sweep: the evaluation of the default options failed; see the line above")
+        self._directions(job)
+        return job
+
+    def _directions(self, job: Job) -> list[StudyDirection]:
+        found = measured(job, [*self.plan.objectives, *self.plan.constraints])
+        for name, entry in found.items():
+            if entry.higher_is_better is None:
+                raise UserError(f"sweep: {name} has no better direction; choose another objective")
+        return [
+            StudyDirection.MAXIMIZE if found[name].higher_is_better else StudyDirection.MINIMIZE
+            for name in self.plan.objectives
+        ]
+
+    def _study(self, default: Job) -> optuna.Study:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / STORAGE
+        try:
+            study = optuna.create_study(
+                storage=f"sqlite:///{path}",
+                study_name=self.plan.name,
+                directions=self._directions(default),
+                load_if_exists=True,
+            )
+            of = study.user_attrs.setdefault("identity", self.identity)
+        except Exception as error:
+            raise UserError(
+                f"{path} is no storage of a sweep ({first_line(error)}); move it, or choose another run_dir="
+            ) from error
+        if of != self.identity:
+            raise UserError(
+                f"{path} holds the trials of another sweep (space, objectives, data or models differ); "
+                "choose another run_dir="
+            )
+        study.set_user_attr("identity", self.identity)
+        study.set_user_attr("objectives", list(self.plan.objectives))
+        inside = all(contains(self.space[name], value) for name, value in self.defaults.items())
+        if inside and not study.trials:
+            study.add_trial(self._known(default))
+        study.sampler = self._sampler(study)
+        return study
+
+    def _known(self, default: Job) -> FrozenTrial:
+        entries = measured(default, self.plan.objectives)
+        return optuna.trial.create_trial(
+            params=self.defaults,
+            distributions=self.space,
+            values=[float(entries[name].value or 0.0) for name in self.plan.objectives],
+            user_attrs={"folder": DEFAULT, "constraints": self._violations(default)},
+        )
+
+    def _sampler(self, study: optuna.Study) -> BaseSampler:
+        """The sampler; a seed that repeats would repeat the trials of the command before."""
+        seed = self.plan.seed + len(study.get_trials(deepcopy=False))
+        match self.plan.sampler:
+            case "tpe":
+                return TPESampler(
+                    seed=seed, n_startup_trials=min(10, self.plan.trials // 2), constraints_func=_constraints
+                )
+            case "nsga2":
+                return NSGAIISampler(seed=seed, constraints_func=_constraints)
+            case "grid":
+                return _Grid(grid_of(self.space, self.plan.points), seed=self.plan.seed)
+        return RandomSampler(seed=seed)
+
+    def _next(self, study: optuna.Study) -> list[optuna.Trial]:
+        """Trials that an earlier command left open, then new ones, up to the total."""
+        trials = study.get_trials(deepcopy=False)
+        opened = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        room = self.plan.trials - sum(trial.state in ENDS for trial in trials)
+        if isinstance(study.sampler, GridSampler) and study.sampler.is_exhausted(study):
+            room = len(opened)
+        count = min(self.plan.parallel, room)
+        taken = [optuna.Trial(study, trial._trial_id) for trial in opened[:count]]
+        return taken + [study.ask(self.space) for _ in range(count - len(taken))]
+
+    def _settle(self, study: optuna.Study, batch: Sequence[optuna.Trial]) -> None:
+        """Evaluate trials and tell what came of them: pruned on a slice, complete, or failed."""
+        left = self._after_slice(study, batch) if self.plan.first else list(batch)
+        jobs = self.launch([Task(str(trial.number), trial.params) for trial in left])
+        for trial, job in zip(left, jobs, strict=True):
+            entries = {} if job is None else measured(job, self.plan.objectives)
+            values = [entry.value for entry in entries.values()]
+            if job is None or None in values:
+                study.tell(trial.number, state=TrialState.FAIL)
+                continue
+            trial.set_user_attr("folder", str(trial.number))
+            trial.set_user_attr("constraints", self._violations(job))
+            study.tell(trial.number, [float(value) for value in values if value is not None])
+            LOG.info("trial %d of %d: %s", trial.number + 1, self.plan.trials, told(entries))
+
+    def _after_slice(self, study: optuna.Study, batch: Sequence[optuna.Trial]) -> list[optuna.Trial]:
+        """The trials that the first queries leave in the race."""
+        few = [f"n={self.plan.first}"]
+        jobs = self.launch([Task(f"first/{trial.number}", trial.params, few) for trial in batch])
+        kept = []
+        for trial, job in zip(batch, jobs, strict=True):
+            if job is None or self._hopeless(study, trial, job):
+                study.tell(trial.number, state=TrialState.FAIL if job is None else TrialState.PRUNED)
+                LOG.info("trial %d is left after %d queries", trial.number + 1, self.plan.first)
+            else:
+                kept.append(trial)
+        return kept
+
+    def _hopeless(self, study: optuna.Study, trial: optuna.Trial, job: Job) -> bool:
+        """Whether a slice breaks a constraint, or is worse than a trial's slice in all objectives, surely."""
+        entries = measured(job, self.plan.objectives)
+        trial.set_user_attr("slice", {name: _bounds(entry) for name, entry in entries.items()})
+        limits = measured(job, self.plan.constraints)
+        if any(_surely_breaks(entry, self.plan.constraints[name]) for name, entry in limits.items()):
+            return True
+        done = [other for other in study.trials if other.state == TrialState.COMPLETE]
+        others = [other.user_attrs.get("slice") for other in done]
+        return any(
+            all(_surely_worse(entry, other[name]) for name, entry in entries.items())
+            for other in others
+            if other
+        )
+
+    def _violations(self, job: Job) -> list[float]:
+        entries = measured(job, self.plan.constraints)
+        return [_violation(entry, self.plan.constraints[name]) for name, entry in entries.items()]
+
+    def _conclude(self, study: optuna.Study, default: Job) -> None:
+        """The winner and the default, once, on test queries."""
+        winner = choose(study, [measured(default, [name])[name].value for name in self.plan.objectives])
+        if winner is None:
+            LOG.info("no trial keeps the constraints; there is no winner")
+            return
+        study.set_user_attr("winner", winner.number)
+        tests = [("default-test", self.defaults), ("winner-test", winner.params)]
+        self.launch([Task(name, values, ["split=test"]) for name, values in tests])
+
+
+class _Grid(GridSampler):
+    """A grid that says nothing when its last point is told: the tuner asks whether one is left."""
+
+    def after_trial(self, *_: Any, **__: Any) -> None:
+        return
+
+
+def measured(job: Job, metrics: Sequence[str] | Mapping[str, Any]) -> dict[str, Entry]:
+    """The entries of a job's one method.
+
+    Raises:
+        UserError: several methods, or a metric that was not measured.
+    """
+    if len(job.methods) != 1:
+        raise UserError(
+            f"sweep: {len(job.methods)} methods run ({', '.join(job.methods)}); tune one at a time, "
+            "explainer=NAME"
+        )
+    (row,) = job.methods.values()
+    for name in metrics:
+        if name not in row:
+            raise UserError(f"sweep: {name} is not measured; add its metric to metric=[...], or choose of: "
+                            f"{', '.join(row)}")  # fmt: skip
+    return {name: row[name] for name in metrics}
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial is complete and keeps all constraints."""
+    return trial.state == TrialState.COMPLETE and all(part <= 0 for part in _constraints(trial))
+
+
+def choose(study: optuna.Study, default: Sequence[float | None]) -> FrozenTrial | None:
+    """The trial that goes to the test: the best in the first objective, among equals in the next ones.
+
+    It is taken of the trials that keep the constraints and are as good as the default in the other
+    objectives; where there is none, of all that keep the constraints; None where none does.
+    """
+    signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in study.directions]
+    costs = {
+        trial.number: [sign * value for sign, value in zip(signs, trial.values, strict=True)]
+        for trial in study.trials
+        if feasible(trial)
+    }
+    floor = [math.inf if value is None else sign * value for sign, value in zip(signs, default, strict=True)]
+    level = {
+        number: own
+        for number, own in costs.items()
+        if all(cost <= most for cost, most in zip(own[1:], floor[1:], strict=True))
+    }
+    number = min(level or costs, key=lambda n: costs[n], default=None)
+    return None if number is None else study.trials[number]
+
+
+def told(entries: Mapping[str, Entry]) -> str:
+    """Figures on one line."""
+    return ", ".join(
+        f"{name} {(entry.value or 0.0) * entry.scale:.4g}{' %' if entry.unit == '%' else ''}"
+        for name, entry in entries.items()
+    )
+
+
+def _constraints(trial: FrozenTrial) -> Sequence[float]:
+    found: Sequence[float] = trial.user_attrs.get("constraints") or ()
+    return found
+
+
+def _violation(entry: Entry, limit: float) -> float:
+    """How far a figure is on the wrong side of its limit; not measured is wholly wrong."""
+    if entry.value is None:
+        return 1.0
+    return limit - entry.value if entry.higher_is_better else entry.value - limit
+
+
+def _surely_breaks(entry: Entry, limit: float) -> bool:
+    best = entry.high if entry.higher_is_better else entry.low
+    return best is not None and (best < limit if entry.higher_is_better else best > limit)
+
+
+def _bounds(entry: Entry) -> list[float | None]:
+    return [entry.low, entry.high]
+
+
+def _surely_worse(entry: Entry, other: Sequence[float | None]) -> bool:
+    low, high = other
+    if entry.low is None or entry.high is None or low is None or high is None:
+        return False
+    return entry.high < low if entry.higher_is_better else entry.low > high

@@ -1,0 +1,147 @@
+"""What a sweep has found: its front, the test of its winner, and what each option matters."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from counterfoil.core.entry import Entry
+from counterfoil.report.jobs import Job
+from counterfoil.report.plot import inline_svg, save_both
+from counterfoil.report.sweep_plot import Point, importances, parallel, trials
+from counterfoil.report.table import Table
+from counterfoil.report.view.base import Shown, View
+from counterfoil.report.view.difference import between
+from counterfoil.sweep.space import contains, read_space
+from counterfoil.sweep.tuner import DEFAULT, WINNER, measured
+
+TESTS = {f"{DEFAULT}-test": DEFAULT, f"{WINNER}-test": WINNER}
+
+
+class Trials(View):
+    """The trials of a sweep on validation queries, and its winner beside the default on test queries.
+
+    Args:
+        space: the search space, as the config has it.
+        objectives: metrics with a direction.
+        constraints: metric -> the least value (the largest, where less is better).
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any],
+        objectives: Sequence[str],
+        constraints: Mapping[str, float] | None = None,
+    ) -> None:
+        self.space, self.objectives, self.constraints = dict(space), list(objectives), dict(constraints or {})
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        """Tables of front and test; plots of trials, options and importances."""
+        tried = [job for job in jobs if job.folder.name not in TESTS]
+        points = self._points(tried)
+        front = [point for point in points if point.front]
+        tables = {"front": self._front(front)}
+        named = {job.folder.name: job for job in jobs}
+        tested = {told: named[folder] for folder, told in TESTS.items() if folder in named}
+        if len(tested) == len(TESTS):
+            tables["test"] = self._test(tested)
+        x, y = (self.objectives[1:] or self.objectives)[0], self.objectives[0]
+        figure = trials(points, x, y, [DEFAULT, *(point.name for point in front)])
+        files = save_both(figure, folder / f"{name}.svg")
+        inline = {name: inline_svg(figure, name)}
+        files |= save_both(
+            parallel(points, list(self.space), self.objectives), folder / f"{name}-options.svg"
+        )
+        shares = self._importances(points)
+        if shares:
+            files |= save_both(importances(shares), folder / f"{name}-importances.svg")
+        return Shown(tables, files, {"importances": shares}, inline)
+
+    def _points(self, jobs: Sequence[Job]) -> list[Point]:
+        found = {job.folder.name: measured(job, [*self.objectives, *self.constraints]) for job in jobs}
+        kept = [name for name, row in found.items() if self._keeps(row)]
+        costs = {name: [_cost(found[name][metric]) for metric in self.objectives] for name in kept}
+        best = [n for n, own in costs.items() if not any(_beats(other, own) for other in costs.values())]
+        return [
+            Point(
+                job.folder.name,
+                {option: job.option(option) for option in self.space},
+                found[job.folder.name],
+                f"{job.folder.name}/report.html",
+                job.folder.name in best,
+            )
+            for job in jobs
+        ]
+
+    def _keeps(self, row: Mapping[str, Entry]) -> bool:
+        return all(
+            row[name].value is not None and _cost(row[name]) <= _cost(row[name], limit)
+            for name, limit in self.constraints.items()
+        )
+
+    def _front(self, front: Sequence[Point]) -> Table:
+        rows = {f"{point.name}: {_told(point.values)}": point.figures for point in front}
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in self.constraints.items())
+        note = "On validation queries: the trials that no other beats in all objectives" + (
+            f", among those that keep {limits}." if limits else "."
+        )
+        return Table(rows, [*self.objectives, *self.constraints], corner="trial", note=note)
+
+    def _test(self, jobs: Mapping[str, Job]) -> Table:
+        rows: dict[str, Mapping[str, Entry]] = {
+            name: measured(job, [*self.objectives, *self.constraints]) for name, job in jobs.items()
+        }
+        rows["winner - default"] = between(jobs[DEFAULT], jobs[WINNER], self.objectives)
+        note = "On test queries, which the sweep has not read; the difference is paired by query."
+        return Table(rows, [*self.objectives, *self.constraints], corner="options", note=note)
+
+    def _importances(self, points: Sequence[Point]) -> dict[str, dict[str, float]]:
+        """Optuna's PED-ANOVA for each objective; nothing where there are too few trials for it."""
+        space = read_space(self.space)
+        known = [
+            point
+            for point in points
+            if all(contains(space[option], value) for option, value in point.values.items())
+            and all(point.figures[metric].known for metric in self.objectives)
+        ]
+        if len(known) < 4:
+            return {}
+        shares = {}
+        for metric in self.objectives:
+            study = optuna.create_study()
+            for point in known:
+                study.add_trial(
+                    optuna.trial.create_trial(
+                        params=dict(point.values), distributions=space, value=_cost(point.figures[metric])
+                    )
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                try:
+                    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+                    shares[metric] = dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+                except (ValueError, RuntimeError):  # all trials alike, or too few apart
+                    continue
+        return shares
+
+
+def _cost(entry: Entry, value: float | None = None) -> float:
+    found = entry.value if value is None else value
+    if found is None:
+        return float("inf")
+    return -found if entry.higher_is_better else found
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    parts = ((option.rpartition(".")[2], value) for option, value in values.items())
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in parts
+    )

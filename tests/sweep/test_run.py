@@ -1,0 +1,76 @@
+"""A sweep by its command, on small models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+
+from counterfoil.core.errors import UserError
+from counterfoil.sweep.run import default_of, settled
+from tests.bench import Bench
+from tests.conftest import Compose
+
+Script = Callable[..., tuple[int, str, str]]
+
+
+def test_an_option_that_is_not_there_is_named_with_its_neighbours() -> None:
+    config = OmegaConf.create({"explainer": {"toy": {"pull": 1.0, "rate": [1, 2]}}})
+    assert default_of(config, "explainer.toy.rate") == [1, 2]
+    with pytest.raises(UserError, match=r"there is no option explainer\.toy\.pul; beside it .*: pull, rate"):
+        default_of(config, "explainer.toy.pul")
+
+
+def test_what_is_settled_leaves_out_the_options_varied(compose: Compose) -> None:
+    config, _ = compose("evaluate", "sweep=revise", "sweep.trials=9")
+    varied = {"explainer.revise.lr": 0.1, "confidence": 0.9}
+    found = settled(config, varied)
+    assert "lr" not in found["explainer"]["revise"]
+    assert "confidence" not in found
+    assert found["explainer"]["revise"]["steps"] == 200
+    other, _ = compose("evaluate", "sweep=revise", "explainer.revise.steps=10")
+    assert settled(other, varied) != found
+    assert settled(compose("evaluate", "sweep=revise", "explainer.revise.lr=0.7")[0], varied) == found
+
+
+def test_one_command_sweeps_and_the_same_command_goes_on(script: Script, bench: Bench) -> None:
+    given = (
+        "sweep=revise",
+        "sweep.first=0",
+        "sweep.constraints.validity=0.0",
+        "sweep.space={explainer.revise.lr: {low: 0.05, high: 0.5}}",
+        "metric=[validity,judge_agreement,l1]",
+        "explainer.revise.steps=3",
+        "explainer.revise.rounds=1",
+        "n=4",
+        "logger=none",
+        f"store={bench.store}",
+        *bench.models,
+    )
+    code, _, error = script("evaluate", *given, "sweep.trials=2")
+    assert code == 0, error
+    run = Path("runs/sweep_revise")
+    study = json.loads((run / "study.json").read_text())
+    assert [job["job"] for job in study["jobs"]] == ["1", "default", "winner-test", "default-test"]
+    assert list(study["views"]["trials"]["tables"]["test"]["rows"]) == [
+        "default",
+        "winner",
+        "winner - default",
+    ]
+    splits = {job: json.loads((run / job / "metrics.json").read_text())["config"]["split"] for job in
+              ("default", "1", "default-test", "winner-test")}  # fmt: skip
+    assert splits == {"default": "val", "1": "val", "default-test": "test", "winner-test": "test"}
+    page = (run / "report.html").read_text()
+    assert 'href="1/report.html"' in page
+    before = (run / "1" / "metrics.json").stat().st_mtime_ns
+    code, out, error = script("evaluate", *given, "sweep.trials=3")
+    assert code == 0, error
+    kept = optuna.load_study(storage=f"sqlite:///{run / 'sweep.db'}", study_name="revise")
+    assert len(kept.trials) == 3
+    assert "job default is finished, skipped" in out
+    assert (run / "1" / "metrics.json").stat().st_mtime_ns == before
+    assert len(json.loads((run / "study.json").read_text())["jobs"]) == 5

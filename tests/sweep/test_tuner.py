@@ -1,0 +1,110 @@
+"""A sweep reaches its total whatever happens to it, and tests its winner once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from counterfoil.core.errors import UserError
+from counterfoil.sweep.plan import Plan
+from counterfoil.sweep.tuner import Tuner
+from tests.sweep.conftest import OPTIONS, Bench
+
+Node = Callable[..., dict[str, Any]]
+DEFAULTS = dict(zip(OPTIONS, (0.5, 0.5), strict=True))
+
+
+def tuner(jobs: Bench, node: dict[str, Any], settled: Any = "as it was") -> Tuner:
+    return Tuner(Plan.of(node), jobs.folder, jobs, DEFAULTS, settled)
+
+
+def test_the_total_counts_the_default_and_ends_with_a_test(toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node()).run()
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 8
+    assert toy_jobs.ran == ["default", *map(str, range(1, 8)), "default-test", "winner-test"]
+    winner = study.trials[study.user_attrs["winner"]]
+    judge, l1 = winner.values
+    assert judge >= 0.5
+    assert l1 <= 0.75
+    assert winner.user_attrs["constraints"] == [pytest.approx(-0.01)]
+
+
+@pytest.mark.parametrize("cut", ["1", "6"])
+def test_a_killed_sweep_goes_on_to_its_total_with_no_trial_lost_or_doubled(
+    cut: str, toy_jobs: Bench, node: Node
+) -> None:
+    toy_jobs.killed = {cut}
+    with pytest.raises(KeyboardInterrupt):
+        tuner(toy_jobs, node()).run()
+    study = tuner(toy_jobs, node()).run()
+    assert [trial.number for trial in study.trials if trial.state == TrialState.COMPLETE] == list(range(8))
+    assert [ran for ran in toy_jobs.ran if ran.isdigit()] == list(map(str, range(1, 8)))
+    assert len({str(trial.params) for trial in study.trials}) == 8
+    more = tuner(toy_jobs, node(trials=10)).run()
+    assert len(more.trials) == 10
+    assert len({str(trial.params) for trial in more.trials}) == 10
+
+
+def test_two_at_once(toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node(parallel=2, sampler="nsga2")).run()
+    assert len(study.trials) == 8
+
+
+def test_a_grid_ends_with_its_last_point(toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node(sampler="grid", points=2, trials=99)).run()
+    tried = {tuple(trial.params.values()) for trial in study.trials if trial.number}
+    assert tried == {(0.0, 0.001), (0.0, 1.0), (1.0, 0.001), (1.0, 1.0)}
+
+
+def test_a_slice_that_breaks_a_constraint_ends_a_trial(toy_jobs: Bench, node: Node) -> None:
+    low = node(first=3, trials=6, sampler="random")
+    low["space"][OPTIONS[0]] = {"low": 0.0, "high": 0.05}
+    study = tuner(toy_jobs, low).run()
+    assert [trial.state for trial in study.trials] == [TrialState.PRUNED] * 6
+    assert "winner" not in study.user_attrs
+    assert [ran for ran in toy_jobs.ran if ran.isdigit()] == []
+
+
+def test_a_slice_that_is_surely_worse_than_another_ends_a_trial(toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node(first=3, trials=14, sampler="random")).run()
+    ends = [trial.state for trial in study.trials]
+    assert ends.count(TrialState.PRUNED) > 0
+    done = [trial.values for trial in study.trials if trial.state == TrialState.COMPLETE]
+    for trial in study.trials:
+        if trial.state == TrialState.PRUNED and trial.params[OPTIONS[0]] > 0.1:
+            pull, rate = (trial.params[option] for option in OPTIONS)
+            assert any(pull < judge and pull**2 + rate > l1 for judge, l1 in done)
+
+
+def test_a_trial_that_fails_counts_and_is_no_winner(toy_jobs: Bench, node: Node) -> None:
+    toy_jobs.broken = {"3"}
+    study = tuner(toy_jobs, node()).run()
+    assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == [3]
+    assert len(study.trials) == 8
+
+
+def test_a_storage_serves_one_sweep(toy_jobs: Bench, node: Node) -> None:
+    tuner(toy_jobs, node()).run()
+    with pytest.raises(UserError, match="holds the trials of another sweep"):
+        tuner(toy_jobs, node(), "another classifier").run()
+
+
+def test_a_file_that_is_no_storage_is_named(toy_jobs: Bench, node: Node, tmp_path: Path) -> None:
+    (tmp_path / "sweep.db").write_text("not a database, but long enough to be taken for one" * 9)
+    with pytest.raises(UserError, match=r"sweep\.db is no storage of a sweep"):
+        tuner(toy_jobs, node()).run()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"objectives": ["fid"]}, "fid is not measured"), ({"constraints": {"im1": 1}}, "im1 is not measured")],
+)
+def test_a_metric_that_is_not_measured_is_named(
+    options: dict[str, Any], says: str, toy_jobs: Bench, node: Node
+) -> None:
+    with pytest.raises(UserError, match=says):
+        tuner(toy_jobs, node(**options)).run()

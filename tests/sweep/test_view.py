@@ -1,0 +1,49 @@
+"""What a sweep shows of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterfoil.report.jobs import Job
+from counterfoil.sweep.tuner import Task
+from counterfoil.sweep.view import Trials
+from tests.sweep.conftest import OPTIONS, Bench
+
+
+def jobs_of(bench: Bench, settings: dict[str, tuple[float, float]]) -> list[Job]:
+    tasks = [Task(name, dict(zip(OPTIONS, values, strict=True))) for name, values in settings.items()]
+    jobs = [job for job in bench(tasks) if job is not None]
+    for job in jobs:
+        job.__dict__["rows"] = {"toy": []}
+    return jobs
+
+
+@pytest.fixture
+def view(node: Callable[..., dict[str, Any]]) -> Trials:
+    return Trials(node()["space"], ["judge_agreement", "l1"], {"validity": 0.99})
+
+
+def test_the_front_holds_what_keeps_the_constraints_and_is_not_beaten(
+    view: Trials, toy_jobs: Bench, tmp_path: Path
+) -> None:
+    tried = {"default": (0.5, 0.5), "1": (0.5, 0.1), "2": (0.9, 0.1), "3": (0.05, 0.001), "4": (0.2, 0.01)}
+    shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
+    assert [row.split(":")[0] for row in shown.tables["front"].rows] == ["1", "2", "4"]
+    assert list(shown.tables) == ["front"]
+    assert 'href="2/report.html"' in shown.inline["trials"]
+    assert all(path.is_file() for path in shown.files.values())
+    assert {"trials", "trials-options", "trials-importances"} <= set(shown.files)
+    shares = shown.content["importances"]["judge_agreement"]
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_the_test_stands_beside_the_default(view: Trials, toy_jobs: Bench, tmp_path: Path) -> None:
+    tried = {"default": (0.5, 0.5), "default-test": (0.5, 0.5), "winner-test": (0.7, 0.1)}
+    shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
+    rows = shown.tables["test"].rows
+    assert list(rows) == ["default", "winner", "winner - default"]
+    assert rows["winner - default"]["judge_agreement"].value == pytest.approx(0.2)
