@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -192,14 +193,9 @@ class Counterfactuals:
     @staticmethod
     def load(path: Path | str) -> Counterfactuals:
         """Read what `save` wrote; raises UserError for a file that is damaged or of another format."""
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"{path} is not a readable safetensors file ({error}); delete it or make it again"
-            ) from error
+        with _opened(path) as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get(DIGEST, digest := _digest(tensors)) != digest:
             raise UserError(f"{path} is damaged: its content is not what was written; make it again")
         missing = [f.name for f in fields(Counterfactuals) if f.name not in (*_OPTIONAL, *tensors)]
@@ -220,6 +216,23 @@ class Counterfactuals:
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}
         named |= {f"{table}.{k}": v for table, part in tables.items() for k, v in part.items()}
         return {name: value for name, value in named.items() if value is not None}
+
+
+def metadata_of(path: Path | str) -> dict[str, str]:
+    """What was noted in a file of counterfactuals; raises UserError where it cannot be read."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a readable safetensors file ({error}); delete it or make it again"
+        ) from error
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

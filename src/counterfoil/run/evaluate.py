@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 import time
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from counterfoil.classifier.check import check
 from counterfoil.classifier.trust import check_judge
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
 from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.counterfactuals import read_counterfactuals
@@ -25,7 +26,7 @@ from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, s
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.network import evaluated_once
-from counterfoil.run.config import RunConfig
+from counterfoil.run.config import RunConfig, untyped
 from counterfoil.run.folder import claim, same_weights, write_queries
 from counterfoil.run.models import (
     Models,
@@ -203,9 +204,12 @@ def _explain(
             counterfactuals.save(folder / name / "batch-00000.safetensors")
         return
     queries.save(run_dir / "query_set.csv", evaluation.classifier.class_names)
+    weights = {path: models.weights_sha256(model) for path, model in needed_for_counterfactuals(run).items()}
+    read = [models.data.identity, models.logits_of(run.explained), weights, run.seed, run.dtype]
     for name, explainer in explainers.items():
         explainer.fit(models.data)
-        search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference)
+        asked = digest([read, untyped(run.explainer[name])], 64)
+        search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference, asked)
         evaluation.counterfactuals[name] = explain_all(search, name, folder / name, run.batch_size)
 
 
@@ -249,6 +253,7 @@ class Searching:
         device, dtype: of the search.
         mask: pixels (H, W) bool that must stay; None: all may change.
         reference: where queries are corrupted, explain the clean ones as well.
+        method: a digest of the method, its options and all weights that it reads.
     """
 
     explainer: Explainer
@@ -257,6 +262,15 @@ class Searching:
     dtype: torch.dtype
     mask: Tensor | None = None
     reference: bool = False
+    method: str = ""
+
+    def question(self, x: Tensor, target: Tensor, query: Tensor) -> str:
+        """A digest of all that a batch of counterfactuals follows from."""
+        told = hashlib.sha256(f"{self.method} {self.reference} {self.mask is None}".encode())
+        for part in (x, target, query) if self.mask is None else (x, target, query, self.mask.cpu()):
+            told.update(f"{part.dtype} {tuple(part.shape)}".encode())
+            told.update(part.contiguous().numpy().data)
+        return told.hexdigest()
 
     def __call__(self, x: Tensor, target: Tensor, query: Tensor) -> Counterfactuals:
         """A batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
@@ -277,18 +291,40 @@ class Searching:
 def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> Counterfactuals:
     """The counterfactuals of all rows of a query set, written to `folder` batch by batch.
 
-    A batch that is there is read instead of computed; `name` stands beside the progress bar.
+    A batch that is there and answers the same question is read instead of computed; `name` stands beside the
+    progress bar.
     """
-    parts = []
+    parts, files = [], set()
     with _progress(name) as progress:
         task = progress.add_task(name, total=len(search.queries))
         for i, batch in enumerate(search.queries.batches(batch_size)):
             file = folder / f"batch-{i:05d}.safetensors"
-            if not file.is_file():
-                search(*batch).save(file)
-            parts.append(Counterfactuals.load(file))
+            files.add(file)
+            question = search.question(*batch)
+            found = _answer(file, question)
+            if found is None:
+                search(*batch).save(file, question=question)
+                found = Counterfactuals.load(file)
+            parts.append(found)
             progress.update(task, advance=len(batch[1]))
+    for stranger in set(folder.glob("*.safetensors")) - files:
+        log.info(f"{stranger} belongs to none of these {len(files)} batches; it is removed")
+        stranger.unlink()
     return Counterfactuals.cat(parts)
+
+
+def _answer(file: Path, question: str) -> Counterfactuals | None:
+    """What a file holds that was written for this question; None, with a line, where it must be made anew."""
+    if not file.is_file():
+        return None
+    try:
+        if metadata_of(file).get("question") == question:
+            return Counterfactuals.load(file)
+        why = f"{file} answers other queries, or was made by another method or other weights"
+    except UserError as error:
+        why = str(error)
+    log.info(f"{why}: it is made anew")
+    return None
 
 
 def _single(name: str, value: Tensor) -> Tensor:
