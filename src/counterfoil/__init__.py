@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from counterfoil.core.decision import Classes as Classes
     from counterfoil.core.decision import Decision as Decision
     from counterfoil.core.decision import Probabilities as Probabilities
+    from counterfoil.core.decision import Sigmoid as Sigmoid
     from counterfoil.core.decision import Threshold as Threshold
     from counterfoil.core.entry import Entry as Entry
     from counterfoil.core.errors import CounterfoilWarning as CounterfoilWarning

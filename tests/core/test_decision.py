@@ -71,8 +71,20 @@ def test_attribute_finds_its_column_by_name() -> None:
     bound = Attribute("Smiling").bind(("Beard", "Smiling"))
     torch.testing.assert_close(bound(RAW[:, :2]).softmax(1)[:, 1], RAW[:, 1].sigmoid())
     assert bound.class_names == ("not Smiling", "Smiling")
+    with pytest.raises(UserError, match=r"4 outputs, the attributes known are 2; name .*class_names"):
+        bound(RAW)
     for given in (Attribute("Smiling", 3), Attribute(index=3)):
         torch.testing.assert_close(given.bind(("Smiling",))(RAW).softmax(1)[:, 1], RAW[:, 3].sigmoid())
+
+
+def test_names_of_columns_are_told_from_those_of_the_two_classes() -> None:
+    smiling = Attribute("Smiling")
+    assert smiling.among(("Beard", "Smiling"))
+    assert not smiling.among(("Smiling", "not Smiling"))
+    assert not smiling.among(("Beard", "Hat"))
+    assert not Attribute("Smiling", 2).among(("Beard", "Smiling"))
+    assert Attribute("Hat+Beard").among(("Beard", "Smiling", "Hat"))
+    assert not Attribute().among(("Beard", "Smiling"))
 
 
 @pytest.mark.parametrize(("known", "shown"), [(("Beard", "Pale_Skin"), "Beard, Pale_Skin"), ((), "none")])

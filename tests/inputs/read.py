@@ -31,15 +31,15 @@ class Shades(ImageData):
 
     name = "shades"
 
-    def __init__(self, *class_names: str, each: int = 20) -> None:
+    def __init__(self, *class_names: str, each: int = 20, attributes: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.names, self.each = class_names, each
+        self.names, self.each, self.attributes = class_names, each, attributes
 
     def load(self) -> Splits:
         labels = torch.arange(len(self.names)).repeat(self.each)
         grey = 255 * (labels + 0.5) / len(self.names) + torch.arange(len(labels)) % 5 - 2
         images = Images(grey.to(torch.uint8)[:, None, None, None].repeat(1, 1, 4, 4), labels)
-        return Splits(images, images, self.names, images)
+        return Splits(images, images, self.names, images, self.attributes)
 
 
 class Grey(nn.Module):

@@ -98,6 +98,24 @@ def hugging_face(at: At) -> str:
     return agreement(made, models.data)
 
 
+def labels_of(*columns: str, known: tuple[str, ...] = ("old", "bright"), given: str = "") -> Any:
+    """A network with a logit per attribute, in its own order, asked for the attribute `bright`."""
+
+    def act(at: At) -> str:
+        data = Shades("not bright", "bright", each=30, attributes=known)
+
+        def logits(y: Tensor) -> Tensor:
+            return torch.stack([one(y) if name == "bright" else 9 + one(y) / 100 for name in columns], 1)
+
+        net = Form(Grey([0, 1], 2), logits)
+        names = [f"classifier.class_names={given}"] if given else []
+        made = classifier(at, net, data, "decision=attribute", "classifier.decision.name=bright", *names)
+        checked(made, data)
+        return agreement(made, data)
+
+    return act
+
+
 def unlabelled(names: str | None) -> Callable[[At], tuple[str, ...]]:
     """Names of the classes of a network with one output where the data have no labels."""
 
@@ -293,6 +311,25 @@ def unlabelled(names: str | None) -> Callable[[At], tuple[str, ...]]:
             "classifier.class_names=[dark,bright]",
         ),
         right=RIGHT,
+    ),
+    Case("an attribute, in the data's order", labels_of("old", "bright"), right="60 of 60"),
+    Case(
+        "an attribute, in another order",
+        labels_of("bright", "old"),
+        right="30 of 60",
+        warns=("accuracy 0.500 on 60 test images is no better than chance",),
+    ),
+    Case("the outputs named", labels_of("bright", "old", given="[bright,old]"), right="60 of 60"),
+    Case(
+        "more attributes than the data know",
+        labels_of("hat", "old", "bright"),
+        says=("has 3 outputs, the attributes known are 2", "classifier.class_names=[...]"),
+    ),
+    Case("they are named", labels_of("hat", "old", "bright", given="[hat,old,bright]"), right="60 of 60"),
+    Case(
+        "an attribute that the data do not know, named",
+        labels_of("hat", "bright", "old", known=("old",), given="[hat,bright,old]"),
+        right="60 of 60",
     ),
     Case("HuggingFace by config", hugging_face, right="60 of 60"),
     Case(

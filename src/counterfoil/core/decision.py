@@ -63,6 +63,9 @@ class Attribute(Decision):
         index: the column, or columns, where names are unknown.
     """
 
+    outputs: tuple[str, ...] = ()
+    """Names of all columns, where `name` was found among them."""
+
     def __init__(self, name: str | None = None, index: int | Sequence[int] | None = None) -> None:
         self.name = name
         self.index = None if index is None else (index,) if isinstance(index, int) else tuple(index)
@@ -70,23 +73,39 @@ class Attribute(Decision):
         if label is not None:
             self.class_names = (f"not {label}", label)
 
+    def among(self, outputs: Sequence[str]) -> bool:
+        """Whether these name the columns that `name` can be found in, rather than its two classes."""
+        wanted = self.index is None and self.name is not None and set(outputs) != set(self.class_names or ())
+        return wanted and all(part in outputs for part in self._parts(outputs))
+
+    def _parts(self, names: Sequence[str]) -> list[str]:
+        return [str(self.name)] if self.name in names else str(self.name).split("+")
+
     def bind(self, attribute_names: Sequence[str]) -> Attribute:
         """Find the column of `name`; raises UserError with the known names where it is missing."""
         if self.index is not None or self.name is None:
             return self
-        parts = [self.name] if self.name in attribute_names else self.name.split("+")
+        parts = self._parts(attribute_names)
         if not all(part in attribute_names for part in parts):
             raise UserError(
                 f"attribute={self.name} is not in the data; "
                 f"known attributes: {', '.join(attribute_names) or 'none'}"
             )
-        return type(self)(self.name, [list(attribute_names).index(part) for part in parts])
+        bound = type(self)(self.name, [list(attribute_names).index(part) for part in parts])
+        bound.outputs = tuple(attribute_names)
+        return bound
 
     def __call__(self, outputs: Tensor) -> Tensor:
         outputs = outputs.reshape(outputs.shape[0], -1)
         number = outputs.shape[1]
         if number == 1:
             return _two_way(outputs[:, 0])
+        if self.outputs and number != len(self.outputs):
+            raise UserError(
+                f"decision Attribute({self.name!r}): the network has {number} outputs, the attributes known "
+                f"are {len(self.outputs)}; name its outputs: classifier.class_names=[...], or set "
+                "classifier.decision.index="
+            )
         if self.index is None:
             raise UserError(
                 f"decision Attribute({self.name!r}) needs `index` for a network with {number} outputs"

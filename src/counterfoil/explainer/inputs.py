@@ -77,10 +77,11 @@ def first_logits(classifier: nn.Module, x: Tensor) -> Tensor:
             f"inputs: the classifier cannot read {tuple(x.shape)} of {x.dtype} on {x.device} "
             f"({first_line(error)}); {_fitting(classifier, x)}"
         ) from error
-    if logits.ndim != 2 or logits.shape[1] < 2:
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] < 2:
+        found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise UserError(
-            f"classifier: expected logits (B, K) with K >= 2, found shape {tuple(logits.shape)}; "
-            "set its decision"
+            f"classifier: expected logits (B, K) with K >= 2, found {found}; wrap the network: "
+            "counterfoil.Classifier(net), which reads outputs of other forms, with decision= and output="
         )
     if not bool(torch.isfinite(logits).all()):
         raise UserError(

@@ -15,7 +15,7 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.check import count_classes
 from counterfoil.classifier.order import columns as matched
 from counterfoil.classifier.order import common, listed, own_names, unlike
-from counterfoil.core.decision import Classes, Decision
+from counterfoil.core.decision import Attribute, Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
@@ -143,9 +143,13 @@ class Models:
     def classifier(self, net: nn.Module, recipe: ModelRecipe) -> Classifier:
         """A network as the classifier of a recipe: with its normalisation, decision and names of classes."""
         decision: Decision = build(recipe.decision, where=f"{recipe.role}.decision") or Classes()
-        decision = decision.bind(self.data.attribute_names)
+        named = recipe.class_names or own_names(net) or ()
+        by_output = isinstance(decision, Attribute) and decision.among(named)
+        decision = decision.bind(named if by_output else self.data.attribute_names)
         mean, std = 0.0 if recipe.mean is None else recipe.mean, 1.0 if recipe.std is None else recipe.std
-        names, order, columns = self._order(net, recipe, decision)
+        names, order, columns = (
+            (decision.class_names, None, None) if by_output else self._order(net, recipe, decision)
+        )
         made = Classifier(
             net, mean, std, decision, recipe.layers, names or None, recipe.output, order, columns
         )
