@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 MAX_PIXELS = 89_478_485
 """Of one picture: Pillow's own bound, 256 MiB in colour."""
 
+_FORMATS = [
+    "PNG",
+    "JPEG",
+    "MPO",
+    "GIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "WEBP",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+    "TGA",
+    "PCX",
+    "ICO",
+    "SGI",
+]
+"""Formats are known by content, not by suffix: none of these has another program run, as EPS has."""
 _CHUNK, _CHUNK_BYTES = 256, 1 << 26
 _RULES = 1  # of what a file becomes; another number has caches decoded anew
 
@@ -96,9 +114,8 @@ def opening(path: Path) -> Iterator[Image]:
     """
     from PIL import Image
 
-    _quiet()
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_formats()) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{width} x {height} pixels")
@@ -207,8 +224,10 @@ def _resized(picture: Image, size: tuple[int, int]) -> Image:
 
 
 @cache
-def _quiet() -> None:
-    """Pillow's own warning of large pictures is off: the bound above refuses them."""
-    from PIL.Image import DecompressionBombWarning
+def _formats() -> tuple[str, ...]:
+    """Those of `_FORMATS` that this Pillow has; its warning of large pictures, which are refused, is off."""
+    from PIL import Image
 
-    warnings.filterwarnings("ignore", category=DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
