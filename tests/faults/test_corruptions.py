@@ -61,11 +61,14 @@ class Made:
     study: Path
     cache: Path
     training: Path
+    began: Path
+    """The store that the run names, which is never damaged."""
 
     def copied(self, folder: Path) -> Made:
         for name in ("store", "run", "study", "cache", "training"):
             shutil.copytree(getattr(self, name), folder / name)
-        return Made(**{name: folder / name for name in ("store", "run", "study", "cache", "training")})
+        mine = {name: folder / name for name in ("store", "run", "study", "cache", "training")}
+        return Made(**mine, began=self.began)
 
     @property
     def bench(self) -> Bench:
@@ -106,7 +109,7 @@ def made(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Made:
         TwoWhole().save_checkpoint(held, folder / "training" / LAST)
     cf = torch.rand(6, 1, 28, 28).numpy()
     np.savez(folder / "run" / "theirs.npz", factual=cf, counterfactual=cf[::-1], target=np.arange(6))
-    return Made(store, folder / "run", folder / "s" / "run", folder / "cache", folder / "training")
+    return Made(store, folder / "run", folder / "s" / "run", folder / "cache", folder / "training", store)
 
 
 # what reads each kind of file: its value is compared with that of the undamaged file
@@ -149,11 +152,11 @@ def resumed(made: Made) -> Any:
     """The run goes on where only metrics.json is missing."""
     (made.run / "metrics.json").unlink(missing_ok=True)
     (made.run / "theirs.npz").unlink(missing_ok=True)
-    return act.comparable(made.bench.evaluate(made.run, *act.EXPLAINED))
+    return act.comparable(Bench(made.began, composed).evaluate(made.run, *act.EXPLAINED))
 
 
 def scored_again(made: Made) -> Any:
-    given = (*act.EXPLAINED, f"counterfactuals={made.run / 'counterfactuals'}")
+    given = (*act.EXPLAINED, f"counterfactuals={made.run}")
     return act.comparable(made.bench.evaluate(made.run.parent / "again", *given))
 
 

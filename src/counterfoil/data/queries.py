@@ -71,7 +71,8 @@ class QuerySet:
         """Write path,target or index,target rows for `queries=`, and beside them their count and hash."""
         path.parent.mkdir(parents=True, exist_ok=True)
         column = "path" if any(isinstance(name, str) for name in self.names) else "index"
-        with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        raw = "surrogateescape"  # names of files need not be UTF-8
+        with whole(path) as partial, partial.open("w", newline="", encoding="utf-8", errors=raw) as file:
             writer = csv.writer(file)
             writer.writerow([column, "target"])
             writer.writerows(

@@ -364,5 +364,14 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
     if why:
         log.info(f"{frozen}: {why}; its queries are drawn anew")
     if why or not frozen.is_file():
-        sample(data, classifier, run.n, run.seed, target).save(frozen, classes_of(classifier, data))
+        drawn = sample(data, classifier, run.n, run.seed, target)
+        try:
+            drawn.save(frozen, classes_of(classifier, data))
+        except OSError as error:
+            warnings.warn(
+                f"{frozen} cannot be written ({error.strerror}); its rows stand in the run's query_set.csv",
+                CounterfoilWarning,
+                stacklevel=2,
+            )
+            return drawn
     return read_queries(frozen, data, classifier, target)
