@@ -30,7 +30,7 @@ def test_the_total_counts_the_default_and_ends_with_a_test(toy_jobs: Bench, node
     judge, l1 = winner.values
     assert judge >= 0.5
     assert l1 <= 0.75
-    assert winner.user_attrs["constraints"] == [pytest.approx(-0.01)]
+    assert winner.constraints == {"validity": pytest.approx(-0.01)}
 
 
 @pytest.mark.parametrize("cut", ["1", "6"])

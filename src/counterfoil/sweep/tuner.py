@@ -117,23 +117,24 @@ class Tuner:
 
     def _known(self, default: Job) -> FrozenTrial:
         entries = measured(default, self.plan.objectives)
-        return optuna.trial.create_trial(
+        trial = optuna.trial.create_trial(
             params=self.defaults,
             distributions=self.space,
             values=[float(entries[name].value or 0.0) for name in self.plan.objectives],
-            user_attrs={"folder": DEFAULT, "constraints": self._violations(default)},
+            user_attrs={"folder": DEFAULT},
         )
+        for name, violation in self._violations(default).items():
+            trial.set_constraint(name, violation)
+        return trial
 
     def _sampler(self, study: optuna.Study) -> BaseSampler:
         """The sampler; a seed that repeats would repeat the trials of the command before."""
         seed = self.plan.seed + len(study.get_trials(deepcopy=False))
         match self.plan.sampler:
             case "tpe":
-                return TPESampler(
-                    seed=seed, n_startup_trials=min(10, self.plan.trials // 2), constraints_func=_constraints
-                )
+                return TPESampler(seed=seed, n_startup_trials=min(10, self.plan.trials // 2))
             case "nsga2":
-                return NSGAIISampler(seed=seed, constraints_func=_constraints)
+                return NSGAIISampler(seed=seed)
             case "grid":
                 return _Grid(grid_of(self.space, self.plan.points), seed=self.plan.seed)
         return RandomSampler(seed=seed)
@@ -160,7 +161,8 @@ class Tuner:
                 study.tell(trial.number, state=TrialState.FAIL)
                 continue
             trial.set_user_attr("folder", str(trial.number))
-            trial.set_user_attr("constraints", self._violations(job))
+            for name, violation in self._violations(job).items():
+                trial.set_constraint(name, violation)
             study.tell(trial.number, [float(value) for value in values if value is not None])
             LOG.info("trial %d of %d: %s", trial.number + 1, self.plan.trials, told(entries))
 
@@ -192,9 +194,9 @@ class Tuner:
             if other
         )
 
-    def _violations(self, job: Job) -> list[float]:
+    def _violations(self, job: Job) -> dict[str, float]:
         entries = measured(job, self.plan.constraints)
-        return [_violation(entry, self.plan.constraints[name]) for name, entry in entries.items()]
+        return {name: _violation(entry, self.plan.constraints[name]) for name, entry in entries.items()}
 
     def _conclude(self, study: optuna.Study, default: Job) -> None:
         """The winner and the default, once, on test queries."""
@@ -235,7 +237,7 @@ def measured(job: Job, metrics: Sequence[str] | Mapping[str, Any]) -> dict[str, 
 
 def feasible(trial: FrozenTrial) -> bool:
     """Whether a trial is complete and keeps all constraints."""
-    return trial.state == TrialState.COMPLETE and all(part <= 0 for part in _constraints(trial))
+    return trial.state == TrialState.COMPLETE and all(value <= 0 for value in trial.constraints.values())
 
 
 def choose(study: optuna.Study, default: Sequence[float | None]) -> FrozenTrial | None:
@@ -266,11 +268,6 @@ def told(entries: Mapping[str, Entry]) -> str:
         f"{name} {(entry.value or 0.0) * entry.scale:.4g}{' %' if entry.unit == '%' else ''}"
         for name, entry in entries.items()
     )
-
-
-def _constraints(trial: FrozenTrial) -> Sequence[float]:
-    found: Sequence[float] = trial.user_attrs.get("constraints") or ()
-    return found
 
 
 def _violation(entry: Entry, limit: float) -> float:
