@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,31 @@ import pytest
 from omegaconf import OmegaConf
 
 from counterfoil.core.errors import UserError
+from counterfoil.run.config import RunConfig
+from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.run import default_of, settled
+from counterfoil.sweep.space import contains, grid_of
+from counterfoil.util.build import locate
 from tests.bench import Bench
-from tests.conftest import Compose
+from tests.conftest import ROOT, Compose
 
 Script = Callable[..., tuple[int, str, str]]
+SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("method", SWEEPS)
+def test_every_space_names_options_of_its_method(method: str, compose: Compose) -> None:
+    config, _ = compose("evaluate", f"sweep={method}")
+    assert list(config.explainer) == [method]
+    plan = Plan.of(OmegaConf.to_container(config.sweep, resolve=True))  # type: ignore[arg-type]
+    assert plan.name == method
+    RunConfig.of(config)
+    signature = inspect.signature(locate(config.explainer[method]._target_, "explainer")).parameters
+    for option, distribution in plan.space.items():
+        default_of(config, option)
+        assert option == "confidence" or option.rpartition(".")[2] in signature
+        some = grid_of({option: distribution}, 3)[option]
+        assert all(contains(distribution, value) for value in some)
 
 
 def test_an_option_that_is_not_there_is_named_with_its_neighbours() -> None:
