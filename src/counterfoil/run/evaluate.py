@@ -357,6 +357,7 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
     if run.only_correct:
         return sample(data, classifier, run.n, run.seed, target, only_correct=True)
     logits = [models.logits_of(run.explained), list(classifier.class_names)]
+    logits += [] if classifier.order is None else [classifier.order.tolist()]
     split = [] if run.split == "test" else [run.split]
     key = digest([data.identity, logits, run.seed, run.n, run.target, *split])
     frozen = models.store.root / "queries" / f"{data.name}-{key}.csv"
