@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test faults lint results benchmark
+.PHONY: help demo test test-lowest faults lint results benchmark
 help:            ## this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,13 @@ demo: $(READY)   ## train six methods' models on real digits, explain 200 test d
 
 test: $(READY)   ## the whole test suite, a process per core
 	WANDB_MODE=offline $(BIN)/python -m pytest -n auto
+
+test-lowest:     ## the test suite with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
+		-e '.[dev,avatars,sweep]'
+	$(VENV)-lowest/bin/pip check
+	WANDB_MODE=offline $(VENV)-lowest/bin/python -m pytest -n auto
 
 faults: $(READY)   ## every kill, corruption, full disk, malicious file and collision, with a table of outcomes
 	FAULTS=whole WANDB_MODE=offline $(BIN)/python -m pytest tests/faults -n auto
