@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image
 
@@ -22,6 +23,7 @@ from tests.inputs.case import At, Case, cases, noted
 Act = Callable[[At], Any]
 HALF = (200, 100, 50, 128)  # half transparent
 ON_WHITE = [227, 177, 152]  # 128/255 of the colour and 127/255 of white
+UNREADABLE = ("x.tif", "truncated") if PIL.__version__ < "13" else ()  # Pillow 12 cannot read what it wrote
 
 
 def read(path: Path, **options: Any) -> list[int]:
@@ -257,7 +259,12 @@ def cached(at: At) -> list[list[int]]:
     ),
     Case("CMYK", one("CMYK", (255, 0, 0, 0), "x.tif"), right=[0, 255, 255]),
     Case("CMYK as grey", one("CMYK", (0, 0, 0, 255), "x.tif", channels=1), right=[0]),
-    Case("YCbCr", one("YCbCr", (128, 128, 128), "x.tif"), right=[128, 128, 128]),
+    Case(
+        "YCbCr",
+        one("YCbCr", (128, 128, 128), "x.tif"),
+        right=[128, 128, 128],
+        says=UNREADABLE,
+    ),
     Case("LAB", one("LAB", (255, 128, 128), "x.tif"), right=[254, 255, 254]),
     Case("16 bits", values(np.uint16(0x8000)), right=[128]),
     Case("16 bits as PNG", values(np.uint16(0xFFFF), "x.png"), right=[255]),

@@ -197,9 +197,9 @@ def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> 
 
 def test_other_queries_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text("index,target\n0,1\n")
+    table.write_text("index,target\n0,1\n0,2\n")
     given = (f"queries={table}", "explainer=[nearest]", "metric=[validity]")
     bench.evaluate(tmp_path / "run", *given)
-    table.write_text("index,target\n0,2\n")
+    table.write_text("index,target\n0,3\n0,4\n")
     with pytest.raises(UserError, match="holds another evaluation"):
         bench.evaluate(tmp_path / "run", *given)

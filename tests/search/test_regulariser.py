@@ -42,7 +42,7 @@ def test_norm_by_hand() -> None:
 
 def test_statistics_of_each_image_against_those_of_the_batch_norms() -> None:
     """Two successive norms with running means 0.1 and 0.3, variances 1 and 2; the first counts 10 times."""
-    first, second = nn.BatchNorm2d(1, eps=0.0, affine=False), nn.BatchNorm2d(1, affine=False)
+    first, second = nn.BatchNorm2d(1, eps=1e-12, affine=False), nn.BatchNorm2d(1, affine=False)
     model = nn.Sequential(first, second, nn.Flatten()).double().eval()
     first.running_mean.fill_(0.1)  # type: ignore[union-attr]
     second.running_mean.fill_(0.3)  # type: ignore[union-attr]
