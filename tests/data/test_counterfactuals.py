@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.data.counterfactuals import read_counterfactuals
+from counterfoil.data.counterfactuals import read_counterfactuals, read_names
 
 SIZE = (1, 4, 4)
 
@@ -180,3 +181,22 @@ def test_damaged_safetensors_other_endings_and_missing_files_are_refused(tmp_pat
     for name, words in expected.items():
         with pytest.raises(UserError, match=words):
             read(tmp_path / name)
+
+
+def test_stored_names(tmp_path: Path) -> None:
+    cf = read(npz(tmp_path / "some.npz"))
+    for method, start in (("a", 0), ("b", 0), ("b", 2)):
+        file = tmp_path / "run" / "counterfactuals" / method / f"batch-{start:05d}.safetensors"
+        cf.save(file, names=json.dumps({start: "pics/\u00e9.png", start + 1: 88}))
+    first = {0: "pics/\u00e9.png", 1: 88}
+    assert read_names(tmp_path / "run") == {**first, 2: "pics/\u00e9.png", 3: 88}
+    assert read_names(tmp_path / "run" / "counterfactuals" / "a") == first
+    assert read_names(file.parent / "batch-00000.safetensors") == first
+    for names in ("{", "[1]", '{"x": "a"}', '{"0": ["a"]}'):
+        cf.save(file, names=names)
+        assert read_names(file) == {}
+    assert read_names(tmp_path / "absent") == {}
+    assert read_names(npz(tmp_path / "a.npz")) == {}
+    named = npz(tmp_path / "b.npz", names=np.array([f"{i}.png" for i in range(3)]))
+    assert read_names(named) == {0: "0.png", 1: "1.png", 2: "2.png"}
+    assert read_names(npz(tmp_path / "c.npz", names=np.array([object()]))) == {}

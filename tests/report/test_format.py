@@ -7,7 +7,7 @@ import math
 import pytest
 
 from counterfoil.core.entry import Entry
-from counterfoil.report.format import columns, fact, probability, title
+from counterfoil.report.format import called, columns, fact, probability, title
 
 
 def test_columns_put_those_declared_main_first() -> None:
@@ -31,3 +31,8 @@ def test_the_title_is_what_the_metric_declares() -> None:
 )
 def test_probability(value: float | None, text: str) -> None:
     assert probability(value) == text
+
+
+def test_images_are_called_by_file_or_place() -> None:
+    names = {0: "pics/a.png", 1: 88}
+    assert [called(names, query) for query in range(3)] == ["pics/a.png", "image 88", "query 2"]

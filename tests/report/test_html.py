@@ -216,3 +216,15 @@ def test_what_is_in_doubt_is_grey_and_says_why(run, tmp_path):
     assert len(cells) == 3
     assert all("not ranked: judge: accuracy 0.10" in html.unescape(cell) for cell in cells)
     assert html.unescape(text).count(f"Grey, not ranked: {doubt}.") == 1
+
+
+def test_images_are_called_by_their_names(run, tmp_path):
+    hostile = "<script>a</script>.png"
+    queries = {int(query) for cf in run.methods.values() for query in cf.query}
+    names = {query: f"pics/{query}.png" for query in queries} | {min(queries): hostile}
+    text = write_report(tmp_path / "a.html", **vars(run), names=names).read_text()
+    assert hostile not in text
+    assert html.escape(hostile) in text
+    shown = [f"pics/{query}.png" for query in queries if f"pics/{query}.png" in text]
+    assert shown
+    assert not re.search(r"query \d", text)

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.data.counterfactuals import read_names
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ("seconds", "peak_memory_mb")
@@ -114,6 +115,10 @@ def test_table_and_summary_come_from_the_stored_counterfactuals(
         cf = Counterfactuals.cat([Counterfactuals.load(file) for file in files])
         mine = [row for row in rows if row["method"] == method]
         assert [int(row["query"]) for row in mine] == cf.query.tolist() == list(range(12))
+        asked = list(csv.DictReader((folder / "query_set.csv").open()))
+        assert [row["image"] for row in mine] == [row["index"] for row in asked]
+        assert [row["target"] for row in mine] == [row["target"] for row in asked]
+        assert list(read_names(files[0]).values()) == [int(row["index"]) for row in asked[:5]]
         l1 = cf.delta.abs().mean((1, 2, 3))
         assert [float(row["l1"]) for row in mine] == pytest.approx(l1.tolist(), abs=1e-5)
         assert summary["methods"][method]["l1"]["value"] == pytest.approx(float(l1.mean()), abs=1e-6)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from counterfoil import Unchanged
 from counterfoil.core.errors import UserError
-from counterfoil.run.folder import claim, same_weights
+from counterfoil.run.folder import claim, named_rows, same_weights, write_queries
 
 
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -73,3 +77,21 @@ def test_a_cut_off_run_is_not_taken_up_with_other_weights(tmp_path: Path) -> Non
         same_weights(tmp_path, {"classifier": "1", "generative": "2"})
         with pytest.raises(UserError, match=r"other weights of this generative; overwrite=true"):
             same_weights(tmp_path, {"classifier": "1", "generative": "3"})
+
+
+def test_rows_name_images_and_classes(tiny_classifier: Any, tmp_path: Path) -> None:
+    cf = Unchanged(tiny_classifier)(torch.rand(3, 1, 16, 16).double())
+    table = {"l1": torch.tensor([0.5, 1.0, torch.nan])}
+    classes, names = ("cat", "dog", "bird"), {0: "pics/a, b.png", 1: 88}
+    heads, rows = named_rows(cf, table, names, classes)
+    assert heads == ["query", "image", "source", "target", "valid", "l1"]
+    assert [row[:2] for row in rows] == [[0, "pics/a, b.png"], [1, 88], [2, 2]]
+    assert [row[2] for row in rows] == [classes[k] for k in cf.source.tolist()]
+    assert [row[3] for row in rows] == [classes[k] for k in cf.target.tolist()]
+    assert [row[4] for row in rows] == cf.valid.int().tolist()
+    write_queries(tmp_path / "q.csv", {"a": cf, "b": cf}, {"a": table, "b": {}}, names, classes)
+    with (tmp_path / "q.csv").open(newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [line["image"] for line in written] == ["pics/a, b.png", "88", "2"] * 2
+    assert [line["l1"] for line in written] == ["0.5", "1", "nan", "nan", "nan", "nan"]
+    assert written[0]["target"] == rows[0][3]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -52,6 +54,40 @@ def read_counterfactuals(
         for name, files in methods.items()
         if files
     }
+
+
+def read_names(path: Path) -> dict[int, int | str]:
+    """What the images of stored queries are called, where their files note it.
+
+    That is `names` among the metadata of a safetensors file, a JSON of names by query, or among the arrays of
+    an npz, one per row.
+    """
+    if path.suffix == ".npz":
+        return _names_of_rows(path)
+    files = [path] if path.is_file() else sorted(path.glob("counterfactuals/*/*.safetensors"))
+    found: dict[int, int | str] = {}
+    for file in files or sorted(path.glob("*.safetensors")):
+        found = {**_names_in(file), **found}
+    return found
+
+
+def _names_in(file: Path) -> dict[int, int | str]:
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            noted = json.loads((opened.metadata() or {}).get("names", "{}"))
+        return {int(query): name for query, name in noted.items() if isinstance(name, int | str)}
+    except (SafetensorError, OSError, ValueError, AttributeError):  # told by its reader, or another tool's
+        return {}
+
+
+def _names_of_rows(path: Path) -> dict[int, int | str]:
+    try:
+        arrays = read_arrays(path, ("names", "query"))
+        names = arrays["names"].tolist()
+        query = arrays["query"].tolist() if "query" in arrays else range(len(names))
+        return dict(zip(map(int, query), map(str, names), strict=True))
+    except Exception:  # told by its reader, or no names of images
+        return {}
 
 
 def _read_file(path: Path) -> Counterfactuals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,6 +81,10 @@ class QuerySet:
                 for query, target in zip(self.query.tolist(), self.target.tolist(), strict=True)
             )
         write_json(path.with_suffix(".json"), {"rows": len(self), "sha256": file_digest(path)})
+
+    def names_of(self, query: Tensor) -> str:
+        """The names of the images of some queries, by query, as JSON."""
+        return json.dumps({place: self.names[place] for place in query.unique().tolist()})
 
     def asking(self, classifier: nn.Module) -> QuerySet:
         """The rows whose target is another class than the classifier's decision on their image.

@@ -37,6 +37,14 @@ def probability(value: float | None) -> str:
     return "<.01" if 0 < value < 0.005 else ">.99" if 0.995 <= value < 1 else f"{value:.2f}"
 
 
+def called(names: Mapping[int, str | int], query: int) -> str:
+    """What people read of a query's image: its file, or its place in the published order."""
+    name = names.get(query)
+    if name is None:
+        return f"query {query}"
+    return f"image {name}" if isinstance(name, int) else name
+
+
 def finite(value: Any) -> bool:
     """Whether a value is a number that can be shown and compared."""
     return isinstance(value, (int, float)) and math.isfinite(value)

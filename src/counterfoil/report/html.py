@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def write_report(
     command: str,
     judge_probabilities: Mapping[str, Tensor] | None = None,
     facts: Mapping[str, Any] | None = None,
+    names: Mapping[int, str | int] | None = None,
 ) -> Path:
     """Write the page under a temporary name, then rename.
 
@@ -48,6 +50,7 @@ def write_report(
         command: what reproduces the run.
         judge_probabilities: method -> the judge's probability (N,) of the target on the counterfactual.
         facts: what stands in the head instead of what is found in `summary`, in this order.
+        names: of the image of each query: its file's, or its place in the published order.
 
     Returns:
         The path written. Raises UserError where there is no counterfactual to show.
@@ -76,6 +79,7 @@ def write_report(
             for query in queries
         ],
         views=views,
+        called=partial(fmt.called, names or {}),
         strips=[
             strip_view(
                 v.name,

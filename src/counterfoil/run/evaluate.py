@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 import time
@@ -21,7 +22,7 @@ from counterfoil.classifier.trust import check_judge
 from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
 from counterfoil.core.decision import Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.data.counterfactuals import read_counterfactuals
+from counterfoil.data.counterfactuals import read_counterfactuals, read_names
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
@@ -137,6 +138,7 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     made.doubt = doubt
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
+        made.stored_names = read_names(run.counterfactuals)
         made.counterfactuals = read_counterfactuals(
             run.counterfactuals, classifier, size, len(models.data.asked)
         )
@@ -201,7 +203,8 @@ def _explain(
     folder = run_dir / "counterfactuals"
     if queries is None:
         for name, counterfactuals in evaluation.counterfactuals.items():
-            counterfactuals.save(folder / name / "batch-00000.safetensors")
+            file = folder / name / "batch-00000.safetensors"
+            counterfactuals.save(file, names=json.dumps(dict(evaluation.names)))
         return
     queries.save(run_dir / "query_set.csv", evaluation.classifier.class_names)
     weights = {path: models.weights_sha256(model) for path, model in needed_for_counterfactuals(run).items()}
@@ -235,10 +238,16 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
         "versions": versions(),
         "weights": evaluation.models.hashes(needed_for_evaluation(evaluation.config)),
     }
-    write_queries(run_dir / "queries.csv", evaluation.counterfactuals, scores.tables, evaluation.names)
+    write_queries(
+        run_dir / "queries.csv",
+        evaluation.counterfactuals,
+        scores.tables,
+        evaluation.names,
+        evaluation.classifier.class_names,
+    )
     summary["files"] = {"queries.csv": file_digest(run_dir / "queries.csv")}
     report(evaluation, summary, scores, run_dir)
-    to_logger(logger, summary, evaluation.counterfactuals, scores.tables)
+    to_logger(logger, summary, evaluation.counterfactuals, scores.tables, evaluation.names)
     write_json(run_dir / "metrics.json", summary)
     return read_json(run_dir / "metrics.json", "figures just written")
 
@@ -303,7 +312,7 @@ def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> 
             question = search.question(*batch)
             found = _answer(file, question)
             if found is None:
-                search(*batch).save(file, question=question)
+                search(*batch).save(file, question=question, names=search.queries.names_of(batch[2]))
                 found = Counterfactuals.load(file)
             parts.append(found)
             progress.update(task, advance=len(batch[1]))

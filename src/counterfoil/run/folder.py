@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
@@ -66,6 +67,10 @@ class Claim:
             _remove_empty(self.folder / name)
         self.old = {}
         _note(self.folder, identity=self.identity)
+
+
+NAMED = ("query", "image", "source", "target", "valid")
+"""Columns that say what a row is about."""
 
 
 @contextmanager
@@ -185,20 +190,43 @@ def write_queries(
     path: Path,
     counterfactuals: Mapping[str, Counterfactuals],
     tables: Mapping[str, Mapping[str, Tensor]],
-    index: Sequence[int | str],
+    names: Mapping[int, int | str],
+    class_names: Sequence[str],
 ) -> None:
-    """One row per counterfactual: method, query, image, source, target, valid, and every metric."""
-    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    """One row per counterfactual: method, query, image, source, target, valid, and every metric.
+
+    Args:
+        path: of the CSV.
+        counterfactuals, tables: by method; a table holds a metric's values (N,).
+        names: of the image of each query; one without a name is called by the query's number.
+        class_names: of the K classes.
+    """
+    metrics = list(dict.fromkeys(name for table in tables.values() for name in table))
     with (
         whole(path) as partial,
         partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["method", "query", "image", "source", "target", "valid", *names])
+        writer.writerow(["method", *NAMED, *metrics])
         for method, cf in counterfactuals.items():
-            undefined = [math.nan] * len(cf)
-            columns = [tables[method][n].tolist() if n in tables[method] else undefined for n in names]
-            facts = (cf.query.tolist(), cf.source.tolist(), cf.target.tolist(), cf.valid.tolist())
-            for query, source, target, valid, *values in zip(*facts, *columns, strict=True):
-                shown = [f"{value:.6g}" for value in values]
-                writer.writerow([method, query, index[query], source, target, int(valid), *shown])
+            undefined = torch.full((len(cf),), math.nan)
+            table = {metric: tables[method].get(metric, undefined) for metric in metrics}
+            for row in named_rows(cf, table, names, class_names)[1]:
+                values = [f"{value:.6g}" for value in row[len(NAMED) :]]
+                writer.writerow([method, *row[: len(NAMED)], *values])
+
+
+def named_rows(
+    cf: Counterfactuals,
+    table: Mapping[str, Tensor],
+    names: Mapping[int, int | str],
+    class_names: Sequence[str],
+) -> tuple[list[str], list[list[Any]]]:
+    """The heads and rows of a table for people: query, image, source, target, valid, then the metrics."""
+    facts = (cf.query.tolist(), cf.source.tolist(), cf.target.tolist(), cf.valid.tolist())
+    columns = [column.tolist() for column in table.values()]
+    rows = [
+        [query, names.get(query, query), class_names[source], class_names[target], int(valid), *values]
+        for query, source, target, valid, *values in zip(*facts, *columns, strict=True)
+    ]
+    return [*NAMED, *table], rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.network import Borrowed
 from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
+from counterfoil.run.folder import named_rows
 from counterfoil.run.models import Models
 from counterfoil.util.build import build
 from counterfoil.util.pictures import log_picture
@@ -44,6 +45,7 @@ class Evaluation:
         counterfactuals: by method.
         checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
+        stored_names: of the images of stored counterfactuals, by query, where they are noted.
     """
 
     config: RunConfig
@@ -54,18 +56,20 @@ class Evaluation:
     counterfactuals: dict[str, Counterfactuals]
     checked: Checked
     doubt: str = ""
+    stored_names: Mapping[int, int | str] = field(default_factory=dict)
 
     @cached_property
     def batches(self) -> dict[str, list[Counterfactuals]]:
         """Each method's counterfactuals; the same tensors each time, see `evaluated_once`."""
         return {name: placed(cf, self.models) for name, cf in self.counterfactuals.items()}
 
-    @property
-    def names(self) -> Sequence[int | str]:
-        """What each query is called in tables: its place in the test split, or its file's name."""
-        if self.queries is not None:
-            return list(self.queries.names)
-        return range(max(int(cf.query.max()) + 1 for cf in self.counterfactuals.values()))
+    @cached_property
+    def names(self) -> Mapping[int, int | str]:
+        """What the image of each query is called: its file's name, or its place in the published order.
+
+        Of stored counterfactuals those alone that note it.
+        """
+        return self.stored_names if self.queries is None else dict(enumerate(self.queries.names))
 
 
 IMAGES = ("factual", "counterfactual", "clean", "reference")
@@ -179,6 +183,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     first = next(iter(evaluation.counterfactuals.values()))
     return {
         "n": int(first.query.unique().numel()),
+        "wrong_left_out": evaluation.queries.wrong if evaluation.queries else 0,
         "left_out": evaluation.queries.left_out if evaluation.queries else 0,
         "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
         "failures": {name: cf.failures for name, cf in evaluation.counterfactuals.items()},
@@ -250,6 +255,7 @@ def report(
         command=about["command"],
         judge_probabilities=_judged(evaluation),
         facts=_facts(about),
+        names=evaluation.names,
     )
     save_strips(run_dir / "strips", evaluation.counterfactuals, names)
     console = Console()
@@ -279,6 +285,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
 
     found = stated(about["classifier_accuracy"], about["classifier_accuracy_n"])
+    wrong = about["wrong_left_out"]
     return {
         "Data": about["data"],
         "Classifier": f"{about['classifier']}, {found}",
@@ -286,7 +293,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         "Judge": model("judge") + (f" – not ranked: {about['judge_doubt']}" if about["judge_doubt"] else "")
         if about["judge"]
         else "none",
-        "Queries": about["n"],
+        "Queries": about["n"] if not wrong else f"{about['n']}; {wrong} images that it gets wrong left out",
         "Target": str(about["target"]).replace("_", " "),
         "Confidence": about["confidence"],
         "Seed": about["seed"],
@@ -295,7 +302,11 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_logger(
-    logger: Any, summary: dict[str, Any], counterfactuals: Mapping[str, Counterfactuals], tables: Tables
+    logger: Any,
+    summary: dict[str, Any],
+    counterfactuals: Mapping[str, Counterfactuals],
+    tables: Tables,
+    names: Mapping[int, int | str],
 ) -> None:
     """Send figures, pictures and (to W&B) the table of queries to the logger, where there is one."""
     from counterfoil.report.grid import overview
@@ -317,12 +328,5 @@ def to_logger(
         log_picture(logger, f"{name}/grid", overview(cf))
     if type(logger).__name__ == "WandbLogger":
         for name, table in tables.items():
-            rows = zip(
-                counterfactuals[name].query.tolist(),
-                counterfactuals[name].target.tolist(),
-                *(column.tolist() for column in table.values()),
-                strict=True,
-            )
-            logger.log_table(
-                f"{name}/queries", columns=["query", "target", *table], data=[list(row) for row in rows]
-            )
+            heads, rows = named_rows(counterfactuals[name], table, names, summary["queries"]["class_names"])
+            logger.log_table(f"{name}/queries", columns=heads, data=rows)
