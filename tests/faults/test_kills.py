@@ -73,7 +73,7 @@ def test_killed_while_it_trains_anew(
     (manifest,) = (tmp_path / "t" / "store").glob("*.json")
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"content_sha256": None, "old": True}))
     anew = replace(old, overrides=("overwrite=true",))
-    at = 1 + place * (whole.events + 1) // PLACES
+    at = 1 + place * (whole.events - 1) // PLACES
     assert child.run(anew, tmp_path / "t", kill_at=at).code == -signal.SIGKILL
     assert len(list((tmp_path / "t" / "store").glob("*.safetensors"))) == 1
     fault("kill of train, anew", lambda: child.run(old, tmp_path / "t").right, whole.value)

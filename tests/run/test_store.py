@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.cnn import CNN
@@ -19,11 +20,12 @@ from counterfoil.data.digits import Digits
 from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, up_to_date
-from counterfoil.run.store import Store, check_manifest, made_by
+from counterfoil.run.store import Place, Store, check_manifest, made_by
 from counterfoil.util.build import build
 from counterfoil.util.checkpoint import load_weights, read_manifest
 from counterfoil.util.digest import file_digest
 from counterfoil.util.fingerprint import fingerprint
+from counterfoil.util.record import write_json
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 PUBLISHED = sorted(WEIGHTS.glob("*.safetensors"))
@@ -190,3 +192,49 @@ def test_weights_whose_training_noted_its_trainer_serve_it_alone(file: Path, dig
     again.touch()
     assert fast.address(RECIPE, digits) == again, "the exact one comes first"
     check_manifest(again, RECIPE, digits, fast.seen(digits))
+
+
+def finished_in(place: Place) -> None:
+    """A training that is whole in its folder, as it is before both files are moved out."""
+    place.work.mkdir()
+    save_file({"weight": torch.ones(3)}, str(place.work / place.file.name))
+    write_json(place.work / place.manifest.name, {"sha256": file_digest(place.work / place.file.name)})
+
+
+@pytest.mark.parametrize("moved", [(), (".json",)])
+def test_a_model_whose_process_died_between_the_two_moves_is_moved_out(
+    tmp_path: Path, moved: tuple[str, ...]
+) -> None:
+    place = Place(tmp_path / "digits-classifier-cnn-0.safetensors")
+    place.file.write_bytes(b"old")
+    place.manifest.write_text("{}")
+    finished_in(place)
+    for ending in moved:
+        (place.work / place.file.with_suffix(ending).name).replace(place.file.with_suffix(ending))
+    place.lock.touch()
+    place.settle()
+    assert read_manifest(place.file)["sha256"] == file_digest(place.file)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors"]
+
+
+def test_half_of_a_finished_model_is_not_moved_out(tmp_path: Path) -> None:
+    place = Place(tmp_path / "digits-classifier-cnn-0.safetensors")
+    place.file.write_bytes(b"old")
+    finished_in(place)
+    made = place.work / place.file.name
+    made.write_bytes(made.read_bytes()[:-1])
+    (place.work / "last.ckpt").touch()
+    place.settle()
+    assert place.file.read_bytes() == b"old"
+    assert not place.done(go_on=True)
+    assert place.done(go_on=False)
+
+
+def test_a_model_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
+    place = Place(tmp_path / "digits-classifier-cnn-0.safetensors")
+    finished_in(place)
+    with place.claimed("classifier cnn"):
+        place.settle()
+        assert not place.file.exists()
+    place.settle()
+    assert place.file.exists()

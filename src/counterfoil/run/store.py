@@ -92,8 +92,11 @@ class Place:
 
     def done(self, go_on: bool) -> bool:
         """Whether the model is there; not where it is being replaced, if that is to go on."""
-        cut_off = any((self.work / name).is_file() for name in (LAST, BEFORE))
-        return self.file.is_file() and not (go_on and cut_off)
+        return self.file.is_file() and not (go_on and self._cut_off)
+
+    @property
+    def _cut_off(self) -> bool:
+        return any((self.work / name).is_file() for name in (LAST, BEFORE))
 
     @contextmanager
     def claimed(self, what: str) -> Iterator[None]:
@@ -131,10 +134,13 @@ class Place:
         return manifest
 
     def settle(self) -> None:
-        """Move out a finished model whose training was killed between the two moves."""
-        if (self.work / self.file.name).is_file():
+        """Move out a model whose training was killed between the two moves; remove what the dead left."""
+        if self.work.is_dir() or self.lock.is_file():
             with suppress(InUse, OSError), locked(self.lock):
-                self._move_out()
+                if (self.work / self.file.name).is_file():
+                    self._move_out()
+                if not self._cut_off:
+                    shutil.rmtree(self.work, ignore_errors=True)
 
     def _move_out(self) -> None:
         """The manifest first: weights at their place have one."""
