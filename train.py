@@ -16,7 +16,8 @@ def main(config: DictConfig) -> None:
 
     from counterfoil.run.train import train
 
-    train(config, Path(HydraConfig.get().runtime.output_dir))
+    hydra_config = HydraConfig.get()
+    train(config, Path(hydra_config.runtime.output_dir), list(hydra_config.overrides.task))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from counterfoil.run.models import Models, needed_for_training
 from counterfoil.run.store import Store
 from counterfoil.run.train import training_module
 from counterfoil.util.build import build, locate, plain
+from counterfoil.util.loggers import Label, open_loggers
 
 ROOT = Path(__file__).parents[1]
 SOURCE, CONF, TESTS = ROOT / "src" / "counterfoil", ROOT / "conf", ROOT / "tests"
@@ -349,13 +350,15 @@ def test_every_trainer_builds(compose: Compose, tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", names_in("logger"))
 def test_every_logger_builds(compose: Compose, tmp_path: Path, name: str) -> None:
-    node = plain(compose("train", f"logger={name}")[0]["logger"])
+    nodes = plain(compose("train", f"logger={name}")[0]["logger"])
+    assert list(nodes) == [name]
     if name == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         with pytest.raises(UserError, match="pip install"):
-            build(node, where="logger", save_dir=str(tmp_path))
+            open_loggers(nodes, tmp_path, Label("run"))
         return
-    logger = build(node, where="logger", save_dir=str(tmp_path))
-    assert logger is False or hasattr(logger, "log_metrics")
+    loggers = open_loggers(nodes, tmp_path, Label("run"))
+    assert len(loggers) == (name != "none")
+    assert all(hasattr(logger, "log_metrics") for logger in loggers)
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -52,7 +52,7 @@ from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.disk import refuse_full
-from counterfoil.util.loggers import close
+from counterfoil.util.loggers import Label, close, open_loggers
 from counterfoil.util.record import command_line, read_json, versions, write_json, write_text
 
 log = logging.getLogger("counterfoil")
@@ -71,10 +71,11 @@ def evaluate(
         models.data.setup()
         run = run.measuring(measurable(run, models.data, overrides))
         _require_models(run, models, choices, overrides)
-        logger = build(run.logger, where="logger", save_dir=str(run_dir))
+        label = Label.of(run.composed, run_dir, overrides, "evaluate")
+        loggers = open_loggers(run.logger, run_dir, label)
         try:
             needed = needed_for_evaluation(run)
-            train_all(needed, models, run.trainer, logger, command=command_line(), announce=False)
+            train_all(needed, models, run.trainer, loggers, command=command_line(), announce=False)
             models.data.split = run.split
             evaluation = _prepare(run, models)
             explainers = _explainers(evaluation)
@@ -88,9 +89,9 @@ def evaluate(
             _explain(evaluation, explainers, mask, run_dir)
             _tell_failures(evaluation)
             with evaluated_once():
-                return _score(evaluation, run_dir, logger, time.perf_counter() - started)
+                return _score(evaluation, run_dir, loggers, time.perf_counter() - started)
         finally:
-            close(logger)
+            close(loggers)
 
 
 def _require_models(
@@ -228,7 +229,7 @@ def _tell_failures(evaluation: Evaluation) -> None:
             )
 
 
-def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -> dict[str, Any]:
+def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], seconds: float) -> dict[str, Any]:
     scores = score(evaluation)
     summary = {
         "methods": scores.methods,
@@ -247,7 +248,9 @@ def _score(evaluation: Evaluation, run_dir: Path, logger: Any, seconds: float) -
     )
     summary["files"] = {"queries.csv": file_digest(run_dir / "queries.csv")}
     report(evaluation, summary, scores, run_dir)
-    to_logger(logger, summary, evaluation.counterfactuals, scores.tables, evaluation.names)
+    page = run_dir / "report.html"
+    for logger in loggers:
+        to_logger(logger, summary, evaluation.counterfactuals, scores.tables, evaluation.names, page)
     write_json(run_dir / "metrics.json", summary)
     return read_json(run_dir / "metrics.json", "figures just written")
 

@@ -29,6 +29,7 @@ from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.folder import named_rows
 from counterfoil.run.models import Models
 from counterfoil.util.build import build
+from counterfoil.util.loggers import is_wandb
 from counterfoil.util.pictures import log_picture
 from counterfoil.util.record import command_line
 
@@ -307,15 +308,12 @@ def to_logger(
     counterfactuals: Mapping[str, Counterfactuals],
     tables: Tables,
     names: Mapping[int, int | str],
+    page: Path,
 ) -> None:
-    """Send figures, pictures and (to W&B) the table of queries to the logger, where there is one."""
+    """Send the config, figures and pictures to a logger; to W&B also the tables and the page."""
     from counterfoil.report.grid import overview
 
-    if not logger:
-        return
-    logger.log_hyperparams(
-        {key: value for key, value in summary["queries"].items() if not isinstance(value, dict | list)}
-    )
+    logger.log_hyperparams(summary["config"])
     logger.log_metrics(
         {
             f"{m}/{name}": e.value
@@ -326,7 +324,23 @@ def to_logger(
     )
     for name, cf in counterfactuals.items():
         log_picture(logger, f"{name}/grid", overview(cf))
-    if type(logger).__name__ == "WandbLogger":
+    if is_wandb(logger):
+        import wandb
+
+        cells, columns = _leaderboard_rows(summary["methods"])
+        logger.log_table("leaderboard", columns=columns, data=cells)
+        logger.experiment.log({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})
         for name, table in tables.items():
             heads, rows = named_rows(counterfactuals[name], table, names, summary["queries"]["class_names"])
             logger.log_table(f"{name}/queries", columns=heads, data=rows)
+
+
+def _leaderboard_rows(methods: Mapping[str, Mapping[str, Entry]]) -> tuple[list[list[Any]], list[str]]:
+    """A row per method and metric with its interval, and the heads."""
+    facts = ("value", "low", "high", "n", "unit", "higher_is_better")
+    rows = [
+        [method, metric, *(getattr(entry, fact) for fact in facts)]
+        for method, entries in methods.items()
+        for metric, entry in entries.items()
+    ]
+    return rows, ["method", "metric", *facts]

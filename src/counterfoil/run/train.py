@@ -7,7 +7,7 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from counterfoil.run.store import Place, made_by
 from counterfoil.util import signals
 from counterfoil.util.build import build, locate
 from counterfoil.util.checkpoint import kept
-from counterfoil.util.loggers import close
+from counterfoil.util.loggers import Label, close, open_loggers
 from counterfoil.util.record import command_line, versions
 from counterfoil.util.resuming import LAST, SaveWhenAsked, TwoWhole, resume_from
 from counterfoil.util.seed import seed_all
@@ -31,7 +31,7 @@ from counterfoil.util.training import Diverged, StopDiverged, Training
 log = logging.getLogger("counterfoil")
 
 
-def train(config: DictConfig, run_dir: Path) -> list[Path]:
+def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> list[Path]:
     """Train every model that the config names; returns their folders."""
     run = RunConfig.of(config)
     recipes = needed_for_training(run)
@@ -50,20 +50,21 @@ def train(config: DictConfig, run_dir: Path) -> list[Path]:
             "choose data=folder or another set"
         )
     models.data.setup()
-    logger = build(run.logger, where="logger", save_dir=str(run_dir))
+    label = Label.of(run.composed, run_dir, overrides, "train")
+    loggers = open_loggers(run.logger, run_dir, label)
     try:
         return train_all(
-            recipes, models, run.trainer, logger, overwrite=run.overwrite, command=command_line()
+            recipes, models, run.trainer, loggers, overwrite=run.overwrite, command=command_line()
         )
     finally:
-        close(logger)
+        close(loggers)
 
 
 def train_all(
     recipes: Mapping[str, ModelRecipe],
     models: Models,
     trainer: Mapping[str, Any],
-    logger: Any,
+    loggers: Sequence[Any],
     *,
     overwrite: bool = False,
     command: str = "",
@@ -77,7 +78,7 @@ def train_all(
         recipes: the models by their path in the config, dependencies first.
         models: data and store.
         trainer: options of Lightning's trainer.
-        logger: of Lightning.
+        loggers: of Lightning.
         overwrite: train anew what is trained; the old weights stay until the new ones are whole.
         command: for the manifest.
         announce: say what is trained already, and go on with a training anew that was cut off.
@@ -100,7 +101,7 @@ def train_all(
                 log.info(f"{path}: {file}, trained by the other process")
                 continue
             manifest = train_one(
-                recipe, place, models, trainer, logger, path=path, overwrite=overwrite, command=command
+                recipe, place, models, trainer, loggers, path=path, overwrite=overwrite, command=command
             )
         log.info(f"{path}: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
@@ -111,7 +112,7 @@ def train_one(
     place: Place,
     models: Models,
     trainer_options: Mapping[str, Any],
-    logger: Any,
+    loggers: Sequence[Any],
     *,
     path: str,
     overwrite: bool,
@@ -128,8 +129,10 @@ def train_one(
     module = training_module(recipe, models)
     work.mkdir(parents=True, exist_ok=True)
     place.needs(sum(value.nbytes for value in kept(module.net).values()), recipe)
+    for logger in loggers:
+        logger.log_hyperparams({path: recipe.as_dict()})
     watch = StopDiverged(str(recipe), path)
-    trainer = lightning_trainer(trainer_options, module.epochs, work, logger, _reseeding(recipe), watch)
+    trainer = lightning_trainer(trainer_options, module.epochs, work, loggers, _reseeding(recipe), watch)
     data = module.prepare(models.data)
     started = time.perf_counter()
     try:
@@ -218,7 +221,7 @@ def _reseeding(recipe: ModelRecipe) -> Any:
 
 
 def lightning_trainer(
-    options: Mapping[str, Any], epochs: int, work: Path, logger: Any, *callbacks: Any
+    options: Mapping[str, Any], epochs: int, work: Path, loggers: Sequence[Any], *callbacks: Any
 ) -> Any:
     """A Lightning trainer that keeps its last epoch in the folder `work`."""
     import logging
@@ -253,7 +256,7 @@ def lightning_trainer(
         where="trainer",
         max_epochs=epochs,
         callbacks=[keep, RichProgressBar(), *callbacks, SaveWhenAsked(work / LAST)],
-        logger=logger,
+        logger=list(loggers),
         default_root_dir=str(work),
         enable_checkpointing=True,
         plugins=[*plugins, TwoWhole()],

@@ -1,4 +1,4 @@
-"""Sends a grid of images to whichever logger is in use."""
+"""Sends a grid of images to the loggers in use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch import Tensor
 
 def log_grid(module: Any, key: str, images: Tensor, columns: int) -> None:
     """Log images (N, C, H, W) in [0, 1] of a LightningModule's step as one grid."""
-    if module.logger is not None and not module.trainer.sanity_checking:
-        log_picture(module.logger, key, to_grid(images, columns), step=module.global_step)
+    if module.loggers and not module.trainer.sanity_checking:
+        pixels = to_grid(images, columns)
+        for logger in module.loggers:
+            log_picture(logger, key, pixels, step=module.global_step)
 
 
 def to_grid(images: Tensor, columns: int) -> np.ndarray:
