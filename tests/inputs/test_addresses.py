@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
 from PIL import Image
 
+from counterfoil.core.errors import UserError
 from counterfoil.data.folder import Folder
 from counterfoil.data.idx import FILES, Mnist
 from counterfoil.data.images import Unlabelled
 from counterfoil.run.address import departures
-from counterfoil.run.config import RunConfig
+from counterfoil.run.config import RunConfig, refuse_unchosen
 from counterfoil.run.evaluate import query_set
 from counterfoil.run.models import Models
 from tests.inputs.case import At, Case, cases
@@ -167,3 +171,66 @@ def test_trainings(case: Case, at: At) -> None:
 def test_questions(case: Case, at: At) -> None:
     torch.manual_seed(0)
     case.settle(at)
+
+
+def configured(at: At, *keys: str) -> RunConfig:
+    """The default evaluation with options added, as "+key=1" adds them."""
+    config = copy.deepcopy(composed(at))
+    with open_dict(config):
+        for key in keys:
+            OmegaConf.update(config, key, 1, force_add=True)
+    run = RunConfig.of(config)
+    refuse_unchosen(run, [f"+{key}=1" for key in keys])
+    departures(run.trainer)
+    return run
+
+
+_COMPOSED: list[DictConfig] = []
+
+
+def composed(at: At) -> DictConfig:
+    """The default config of evaluate.py, composed once."""
+    if not _COMPOSED:
+        _COMPOSED.append(at.request.getfixturevalue("compose")("evaluate", "logger=none")[0])
+    return _COMPOSED[0]
+
+
+@cases(
+    Case("epochs", lambda at: configured(at, "epochs"),
+         says=("option epochs is read by nothing", "set classifier.training.epochs=")),
+    Case("the trainer's epochs", lambda at: configured(at, "trainer.max_epochs"),
+         says=("trainer.max_epochs", "belongs to the model; set classifier.training.epochs=")),
+    Case("a model's epochs", lambda at: configured(at, "classifier.epochs"),
+         says=("classifier.epochs is no option", "set classifier.training.epochs=; ")),
+    Case("a model's learning rate", lambda at: configured(at, "generative.learning_rate"),
+         says=("generative.learning_rate is no option", "set generative.training.lr=; ")),
+    Case("a model's width", lambda at: configured(at, "judge.width"),
+         says=("judge.width is no option", "set judge.net.width=; ")),
+    Case("another tool's word", lambda at: configured(at, "gpu"), says=("option gpu", "set device=")),
+    Case("a misspelt option", lambda at: configured(at, "confidense"),
+         says=("option confidense", "set confidence=")),
+    Case("something else", lambda at: configured(at, "wandb_project"), says=("wandb_project", "--cfg job")),
+    Case("a method that is not chosen", lambda at: configured(at, "explainer.wachtr.steps"),
+         says=("explainer.wachtr.steps is read by nothing", "those chosen: revise")),
+    Case("a metric that is not chosen", lambda at: configured(at, "metric.fidd.n"),
+         says=("metric.fidd.n is read by nothing", "those chosen: validity")),
+    Case("a trainer's argument that there is not", lambda at: configured(at, "trainer.max_step"),
+         says=("trainer.max_step is no argument", "did you mean max_steps?")),
+    Case("an argument of the trainer", lambda at: bool(configured(at, "trainer.max_steps")), right=True),
+    Case("an option of a network's", lambda at: bool(configured(at, "classifier.net.dropout")), right=True),
+)  # fmt: skip
+def test_options(case: Case, at: At) -> None:
+    case.settle(at)
+
+
+def test_an_option_that_another_one_reads_is_read(at: At) -> None:
+    config = copy.deepcopy(composed(at))
+    with open_dict(config):
+        config.side, config.n = 3, "${side}"
+    assert RunConfig.of(config).n == 3
+
+
+def test_in_a_training_too(at: At) -> None:
+    config, _ = at.request.getfixturevalue("compose")("train", "logger=none", "classifier=cnn")
+    with pytest.raises(UserError, match=r"generative\.training\.epochs is read .*generative=NAME"):
+        refuse_unchosen(RunConfig.of(config), ["+generative.training.epochs=3"])

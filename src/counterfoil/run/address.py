@@ -17,9 +17,11 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
+from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
 from counterfoil.util.build import locate
+from counterfoil.util.cli import suggest
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.naming import file_name
 
@@ -29,6 +31,7 @@ FROM_NODE = ("net", "data", "name", "mean", "std")
 """Arguments of a training that the run fills in."""
 NODE = ("role", "name", "seed", "mean", "std")
 """Options beside `net` and `training` that change the weights, or what they read."""
+_TRAINER = "pytorch_lightning.Trainer"
 WHOLE = {"precision": "32-true", "devices": 1, "max_epochs": None}
 """Arguments of conf/trainer/default.yaml that are not Lightning's defaults, as far as they change weights."""
 INCIDENTAL = (
@@ -105,6 +108,13 @@ def departures(trainer: Mapping[str, Any]) -> dict[str, Any]:
     {} for conf/trainer/default.yaml. An argument that is not known to leave the weights as they are counts.
     """
     known = {**defaults(Trainer), **WHOLE}
+    taken = set(inspect.signature(locate(trainer.get("_target_", _TRAINER), "trainer")).parameters)
+    unknown = [name for name in trainer if name not in taken | {"_target_"}]
+    if unknown:
+        raise UserError(
+            f"trainer.{unknown[0]} is no argument of the trainer{suggest(unknown[0], taken)}; "
+            "what a training itself takes is set by classifier.training or generative.training"
+        )
     found = {}
     for name, given in trainer.items():
         value = _effective(name, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -32,6 +33,22 @@ INCIDENTAL = (
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
+BESIDE = ("attribute", "methods", "run_dir", "study", "sweep")
+"""Options that configs and entry points read, beside those of a run."""
+EPOCHS = "set classifier.training.epochs= or generative.training.epochs="
+CALLED = {
+    **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs", "epoch"), "epochs"),
+    **dict.fromkeys(("learning_rate", "lr_rate"), "lr"),
+    **dict.fromkeys(("bs", "batchsize"), "batch_size"),
+    **dict.fromkeys(("gpu", "gpus", "cuda", "accelerator"), "device"),
+    **dict.fromkeys(("ckpt", "ckpt_path", "weights", "pretrained", "model_path"), "checkpoint"),
+    **dict.fromkeys(("num_queries", "n_queries", "num_samples", "samples"), "n"),
+    **dict.fromkeys(("output_dir", "out", "save_dir"), "run_dir"),
+    **dict.fromkeys(("num_workers", "workers", "num_threads"), "threads"),
+    **dict.fromkeys(("data_dir", "data_root", "dataset_path"), "root"),
+    **dict.fromkeys(("target_class", "desired_class"), "target"),
+}
+"""What options are called here that other tools call otherwise."""
 PATHS = (*FILES, "counterfactuals", "store")
 """Options that are paths."""
 
@@ -91,7 +108,10 @@ class ModelRecipe:
         """
         known = {field.name: field for field in fields(cls)}
         for name in node.keys() - known.keys():
-            raise UserError(f"{where}.{name} is no option of a model; its options: {', '.join(known)}")
+            raise UserError(
+                f"{where}.{name} is no option of a model; {does_it(name, _without(node, name), where)}"
+                f"its options: {', '.join(known)}"
+            )
         for name, field in known.items():
             if field.default is MISSING and name not in node:
                 raise UserError(f"{where}.{name} is not set; every model needs one")
@@ -208,13 +228,14 @@ class RunConfig:
         """The typed form of what Hydra composed."""
         config = _settle_judge(config)
         composed: dict[str, Any] = plain(config)
+        written: Any = OmegaConf.to_container(config, resolve=False)
+        _refuse_unread(composed, written)
         tree = typed(composed)
         given = {field.name: tree[field.name] for field in fields(cls) if field.name in tree}
         given |= {name: _model(tree.get(name)) for name in MODELS}
         paths = {name: given[name] for name in PATHS if given.get(name) is not None}
         given |= {name: Path(str(value)).expanduser() for name, value in paths.items()}
         given["explainer"] = _chosen(tree.get("explainer") or {}, tree.get("methods"))
-        written: Any = OmegaConf.to_container(config, resolve=False)
         given["metric"] = {
             name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
             for name, options in (tree.get("metric") or {}).items()
@@ -309,6 +330,79 @@ def _rule(name: str, where: str) -> str:
     if name not in RULES:
         raise UserError(f"{where}.decision={name} is no rule; choose of {', '.join(RULES)}")
     return f"{RULES[name].__module__}.{RULES[name].__qualname__}"
+
+
+def _refuse_unread(composed: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    """Refuse options at the top that no run, no other option and no view of a study reads."""
+    known = {field.name for field in fields(RunConfig)} - {"composed"} | set(BESIDE)
+    unread = composed.keys() - known
+    read = {*_references(written), *_words(composed.get("study"))} if unread else ()
+    for name in sorted(unread.difference(read)):
+        found = does_it(name, {key: value for key, value in composed.items() if key in known}, "")
+        raise UserError(f"option {name} is read by nothing; {found}see --help or --cfg job for all options")
+    if (composed.get("trainer") or {}).get("max_epochs") is not None:
+        found = does_it("max_epochs", _without(composed, "trainer"), "")
+        raise UserError(
+            f"trainer.max_epochs: the number of epochs belongs to the model; {found.strip('; ') or EPOCHS}"
+        )
+
+
+def _without(node: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != name}
+
+
+def refuse_unchosen(run: RunConfig, overrides: Sequence[str]) -> None:
+    """Refuse options on the command line that are of a method, metric or model that is not chosen."""
+    chosen = {
+        group: [
+            name
+            for name, node in (run.composed.get(group) or {}).items()
+            if not isinstance(node, Mapping) or "_target_" in node
+        ]
+        for group in ("explainer", "metric")
+    }
+    for part in overrides:
+        path = part.split("=")[0].lstrip("+").split(".")
+        if len(path) > 2 and path[0] in chosen and path[1] not in chosen[path[0]]:
+            raise UserError(
+                f"{'.'.join(path)} is read by nothing, as {path[0]}={path[1]} is not chosen; "
+                f"those chosen: {', '.join(chosen[path[0]]) or 'none'}"
+            )
+        if part.startswith("+") and len(path) > 1 and path[0] in MODELS and getattr(run, path[0]) is None:
+            raise UserError(
+                f"{'.'.join(path)} is read by nothing, as no {path[0]} is chosen; add {MODELS[path[0]]}=NAME"
+            )
+
+
+def does_it(name: str, tree: Any, where: str) -> str:
+    """The half-sentence "set PATH=; " of the options below a node that are called like a name, or nothing."""
+    wanted = CALLED.get(name, name)
+    paths = [path for path in _paths(tree, where) if path.rpartition(".")[2] == wanted]
+    if not paths:
+        names = {path.rpartition(".")[2]: path for path in _paths(tree, where)}
+        paths = [names[near] for near in difflib.get_close_matches(name, names, n=1, cutoff=0.75)]
+    paths.sort(key=lambda path: path.count("."))
+    return f"set {' or '.join(f'{path}=' for path in paths[:2])}; " if paths else ""
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All keys and texts below a node."""
+    if isinstance(value, Mapping):
+        yield from map(str, value)
+    for child in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _words(child)
+    if isinstance(value, str):
+        yield value
+
+
+def _paths(tree: Any, where: str) -> Iterator[str]:
+    """Dotted paths of all options below a node."""
+    for key, value in tree.items() if isinstance(tree, Mapping) else ():
+        path = f"{where}.{key}" if where else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _paths(value, path)
+        elif not str(key).startswith("_"):
+            yield path
 
 
 def content_digest(path: Path) -> str:

@@ -27,7 +27,7 @@ from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, s
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.network import evaluated_once
-from counterfoil.run.config import RunConfig, untyped
+from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
 from counterfoil.run.folder import claim, same_weights, write_queries
 from counterfoil.run.models import (
     Models,
@@ -64,6 +64,7 @@ def evaluate(
     """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json."""
     started = time.perf_counter()
     run = RunConfig.of(config)
+    refuse_unchosen(run, overrides)
     if run.threads:
         torch.set_num_threads(run.threads)
     models = Models.of(run)

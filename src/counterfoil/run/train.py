@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 
 from counterfoil.core.errors import UserError
-from counterfoil.run.config import ModelRecipe, RunConfig
+from counterfoil.run.config import ModelRecipe, RunConfig, refuse_unchosen
 from counterfoil.run.models import Models, needed_for_training
 from counterfoil.run.store import Place, made_by
 from counterfoil.util import signals
@@ -34,6 +34,7 @@ log = logging.getLogger("counterfoil")
 def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> list[Path]:
     """Train every model that the config names; returns their folders."""
     run = RunConfig.of(config)
+    refuse_unchosen(run, overrides)
     recipes = needed_for_training(run)
     if not recipes:
         raise UserError(
