@@ -24,16 +24,15 @@ def find_file(text: str, folders: Sequence[Path], where: str) -> Path:
     Raises:
         UserError: a path on a drive that this machine does not have.
     """
+    if len(folders) == 1 and _PLAIN.fullmatch(text):
+        return folders[0] / text
     if _DRIVE.match(text) and not Path(text).exists():
         raise UserError(
             f"{where}: {text} is a path of another machine; write it relative to {folders[0]}, or name the "
             "folder by data.root="
         )
-    path = Path(text).expanduser()
-    if len(folders) == 1 and _PLAIN.fullmatch(text):
-        return folders[0] / path
     found = (folder / each for each in _spellings(text) for folder in folders)
-    return next((each for each in found if _is_file(each)), folders[0] / path)
+    return next((each for each in found if _is_file(each)), folders[0] / Path(text).expanduser())
 
 
 def file_names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
