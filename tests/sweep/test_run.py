@@ -76,15 +76,14 @@ def test_one_command_sweeps_and_the_same_command_goes_on(script: Script, bench: 
     assert code == 0, error
     run = Path("runs/sweep_revise")
     study = json.loads((run / "study.json").read_text())
-    assert [job["job"] for job in study["jobs"]] == ["1", "default", "winner-test", "default-test"]
-    assert list(study["views"]["trials"]["tables"]["test"]["rows"]) == [
-        "default",
-        "winner",
-        "winner - default",
-    ]
-    splits = {job: json.loads((run / job / "metrics.json").read_text())["config"]["split"] for job in
-              ("default", "1", "default-test", "winner-test")}  # fmt: skip
-    assert splits == {"default": "val", "1": "val", "default-test": "test", "winner-test": "test"}
+    jobs = {job["job"] for job in study["jobs"]}
+    assert {"1", "default", "test-default"} <= jobs <= {"1", "default", "test-default", "test-1"}
+    tested = study["views"]["trials"]["tables"]["test"]["rows"]
+    assert next(iter(tested)) == "default"
+    assert len(tested) == (3 if "test-1" in jobs else 1)
+    for job in jobs:
+        split = json.loads((run / job / "metrics.json").read_text())["config"]["split"]
+        assert split == ("test" if job.startswith("test-") else "val")
     page = (run / "report.html").read_text()
     assert 'href="1/report.html"' in page
     before = (run / "1" / "metrics.json").stat().st_mtime_ns
@@ -94,4 +93,5 @@ def test_one_command_sweeps_and_the_same_command_goes_on(script: Script, bench: 
     assert len(kept.trials) == 3
     assert "job default is finished, skipped" in out
     assert (run / "1" / "metrics.json").stat().st_mtime_ns == before
-    assert len(json.loads((run / "study.json").read_text())["jobs"]) == 5
+    jobs = {job["job"] for job in json.loads((run / "study.json").read_text())["jobs"]}
+    assert {"1", "2", "default", "test-default"} <= jobs

@@ -25,7 +25,12 @@ def tuner(jobs: Bench, node: dict[str, Any], settled: Any = "as it was") -> Tune
 def test_the_total_counts_the_default_and_ends_with_a_test(toy_jobs: Bench, node: Node) -> None:
     study = tuner(toy_jobs, node()).run()
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 8
-    assert toy_jobs.ran == ["default", *map(str, range(1, 8)), "default-test", "winner-test"]
+    assert toy_jobs.ran == [
+        "default",
+        *map(str, range(1, 8)),
+        "test-default",
+        f"test-{study.user_attrs['winner']}",
+    ]
     winner = study.trials[study.user_attrs["winner"]]
     judge, l1 = winner.values
     assert judge >= 0.5

@@ -42,8 +42,8 @@ def test_the_front_holds_what_keeps_the_constraints_and_is_not_beaten(
 
 
 def test_the_test_stands_beside_the_default(view: Trials, toy_jobs: Bench, tmp_path: Path) -> None:
-    tried = {"default": (0.5, 0.5), "default-test": (0.5, 0.5), "winner-test": (0.7, 0.1)}
+    tried = {"default": (0.5, 0.5), "test-default": (0.5, 0.5), "test-3": (0.7, 0.1)}
     shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
     rows = shown.tables["test"].rows
-    assert list(rows) == ["default", "winner", "winner - default"]
+    assert list(rows) == ["default", "winner (trial 3)", "winner - default"]
     assert rows["winner - default"]["judge_agreement"].value == pytest.approx(0.2)

@@ -21,7 +21,7 @@ from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.space import contains, grid_of
 
 LOG = logging.getLogger(__name__)
-DEFAULT, WINNER, STORAGE = "default", "winner", "sweep.db"
+DEFAULT, TEST, STORAGE = "default", "test-", "sweep.db"
 ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -205,8 +205,12 @@ class Tuner:
             LOG.info("no trial keeps the constraints; there is no winner")
             return
         study.set_user_attr("winner", winner.number)
-        tests = [("default-test", self.defaults), ("winner-test", winner.params)]
-        self.launch([Task(name, values, ["split=test"]) for name, values in tests])
+        tests = {DEFAULT: self.defaults}
+        if winner.user_attrs["folder"] == DEFAULT:
+            LOG.info("no trial came out better than the default options")
+        else:  # another winner has another folder
+            tests[str(winner.number)] = winner.params
+        self.launch([Task(TEST + name, values, ["split=test"]) for name, values in tests.items()])
 
 
 class _Grid(GridSampler):

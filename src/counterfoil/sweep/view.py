@@ -17,9 +17,7 @@ from counterfoil.report.table import Table
 from counterfoil.report.view.base import Shown, View
 from counterfoil.report.view.difference import between
 from counterfoil.sweep.space import contains, read_space
-from counterfoil.sweep.tuner import DEFAULT, WINNER, measured
-
-TESTS = {f"{DEFAULT}-test": DEFAULT, f"{WINNER}-test": WINNER}
+from counterfoil.sweep.tuner import DEFAULT, TEST, measured
 
 
 class Trials(View):
@@ -41,14 +39,13 @@ class Trials(View):
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """Tables of front and test; plots of trials, options and importances."""
-        tried = [job for job in jobs if job.folder.name not in TESTS]
+        tried = [job for job in jobs if not job.folder.name.startswith(TEST)]
         points = self._points(tried)
         front = [point for point in points if point.front]
         tables = {"front": self._front(front)}
-        named = {job.folder.name: job for job in jobs}
-        tested = {told: named[folder] for folder, told in TESTS.items() if folder in named}
-        if len(tested) == len(TESTS):
-            tables["test"] = self._test(tested)
+        named = {job.folder.name.removeprefix(TEST): job for job in jobs if job not in tried}
+        if DEFAULT in named:
+            tables["test"] = self._test(named)
         x, y = (self.objectives[1:] or self.objectives)[0], self.objectives[0]
         figure = trials(points, x, y, [DEFAULT, *(point.name for point in front)])
         files = save_both(figure, folder / f"{name}.svg")
@@ -92,10 +89,14 @@ class Trials(View):
         return Table(rows, [*self.objectives, *self.constraints], corner="trial", note=note)
 
     def _test(self, jobs: Mapping[str, Job]) -> Table:
-        rows: dict[str, Mapping[str, Entry]] = {
-            name: measured(job, [*self.objectives, *self.constraints]) for name, job in jobs.items()
-        }
-        rows["winner - default"] = between(jobs[DEFAULT], jobs[WINNER], self.objectives)
+        """The default, and the winner where it is another."""
+        metrics = [*self.objectives, *self.constraints]
+        default = jobs[DEFAULT]
+        rows: dict[str, Mapping[str, Entry]] = {DEFAULT: measured(default, metrics)}
+        for trial, winner in jobs.items():
+            if trial != DEFAULT:
+                rows[f"winner (trial {trial})"] = measured(winner, metrics)
+                rows["winner - default"] = between(default, winner, self.objectives)
         note = "On test queries, which the sweep has not read; the difference is paired by query."
         return Table(rows, [*self.objectives, *self.constraints], corner="options", note=note)
 
