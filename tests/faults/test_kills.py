@@ -38,6 +38,11 @@ def undisturbed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return ended
 
 
+def survived(fault: Fault, kind: str, again: Callable[[], Any], right: Any) -> None:
+    """After a kill nothing is refused: the same command ends as if nothing had been."""
+    assert fault(kind, again, right) == "survived"
+
+
 def made(kind: str, folder: Path, store: Path) -> Any:
     """The act of a kind; it changes nothing outside its folder but frozen queries."""
     if kind == "train":
@@ -59,7 +64,8 @@ def test_killed_before_a_change_on_the_disk(
     work = made(kind, tmp_path / kind, bench.store)
     at = 1 + place * whole.events // PLACES
     assert child.run(work, tmp_path / kind, kill_at=at).code == -signal.SIGKILL
-    fault(f"kill of {kind}", lambda: child.run(work, tmp_path / kind).right, whole.value)
+    again = replace_finished(work)
+    survived(fault, f"kill of {kind}", lambda: child.run(again, tmp_path / kind).right, whole.value)
 
 
 @pytest.mark.parametrize("place", share(list(range(PLACES)), quick=1))
@@ -76,7 +82,7 @@ def test_killed_while_it_trains_anew(
     at = 1 + place * (whole.events - 1) // PLACES
     assert child.run(anew, tmp_path / "t", kill_at=at).code == -signal.SIGKILL
     assert len(list((tmp_path / "t" / "store").glob("*.safetensors"))) == 1
-    fault("kill of train, anew", lambda: child.run(old, tmp_path / "t").right, whole.value)
+    survived(fault, "kill of train, anew", lambda: child.run(old, tmp_path / "t").right, whole.value)
 
 
 @pytest.mark.parametrize("place", share(list(range(PLACES)), quick=1))
@@ -90,7 +96,7 @@ def test_killed_while_it_replaces_a_run(
     anew = act.Evaluate(bench.store, run, ("overwrite=true",))
     at = 1 + place * whole.events // PLACES
     assert child.run(anew, tmp_path / "e", kill_at=at).code == -signal.SIGKILL
-    fault("kill of evaluate, anew", lambda: child.run(anew, tmp_path / "e").right, whole.value)
+    survived(fault, "kill of evaluate, anew", lambda: child.run(anew, tmp_path / "e").right, whole.value)
 
 
 @pytest.mark.parametrize("place", share(list(range(10)), quick=1))
@@ -159,7 +165,12 @@ def test_stopped_within_an_epoch(name: str, step: int, fault: Fault, tmp_path: P
     whole = child.run(Stopping(tmp_path / "whole", name, 0), tmp_path).right
     stopped = child.run(Stopping(tmp_path / "again", name, step), tmp_path)
     assert stopped.code == 128 + signal.SIGTERM, stopped
-    fault("stop of train", lambda: child.run(Stopping(tmp_path / "again", name, 0), tmp_path).right, whole)
+    survived(
+        fault,
+        "stop of train",
+        lambda: child.run(Stopping(tmp_path / "again", name, 0), tmp_path).right,
+        whole,
+    )
 
 
 class Stopping:

@@ -11,7 +11,7 @@ import torch
 
 from counterfoil import Unchanged
 from counterfoil.core.errors import UserError
-from counterfoil.run.folder import claim, named_rows, same_weights, write_queries
+from counterfoil.run.folder import claim, finished, named_rows, same_weights, write_queries
 
 
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -95,3 +95,42 @@ def test_rows_name_images_and_classes(tiny_classifier: Any, tmp_path: Path) -> N
     assert [line["image"] for line in written] == ["pics/a, b.png", "88", "2"] * 2
     assert [line["l1"] for line in written] == ["0.5", "1", "nan", "nan", "nan", "nan"]
     assert written[0]["target"] == rows[0][3]
+
+
+def test_killed_while_it_removed_the_run_before_it_removes_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with claim(tmp_path, "a", False):
+        (tmp_path / "strips").mkdir()
+        for name in ("metrics.json", "report.html", "strips/a.png"):
+            (tmp_path / name).write_text("{}")
+
+    def dies(path: Path, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    def killed() -> None:
+        with monkeypatch.context() as patch, claim(tmp_path, "b", True) as claimed:
+            patch.setattr(Path, "unlink", dies)
+            claimed.begin()
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    assert (tmp_path / "metrics.json").exists()
+    assert not finished(tmp_path, "b")
+    with claim(tmp_path, "b", False):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "run.json"]
+
+
+def test_a_run_that_is_refused_leaves_the_one_it_was_to_replace(tmp_path: Path) -> None:
+    with claim(tmp_path, "a", False):
+        (tmp_path / "report.html").write_text("mine")
+
+    def refused() -> None:
+        with claim(tmp_path, "b", True):
+            raise UserError("no such model")
+
+    with pytest.raises(UserError, match="no such model"):
+        refused()
+    assert (tmp_path / "report.html").read_text() == "mine"
+    with claim(tmp_path, "a", False):
+        pass

@@ -81,7 +81,7 @@ def evaluate(
             evaluation = _prepare(run, models)
             explainers = _explainers(evaluation)
             mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
-            if not claimed.old and not (run_dir / "counterfactuals").exists():
+            if claimed.old is None and not (run_dir / "counterfactuals").exists():
                 refuse_full(run_dir, _least_size(evaluation), "counterfactuals")
             claimed.begin()
             explaining = needed_for_counterfactuals(run)

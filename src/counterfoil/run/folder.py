@@ -8,7 +8,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from counterfoil.util.lock import InUse, locked
 from counterfoil.util.record import read_json, whole, write_json
 
 LOCK = ".lock"
+CLEARING = "clearing"
+"""Noted in run.json as long as the run that is replaced is being removed."""
 OURS = (
     "run.json",
     "counterfactuals",
@@ -46,27 +48,28 @@ class Claim:
     Attributes:
         folder: the folder.
         identity: of the run.
-        old: the files of the run that this one replaces, and when each was written; {} where there is none.
+        old: the files of the run that this one replaces, and when each was written; None where there is none.
     """
 
     folder: Path
     identity: str
-    old: dict[Path, int] = field(default_factory=dict)
+    old: dict[Path, int] | None = None
 
     def begin(self) -> None:
         """All checks are passed: remove the run that is replaced, if there is one.
 
         What has been written since the folder was claimed, such as the log of a training, stays.
         """
-        if not self.old:
+        if self.old is None:
             return
+        write_json(self.folder / "run.json", {"identity": self.identity, CLEARING: True})
         for path, written in self.old.items():
             if path.is_file() and path.stat().st_mtime_ns == written:
                 path.unlink()
         for name in OURS:
             _remove_empty(self.folder / name)
-        self.old = {}
-        _note(self.folder, identity=self.identity)
+        self.old = None
+        write_json(self.folder / "run.json", {"identity": self.identity})
 
 
 NAMED = ("query", "image", "source", "target", "valid")
@@ -90,11 +93,13 @@ def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Claim]:
             if not replaces:
                 _refuse_foreign(folder, identity)
                 _note(folder, identity=identity)
-            claimed = Claim(folder, identity, _files(folder) if replaces else {})
+            claimed = Claim(folder, identity, _files(folder) if replaces else None)
+            if not replaces and CLEARING in _noted(folder):  # killed while it removed the run before it
+                replace(claimed, old=_files(folder)).begin()
             try:
                 yield claimed
             except (UserError, OSError):
-                if not claimed.old and not (folder / "counterfactuals").exists():
+                if claimed.old is None and not (folder / "counterfactuals").exists():
                     _clear(folder)
                 raise
     except InUse as holder:
@@ -104,8 +109,9 @@ def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Claim]:
 
 
 def _files(folder: Path) -> dict[Path, int]:
-    """The files of a run and when they were written; that it is finished is forgotten first."""
-    found = [path for name in OURS for path in (folder / name, *(folder / name).rglob("*")) if path.is_file()]
+    """The files of a run and when they were written, but for run.json; metrics.json comes first."""
+    places = [folder / name for name in OURS if name != "run.json"]
+    found = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
     found.sort(key=lambda path: path.name != "metrics.json")
     return {path: path.stat().st_mtime_ns for path in found}
 
@@ -131,7 +137,8 @@ def same_weights(folder: Path, weights: Mapping[str, str]) -> None:
 
 def finished(folder: Path, identity: str) -> bool:
     """Whether a folder holds the whole of an evaluation; a damaged metrics.json is made anew."""
-    return _noted(folder).get("identity") == identity and bool(figures(folder))
+    noted = _noted(folder)
+    return noted.get("identity") == identity and CLEARING not in noted and bool(figures(folder))
 
 
 def figures(folder: Path) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def _refuse_foreign(folder: Path, identity: str) -> None:
             f"run_dir={folder} holds another evaluation; "
             "choose another run_dir=, or overwrite=true to replace it"
         )
-    if figures(folder):
+    if CLEARING not in _noted(folder) and figures(folder):
         raise UserError(
             f"run_dir={folder} holds this evaluation already, see {folder / 'report.html'}; "
             "overwrite=true runs it again"
