@@ -110,6 +110,8 @@ class Models:
     def load(self, recipe: ModelRecipe) -> nn.Module:
         """The trained network, frozen; a classifier in its wrapper."""
         path = self.store.weights(recipe, self.data)
+        if not path.is_file() and recipe.checkpoint:
+            raise UserError(f"{recipe}: checkpoint {path} does not exist; check the path, or leave it out")
         if not path.is_file():
             raise UserError(f"{recipe}: no weights at {path}; train it with train.py, or set its checkpoint")
         net = load_program(path) if recipe.checkpoint else None

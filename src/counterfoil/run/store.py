@@ -100,14 +100,18 @@ class Place:
 
     @contextmanager
     def claimed(self, what: str) -> Iterator[None]:
-        """Be the one process that trains the model; wait for another that does.
+        """Be the one process that trains the model; wait for another that does. No empty store is left.
 
         Args:
             what: name of the model.
         """
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(self.lock, wait_for=f"trains {what} in {self.file.parent}"):
-            yield
+        try:
+            with locked(self.lock, wait_for=f"trains {what} in {self.file.parent}"):
+                yield
+        finally:
+            with suppress(OSError):
+                self.file.parent.rmdir()
 
     def needs(self, size: int, what: object) -> None:
         """Refuse a training whose weights and two checkpoints do not fit on the disk.

@@ -178,7 +178,7 @@ def test_bad_checkpoints_and_unknown_names_are_told(script: Script, bench: Any, 
             (f"classifier.checkpoint={cnn}", "classifier.layers=[neck]"),
             "no layer 'neck' in CNN; its layers: blocks",
         ),
-        ((f"classifier.checkpoint={cnn}", "mask=mask.png"), r"mask=mask\.png cannot be read as an image"),
+        ((f"classifier.checkpoint={cnn}", "mask=mask.png"), r"mask=mask\.png is missing"),
         ((f"classifier.checkpoint={cnn}", "queries=ask.csv"), r"queries=ask\.csv cannot be read"),
         (
             (f"classifier.checkpoint={cnn}", "counterfactuals=cf.npz"),
