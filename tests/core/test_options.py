@@ -44,8 +44,8 @@ class Bare(Base):
         (Pixels(), "Pixels(spread=0.05)"),
         (Paced((1, 2), adam=True), "Paced(rates=(1, 2), decay=1.0, adam=True, alternate=False)"),
         (
-            Attributes("AB", frozen=["A"]),
-            "Attributes(names='AB', free=None, frozen=['A'], overshoot=0.5, spread=0.25)",
+            Attributes(["A", "B"], frozen=["A"]),
+            "Attributes(names=['A', 'B'], free=None, frozen=['A'], overshoot=0.5, spread=0.25)",
         ),
         (
             Search(200, partial(Adam, lr=0.1)),

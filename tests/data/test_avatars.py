@@ -73,7 +73,7 @@ def test_identity_follows_the_recipe_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n": 5}, "data.n=5"),
+        ({"n": 5}, "Avatars: n=5: expected a whole number of at least 20"),
         ({"spurious": {"first": "Smiling"}}, "expected first, second, strength"),
         ({"spurious": {**PLANT, "second": "Hat"}}, "Hat; known attributes: Smiling, "),
         ({"spurious": {**PLANT, "strength": 95}}, "strength=95"),

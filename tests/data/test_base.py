@@ -172,7 +172,7 @@ def test_identity_tells_what_matters() -> None:
         ({"attribute": "never"}, "attribute=never is 0 in all 90 training images"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"limit": 0}, "limit=0"),
-        ({"val_fraction": 1.0}, "val_fraction=1.0"),
+        ({"val_fraction": 1.0}, "val_fraction=1: expected a number above 0 and below 1"),
     ],
 )
 def test_bad_options_are_told(options: dict[str, object], message: str) -> None:

@@ -104,7 +104,7 @@ def test_squares_that_are_refused() -> None:
         Square(place="left")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="at most 6 pixels"):
         Square(7, place="middle").inside(torch.zeros(1, 1, 6, 6))
-    with pytest.raises(UserError, match="side=-1: expected a share below 1, or pixels"):
+    with pytest.raises(UserError, match="Square: side=-1: expected a number of at least 0"):
         Square(-1)
 
 

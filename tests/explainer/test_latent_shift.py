@@ -85,7 +85,7 @@ def test_strip_meets_the_posteriors_requested(latent: Any, classifier: nn.Module
     even = LatentShift(classifier, generator, **options)(x, 1)
     assert torch.equal(cf.counterfactual, even.counterfactual)
     assert torch.equal(cf.steps, even.steps)
-    with pytest.raises(UserError, match="choose one of shift or posterior"):
+    with pytest.raises(UserError, match="choose one of: shift, posterior"):
         LatentShift(classifier, generator, spacing="time")
 
 

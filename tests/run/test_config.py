@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
+from counterfoil.core.bounds import shown
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import DataRecipe, ModelRecipe, RunConfig, content_digest, recipes_in, typed
 from counterfoil.run.models import needed_for_counterfactuals, needed_for_evaluation, needed_for_training
@@ -23,9 +25,13 @@ def good(compose: Compose) -> RunConfig:
     return RunConfig.of(compose("evaluate", "run_dir=x", "threads=1")[0])
 
 
-@pytest.mark.parametrize("change", [{}, {"threads": 2}, {"n": 1}, {"confidence": 1}, {"seed": -1}])
-def test_good_options_pass(good: RunConfig, change: dict[str, Any]) -> None:
-    replace(good, **change)
+@pytest.mark.parametrize("change", [{"threads": 2}, {"n": 1}, {"confidence": 1}, {"n": 1e3}])
+def test_good_options_pass(compose: Compose, change: dict[str, Any]) -> None:
+    config = compose("evaluate", "run_dir=x", "threads=1")[0]
+    config.update(change)
+    (name, right), run = next(iter(change.items())), RunConfig.of(config)
+    assert (getattr(run, name), run.composed[name]) == (right, right)
+    assert type(run.composed[name]) is int
 
 
 @pytest.mark.parametrize(
@@ -33,15 +39,20 @@ def test_good_options_pass(good: RunConfig, change: dict[str, Any]) -> None:
     [
         *(("n", value) for value in (0, -1, 2.5, "many", True, None)),
         *(("count", value) for value in (0, "two")),
-        *(("batch_size", value) for value in (0, 1e3)),
-        *(("threads", value) for value in (0, "all")),
-        *(("seed", value) for value in ("x", 0.5, None)),
+        *(("batch_size", value) for value in (0, 1e99)),
+        *(("threads", value) for value in (0, "all", 10**6)),
+        *(("seed", value) for value in ("x", 0.5, None, -1, 2**32)),
+        *(("target", value) for value in (None, True, 1.5)),
+        *(("overwrite", value) for value in (None, 1, "yes")),
+        *(("device", value) for value in (None, True)),
         *(("confidence", value) for value in (0, 0.0, 1.01, 95, "high", None, float("nan"))),
     ],
 )
-def test_bad_options_are_named_with_their_value(good: RunConfig, name: str, value: Any) -> None:
-    with pytest.raises(UserError, match=f"{name}={value}") as error:
-        replace(good, **{name: value})
+def test_bad_options_are_named_with_their_value(compose: Compose, name: str, value: Any) -> None:
+    config = compose("evaluate", "run_dir=x", "threads=1")[0]
+    config[name] = value
+    with pytest.raises(UserError, match=f"^{name}={re.escape(shown(value))}: expected ") as error:
+        RunConfig.of(config)
     assert "\n" not in str(error.value)
 
 

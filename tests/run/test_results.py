@@ -135,6 +135,24 @@ def test_without_a_judge_labelled_data_keep_all_other_metrics(
     assert not list(recwarn)
 
 
+def test_auto_encoders_that_are_not_trained_leave_out_what_needs_them(compose: Compose) -> None:
+    config = RunConfig.of(compose("evaluate")[0])
+    with pytest.warns(CounterfoilWarning, match="im1, im2: needs autoencoder, which is not trained"):
+        kept = measurable(config, Digits(), [], ["autoencoder"])
+    assert set(config.metric) - set(kept) == {"im1", "im2"}
+    assert set(measurable(config, Digits(), ["metric=[im1]"], ["autoencoder"])) == set(config.metric)
+
+
+@pytest.mark.parametrize("said", ["autoencoder=null", "~generative@autoencoder"])
+def test_without_auto_encoders_all_other_metrics_are_kept(compose: Compose, said: str) -> None:
+    config = RunConfig.of(compose("evaluate", said)[0])
+    with pytest.warns(CounterfoilWarning, match="left out: im1, im2: needs auto-encoders, found none"):
+        kept = measurable(config, Digits(), [said])
+    assert set(config.metric) - set(kept) == {"im1", "im2"}
+    with pytest.raises(UserError, match="metric=im1 needs auto-encoders, found none; choose some"):
+        measurable(config, Digits(), [said, "metric=[im1]"])
+
+
 def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compose) -> None:
     config = RunConfig.of(compose("evaluate", "metric=[validity,fid_judge]")[0])
     assert measurable(config, Unlabelled(), []) == ["validity"]

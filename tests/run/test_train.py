@@ -175,7 +175,7 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
     store = tmp_path / "a store"
     here = elsewhere(bench, store)
     with pytest.raises(UserError) as error:
-        here.evaluate(tmp_path / "run", *OPTIONS, "explainer=[revise]", f"store='{store}'")
+        here.evaluate(tmp_path / "run", *OPTIONS, "explainer=[revise]", "metric=[im1]", f"store='{store}'")
     commands = str(error.value).split("run: ")[1].split("   (")[0].split(" && ")
     assert len(commands) == 4
     made = set()
@@ -190,7 +190,13 @@ def test_missing_models_are_named_by_commands_that_make_them(bench: Any, tmp_pat
         }
     config = RunConfig.of(
         here.compose(
-            "evaluate", *here.models, *here.quick[:2], *OPTIONS, "explainer=[revise]", f"store='{store}'"
+            "evaluate",
+            *here.models,
+            *here.quick[:2],
+            *OPTIONS,
+            "explainer=[revise]",
+            "metric=[im1]",
+            f"store='{store}'",
         )[0]
     )
     models = Models.of(config)

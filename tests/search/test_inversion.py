@@ -43,5 +43,5 @@ def test_keeps_the_best_of_the_starts(tiny_classifier):
 
 
 def test_refuses_no_restart():
-    with pytest.raises(UserError, match="at least 1 restart"):
+    with pytest.raises(UserError, match="restarts=0: expected a whole number of at least 1"):
         InvertedLatent(restarts=0)

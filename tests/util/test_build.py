@@ -91,7 +91,7 @@ def test_a_class_that_is_not_there(target: str) -> None:
 
 
 def test_an_argument_that_is_not_taken_names_place_and_those_that_are() -> None:
-    with pytest.raises(UserError, match=r"explainer\.x\.inner: Part .*depth.*width, inner"):
+    with pytest.raises(UserError, match=r"explainer\.x\.inner\.depth does not exist; .*width, inner"):
         build({"_target_": PART, "inner": {"_target_": PART, "depth": 3}}, where="explainer.x")
 
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Positive, checks_options
 from counterfoil.core.decision import Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.core.outputs import per_image, pick
 from counterfoil.core.taps import read
 
 
+@checks_options
 class Classifier(nn.Module):
     """A network as every method sees it: inputs in [0, 1], K logits out, frozen, always in eval mode.
 
@@ -41,7 +43,7 @@ class Classifier(nn.Module):
         self,
         net: nn.Module,
         mean: float | Sequence[float] = 0.0,
-        std: float | Sequence[float] = 1.0,
+        std: Positive | Sequence[Positive] = 1.0,
         decision: Decision | None = None,
         layers: Sequence[str] = (),
         class_names: Sequence[str] | None = None,

@@ -6,7 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Decay, checks_options
 
+
+@checks_options
 class CNN(nn.Module):
     """Stages of (3x3 convolution, batch norm, ReLU) x 2 and a halving, global average, dropout, linear.
 
@@ -19,7 +22,12 @@ class CNN(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, classes: int = 10, width: int = 32, stages: int = 3, dropout: float = 0.1
+        self,
+        channels: Count = 1,
+        classes: Count = 10,
+        width: Count = 32,
+        stages: Count = 3,
+        dropout: Decay = 0.1,
     ) -> None:
         super().__init__()
         widths = [channels, *(width * 2**i for i in range(stages))]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.classifier.cnn import CNN
+from counterfoil.core.bounds import Count, Decay
 
 
 class DEP(CNN):
@@ -30,12 +31,12 @@ class DEP(CNN):
 
     def __init__(
         self,
-        channels: int = 1,
-        classes: int = 10,
-        width: int = 32,
-        stages: int = 3,
-        dropout: float = 0.1,
-        side: int = 32,
+        channels: Count = 1,
+        classes: Count = 10,
+        width: Count = 32,
+        stages: Count = 3,
+        dropout: Decay = 0.1,
+        side: Count = 32,
     ) -> None:
         super().__init__(channels, classes, width, stages, dropout)
         self.error_layers = tuple(f"blocks.{i}" for i in range(stages))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.outlier import report_auroc
 from counterfoil.classifier.training import ClassifierTraining, augment
+from counterfoil.core.bounds import Weight
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 from counterfoil.data.corruption import blur, paint_square
@@ -54,8 +55,8 @@ class DepTraining(ClassifierTraining):
         self,
         net: nn.Module,
         *,
-        beta: float = 0.1,
-        gamma: float = 1.0,
+        beta: Weight = 0.1,
+        gamma: Weight = 1.0,
         corrupted: Sequence[str] = tuple(KINDS),
         **options: Any,
     ) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.classifier.cnn import CNN
-from counterfoil.core.errors import UserError
+from counterfoil.core.bounds import Count, Positive
 
 
 class DUQ(CNN):
@@ -33,12 +33,12 @@ class DUQ(CNN):
 
     def __init__(
         self,
-        channels: int = 1,
-        classes: int = 10,
-        width: int = 32,
-        stages: int = 3,
-        embedding: int = 64,
-        sigma: float = 0.3,
+        channels: Count = 1,
+        classes: Count = 10,
+        width: Count = 32,
+        stages: Count = 3,
+        embedding: Count = 64,
+        sigma: Positive = 0.3,
     ) -> None:
         super().__init__(channels, classes, width, stages)
         self.head = Kernels(width * 2 ** (stages - 1), classes, embedding, sigma)
@@ -57,12 +57,8 @@ class Kernels(nn.Module):
     number: Tensor
     total: Tensor
 
-    def __init__(self, inputs: int, classes: int, embedding: int, sigma: float) -> None:
+    def __init__(self, inputs: int, classes: Count, embedding: Count, sigma: Positive) -> None:
         super().__init__()
-        if sigma <= 0:
-            raise UserError(
-                f"classifier.net.sigma={sigma:g}: the kernels' width must be > 0, 0.1 to 0.5 is usual"
-            )
         self.sigma = sigma
         self.weight = nn.Parameter(torch.randn(classes, embedding, inputs) * (2 / inputs) ** 0.5)
         self.register_buffer("number", torch.ones(classes))

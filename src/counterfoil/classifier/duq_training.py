@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.outlier import report_auroc
 from counterfoil.classifier.training import ClassifierTraining, augment
+from counterfoil.core.bounds import Count, Decay, Weight
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 
@@ -31,22 +32,19 @@ class DuqTraining(ClassifierTraining):
     """
 
     def __init__(
-        self, net: nn.Module, *, l_gp: float = 0.05, penalised: int = 32, gamma: float = 0.99, **options: Any
+        self,
+        net: nn.Module,
+        *,
+        l_gp: Weight = 0.05,
+        penalised: Count = 32,
+        gamma: Decay = 0.99,
+        **options: Any,
     ) -> None:
         super().__init__(net, **options)
         if self.multilabel or self.label_smoothing:
             raise UserError(
                 "classifier=duq: multilabel and label_smoothing do not apply to kernels; for one attribute "
                 "set attribute=NAME instead"
-            )
-        if not 0 <= gamma < 1:
-            raise UserError(
-                f"classifier.training.gamma={gamma:g}: expected a number from 0 to below 1, 0.99 is usual"
-            )
-        if penalised < 1:
-            raise UserError(
-                f"classifier.training.penalised={penalised}: expected at least 1; l_gp=0 leaves the penalty "
-                "out"
             )
         self.l_gp = l_gp
         self.penalised = penalised

@@ -6,7 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, checks_options
 
+
+@checks_options
 class ResNet(nn.Module):
     """Pre-activation residual stages, each halving the image; global average; linear.
 
@@ -19,7 +22,9 @@ class ResNet(nn.Module):
     Source: Identity Mappings in Deep Residual Networks (He et al., 2016), arXiv 1603.05027; sizes are ours.
     """
 
-    def __init__(self, channels: int = 1, classes: int = 10, width: int = 24, stages: int = 3) -> None:
+    def __init__(
+        self, channels: Count = 1, classes: Count = 10, width: Count = 24, stages: Count = 3
+    ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         widths = [width, *(width * 2**i for i in range(stages))]

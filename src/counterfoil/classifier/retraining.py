@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.training import ClassifierTraining
+from counterfoil.core.bounds import Count
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.explains import Explains
@@ -55,7 +56,7 @@ class Retraining(ClassifierTraining):
         net: nn.Module,
         *,
         explainer: Explains,
-        queries: int = 4000,
+        queries: Count = 4000,
         label: Literal["attributes", "kept", "target"] = "attributes",
         finetune: bool = False,
         **options: Any,
@@ -63,8 +64,6 @@ class Retraining(ClassifierTraining):
         super().__init__(net, **options)
         if label not in LABELS:
             raise UserError(f"training.label={label} is not known; choose one of: {', '.join(LABELS)}")
-        if queries < 1:
-            raise UserError(f"training.queries={queries}: expected at least one training image")
         self.explainers = (explainer,)  # not a submodule: it is no part of what is trained and kept
         self.queries, self.label = queries, label
         self.added = 0

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Seed
 from counterfoil.core.errors import UserError
 from counterfoil.core.options import shows_options
 from counterfoil.util.checkpoint import load_weights
@@ -107,9 +108,7 @@ class DropoutEntropy:
     Source: Dropout as a Bayesian Approximation (Gal and Ghahramani, 2016), arXiv 1506.02142
     """
 
-    def __init__(self, samples: int = 8, seed: int = 0) -> None:
-        if samples < 1:
-            raise UserError(f"score DropoutEntropy: samples={samples}, expected at least 1")
+    def __init__(self, samples: Count = 8, seed: Seed = 0) -> None:
         self.samples = samples
         self.seed = seed
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from counterfoil.classifier.base import per_channel
+from counterfoil.core.bounds import Positive, Share, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 from counterfoil.util.training import Training
@@ -38,10 +39,10 @@ class ClassifierTraining(Training):
         net: nn.Module,
         *,
         mean: float | Sequence[float] = 0.0,
-        std: float | Sequence[float] = 1.0,
-        label_smoothing: float = 0.0,
+        std: Positive | Sequence[Positive] = 1.0,
+        label_smoothing: Share = 0.0,
         multilabel: bool = False,
-        shift: int = 0,
+        shift: Whole = 0,
         flip: bool = False,
         **options: Any,
     ) -> None:

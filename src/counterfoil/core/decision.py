@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Positive
 from counterfoil.core.errors import UserError
 from counterfoil.core.options import shows_options
 
@@ -145,9 +146,7 @@ class Threshold(Decision):
         scale: the difference from `value` that counts as one logit, > 0.
     """
 
-    def __init__(self, value: float, scale: float = 1.0) -> None:
-        if scale <= 0:
-            raise UserError(f"decision Threshold: scale must be > 0, found {scale}")
+    def __init__(self, value: float, scale: Positive = 1.0) -> None:
         self.value = value
         self.scale = scale
         self.class_names = (f"below {value:g}", f"above {value:g}")

@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from counterfoil.core.bounds import check_constructor
+
 T = TypeVar("T")
 
 
 def shows_options(cls: type[T]) -> type[T]:
-    """Class decorator: the class and its subclasses show what they were made with.
+    """Class decorator: the class and its subclasses show what they were made with, and check it.
 
     Options are those of the constructor's signature, defaults filled in; networks are left out.
     """
@@ -26,6 +28,7 @@ def shows_options(cls: type[T]) -> type[T]:
 
 def _note(cls: Any) -> None:
     """Have the constructor that a class writes keep its arguments; the outermost of several does."""
+    check_constructor(cls)
     init = vars(cls).get("__init__")
     if init is None:
         return

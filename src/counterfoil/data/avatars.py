@@ -9,12 +9,13 @@ from importlib.util import find_spec
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from counterfoil.core.bounds import LARGEST, Bounds, Share, checked
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, cores, digest, open_cached, write_cached
@@ -22,6 +23,8 @@ from counterfoil.data.face import ATTRIBUTES, DRAWING, EXCLUSIVE, SIZE, draw_man
 from counterfoil.util.record import write_text
 
 _CHUNK = 100
+Faces = Annotated[int, Bounds(least=20, most=LARGEST)]
+"""How many faces fill three splits."""
 _SHARES = (0.8, 0.1, 0.1)
 
 
@@ -55,17 +58,15 @@ class Avatars(ImageData):
     def __init__(
         self,
         *,
-        n: int = 20_000,
+        n: Faces = 20_000,
         spurious: Mapping[str, Any] | None = None,
         cache_dir: str | Path | None = None,
         attribute: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(attribute=attribute or "Smiling", **options)
-        if n < 20:
-            raise UserError(f"data.n={n}: expected at least 20 faces")
         self.n = n
-        self.spurious = None if spurious is None else _checked(spurious)
+        self.spurious = None if spurious is None else _spurious(spurious)
         self.cache_dir = cache_dir
 
     def options(self) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def _split_rows(n: int) -> list[slice]:
     return [slice(0, train), slice(train, train + val), slice(train + val, n)]
 
 
-def _checked(spurious: Mapping[str, Any]) -> dict[str, Any]:
+def _spurious(spurious: Mapping[str, Any]) -> dict[str, Any]:
     known = {"first", "second", "strength", "test"}
     if set(spurious) - known or {"first", "second", "strength"} - set(spurious):
         raise UserError(
@@ -204,16 +205,11 @@ def _checked(spurious: Mapping[str, Any]) -> dict[str, Any]:
             f"data.spurious: {pair[0]} and {pair[1]} cannot vary together; "
             "name two attributes that one face can show"
         )
-    if not 0 <= spurious["strength"] <= 1:
-        raise UserError(
-            f"data.spurious.strength={spurious['strength']}: expected a probability between 0 and 1"
-        )
-    return {
-        "first": pair[0],
-        "second": pair[1],
-        "strength": float(spurious["strength"]),
-        "test": bool(spurious.get("test", False)),
-    }
+    return _correlation(**checked(_correlation, spurious, "data.spurious."))
+
+
+def _correlation(first: str, second: str, strength: Share, test: bool = False) -> dict[str, Any]:
+    return {"first": first, "second": second, "strength": float(strength), "test": test}
 
 
 def _require_packages() -> None:

@@ -16,6 +16,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from counterfoil.core.bounds import Count, Fraction, Seed, checks_options
 from counterfoil.core.errors import UserError
 from counterfoil.data.decode import Shape
 from counterfoil.util.resuming import Resumable
@@ -106,7 +107,7 @@ class EpochSampler(Resumable[list[int]]):
     """
 
     def __init__(
-        self, length: int, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = False
+        self, length: int, batch_size: Count, *, seed: Seed = 0, shuffle: bool = True, drop_last: bool = False
     ) -> None:
         self.length = length
         self.batch_size = batch_size
@@ -143,6 +144,7 @@ class Splits:
     attribute_names: tuple[str, ...] = ()
 
 
+@checks_options
 class ImageData(LightningDataModule, ABC):
     """A data set in three splits.
 
@@ -175,20 +177,14 @@ class ImageData(LightningDataModule, ABC):
         self,
         *,
         name: str | None = None,
-        batch_size: int = 128,
-        seed: int = 0,
-        limit: int | None = None,
+        batch_size: Count = 128,
+        seed: Seed = 0,
+        limit: Count | None = None,
         attribute: str | None = None,
-        val_fraction: float = 0.1,
+        val_fraction: Fraction = 0.1,
     ) -> None:
         super().__init__()
         self.name = name or self.name
-        if batch_size < 1:
-            raise UserError(f"data.batch_size={batch_size}: expected at least 1")
-        if limit is not None and limit < 1:
-            raise UserError(f"data.limit={limit}: expected at least 1, or null for all images")
-        if not 0 < val_fraction < 1:
-            raise UserError(f"data.val_fraction={val_fraction}: expected a number between 0 and 1")
         self.batch_size = batch_size
         self.seed = seed
         self.limit = limit

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from counterfoil.core.bounds import Count, Side
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.celeba_lists import (
@@ -24,7 +25,7 @@ from counterfoil.data.celeba_lists import (
 )
 from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape, decode_cached
-from counterfoil.data.folder import MAX_SIZE, hashed_part
+from counterfoil.data.folder import hashed_part
 from counterfoil.data.listing import image_files
 from counterfoil.util.digest import digest
 
@@ -67,19 +68,14 @@ class CelebA(ImageData):
         self,
         *,
         root: str | Path | None = None,
-        size: int = 64,
-        crop: int | None = None,
+        size: Side = 64,
+        crop: Count | None = None,
         attributes: list[str] | None = None,
         cache_dir: str | Path | None = None,
         attribute: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(attribute=attribute or "Smiling", **options)
-        if not 1 <= size <= MAX_SIZE or (crop is not None and crop < 1):
-            raise UserError(
-                f"data.size={size} data.crop={crop}: expected at least 1 pixel each, "
-                f"data.size at most {MAX_SIZE}"
-            )
         self._root = root
         self.side = size
         self._crop = crop

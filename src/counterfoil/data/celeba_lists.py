@@ -108,9 +108,7 @@ def read_attributes(path: Path) -> tuple[list[str], list[str], NDArray[np.uint8]
     if not rows or not attributes:
         raise UserError(f"{path} lists {len(rows)} pictures with {len(attributes)} attributes; get it again")
     names = [row[0] for row in rows]
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise UserError(f"{path} lists {twice} twice; get it again")
+    _check_names(names, path)
     return names, attributes, np.array([[value == "1" for value in row[1:]] for row in rows], dtype=np.uint8)
 
 
@@ -123,6 +121,7 @@ def read_partition(path: Path) -> dict[str, int]:
                 f"{path}: found the line {' '.join(row)!r}, "
                 "expected a file name and 0 (train), 1 (val) or 2 (test)"
             )
+    _check_names([row[0] for row in rows if row], path)
     return {row[0]: int(row[1]) for row in rows if row}
 
 
@@ -132,6 +131,16 @@ def read_mapping(path: Path) -> dict[str, str]:
     if not rows or any(len(row) != 3 for row in rows):
         raise UserError(f"{path} is no list of idx, orig_idx and orig_file; get it again")
     return {f"{row[0]}.jpg": row[2] for row in rows}
+
+
+def _check_names(names: list[str], path: Path) -> None:
+    """Refuse a picture that a list has twice, or outside of the folder of pictures."""
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise UserError(f"{path} lists {twice} twice; get it again")
+    outside = next((name for name in names if Path(name).name != name), None)
+    if outside:
+        raise UserError(f"{path} lists {outside}, which is no name of a file; get it again")
 
 
 def _first(folders: list[Path], below: tuple[str, ...], names: tuple[str, ...]) -> Path | None:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Share, Weight, checks_options
 from counterfoil.core.errors import UserError
 
 
@@ -28,11 +29,12 @@ class Corruption(Protocol):
         ...
 
 
+@checks_options
 @dataclass(frozen=True)
 class Noise:
     """Gaussian noise of standard deviation `sigma`, cut off at 0 and 1; pixels and channels independent."""
 
-    sigma: float = 0.1
+    sigma: Weight = 0.1
     name: str = "noise"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -40,11 +42,12 @@ class Noise:
         return (x + self.sigma * torch.randn(x.shape, generator=generator)).clamp(0, 1)
 
 
+@checks_options
 @dataclass(frozen=True)
 class Blur:
     """A Gaussian of standard deviation `sigma` in pixels."""
 
-    sigma: float = 1.0
+    sigma: Weight = 1.0
     name: str = "blur"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -52,11 +55,12 @@ class Blur:
         return blur(x, self.sigma)
 
 
+@checks_options
 @dataclass(frozen=True)
 class Missing:
     """A share of the pixels, drawn for each image, is black in all channels."""
 
-    share: float = 0.3
+    share: Share = 0.3
     name: str = "missing"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -65,11 +69,12 @@ class Missing:
         return x.masked_fill(gone, 0)
 
 
+@checks_options
 @dataclass(frozen=True)
 class Contrast:
     """0.5 + (x - 0.5) * factor: a factor of 0.5 halves the contrast around mid-grey."""
 
-    factor: float = 0.5
+    factor: Weight = 0.5
     name: str = "contrast"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -77,6 +82,7 @@ class Contrast:
         return 0.5 + (x - 0.5) * self.factor
 
 
+@checks_options
 @dataclass(frozen=True)
 class Square:
     """A painted square.
@@ -87,18 +93,10 @@ class Square:
         place: "random", drawn for each image, or "middle".
     """
 
-    side: float = 0.25
-    value: float = 0.5
+    side: Weight = 0.25
+    value: Share = 0.5
     place: Literal["random", "middle"] = "random"
     name: str = "square"
-
-    def __post_init__(self) -> None:
-        if self.place not in ("random", "middle"):
-            raise UserError(f"corruption.place={self.place} is not supported; choose one of: random, middle")
-        if self.side < 0:
-            raise UserError(
-                f"corruption.side={self.side}: expected a share below 1, or pixels; 0 paints nothing"
-            )
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Painted images."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from counterfoil.core.bounds import Count, Positive, Side
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
@@ -27,8 +28,6 @@ from counterfoil.util.digest import digest
 from counterfoil.util.memory import uncollected
 
 _ORDER = ("train", "val", "test")
-MAX_SIZE = 8192
-"""Pixels of a side that `size` may ask for."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 log = logging.getLogger("counterfoil")
@@ -67,11 +66,11 @@ class Folder(ImageData):
         *,
         root: str | Path | None = None,
         csv: str | Path | None = None,
-        size: int | None = None,
-        channels: int | None = None,
+        size: Side | None = None,
+        channels: Count | None = None,
         crop: str = "centre",
         background: str = "white",
-        white: float | None = None,
+        white: Positive | None = None,
         cache_dir: str | Path | None = None,
         **options: Any,
     ) -> None:
@@ -179,14 +178,10 @@ class Folder(ImageData):
 
 
 def check_shape(channels: int | None, size: int | None) -> None:
-    """Refuse options of a shape that no image can have."""
+    """Refuse a number of channels that no image has."""
     if channels not in (None, 1, 3):
         raise UserError(
             f"data.channels={channels}: expected 1, 3 or null (3 where any image can hold colour)"
-        )
-    if size is not None and not 1 <= size <= MAX_SIZE:
-        raise UserError(
-            f"data.size={size}: expected 1 to {MAX_SIZE} pixels, or null (the median of the shorter sides)"
         )
 
 

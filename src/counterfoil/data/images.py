@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from counterfoil.core.bounds import Count, Positive, Side
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
@@ -55,11 +56,11 @@ class Unlabelled(ImageData):
         self,
         *,
         root: str | Path | None = None,
-        size: int | None = None,
-        channels: int | None = None,
+        size: Side | None = None,
+        channels: Count | None = None,
         crop: str = "centre",
         background: str = "white",
-        white: float | None = None,
+        white: Positive | None = None,
         class_names: Sequence[str] | None = None,
         cache_dir: str | Path | None = None,
         **options: Any,

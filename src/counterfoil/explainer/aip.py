@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from counterfoil.core.bounds import Count, Probability, Share, Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.explainer.optimised import OptimisedExplainer
@@ -47,21 +48,21 @@ class AIP(OptimisedExplainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
-        mu: float = 0.5,
-        gamma: float = 0.05,
-        alpha: float = 0.05,
-        beta: float = 0.99,
-        n_max: int = 200,
+        mu: Weight = 0.5,
+        gamma: Weight = 0.05,
+        alpha: Weight = 0.05,
+        beta: Probability = 0.99,
+        n_max: Count = 200,
         adam: bool = False,
         alternate: bool = False,
         best: bool = False,
         free: Sequence[str] | None = None,
         frozen: Sequence[str] = (),
-        overshoot: float = 0.5,
-        gate: float = 0.0,
+        overshoot: Weight = 0.5,
+        gate: Share = 0.0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="aip")
         names = attribute_names(generator, classifier)
@@ -70,8 +71,6 @@ class AIP(OptimisedExplainer):
                 f"explainer aip needs a generator with attributes, found {type(generator).__name__}; take "
                 "attgan or cvae"
             )
-        if not 0 < beta <= 1:
-            raise UserError(f"explainer aip: beta={beta:g} does not shrink a step; choose a value in (0, 1]")
         super().__init__(
             classifier,
             generator,

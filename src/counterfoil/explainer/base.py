@@ -9,8 +9,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Counterfactuals, Found, unknown
-from counterfoil.core.errors import UserError
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query, finite_rows
 from counterfoil.core.strip import Strip
@@ -40,17 +40,10 @@ class Explainer(nn.Module, ABC):
         classifier: nn.Module,
         generator: nn.Module | None = None,
         *,
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         super().__init__()
-        if not 0 < confidence <= 1:
-            raise UserError(
-                f"confidence={confidence:g} is not a probability to reach; "
-                "choose a value in (0, 1], such as 0.9"
-            )
-        if count < 1:
-            raise UserError(f"count={count} counterfactuals per query are not possible; choose 1 or more")
         self.classifier = classifier.eval().requires_grad_(False)
         self.generator = generator.eval().requires_grad_(False) if generator is not None else None
         self.confidence = confidence

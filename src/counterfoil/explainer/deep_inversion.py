@@ -8,6 +8,7 @@ from functools import partial
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
@@ -54,18 +55,18 @@ class DeepInversion(OptimisedExplainer):
         self,
         classifier: nn.Module,
         *,
-        scale: float = 5.0,
-        tv: float = 1e-3,
-        l2: float = 1e-3,
-        bn: float = 1e-2,
-        first: float = 10.0,
-        steps: int = 300,
-        lr: float = 1e-2,
-        rounds: int = 2,
-        patience: int | None = 0,
+        scale: Weight = 5.0,
+        tv: Weight = 1e-3,
+        l2: Weight = 1e-3,
+        bn: Weight = 1e-2,
+        first: Weight = 10.0,
+        steps: Count = 300,
+        lr: Positive = 1e-2,
+        rounds: Count = 2,
+        patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         if bn and not batch_norms(classifier):
             warnings.warn(

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.classifier.score import Score
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.core.taps import check_taps
 from counterfoil.explainer.optimised import OptimisedExplainer
@@ -28,8 +29,6 @@ from counterfoil.search import (
     Unfrozen,
     flip_term,
 )
-
-SCHEDULES = ("preservation", "parameters", "none")
 
 
 class DISC(OptimisedExplainer):
@@ -78,30 +77,25 @@ class DISC(OptimisedExplainer):
         *,
         prior: str | Prior = "inr",
         start: nn.Module | None = None,
-        lambda_1: float = 0.2,
-        lambda_2: float = 1.0,
-        lambda_3: float = 1.0,
+        lambda_1: Weight = 0.2,
+        lambda_2: Weight = 1.0,
+        lambda_3: Weight = 1.0,
         score: str | Score = "auto",
         margin: float | None = None,
         literal: bool = False,
         layers: Sequence[str] | None = None,
         schedule: Literal["preservation", "parameters", "none"] = "preservation",
-        T_s: int = 5,
-        steps: int = 300,
-        lr: float = 2e-3,
-        rounds: int = 2,
-        patience: int | None = 0,
+        T_s: Count = 5,
+        steps: Count = 300,
+        lr: Positive = 2e-3,
+        rounds: Count = 2,
+        patience: Whole | None = 0,
         returned: Literal["nearest", "last"] = "nearest",
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         space = PriorWeights(prior if start is None else prior_in(start))
-        check_schedule(schedule, T_s)
-        if returned not in ("nearest", "last"):
-            raise UserError(
-                f"explainer disc: returned={returned} is not supported; choose one of: nearest, last"
-            )
         check_taps(classifier, layers or ())
         manifold = ManifoldConsistency(lambda_2, score=score, margin=margin, literal=literal)
         check_taps(classifier, manifold.layers(classifier))
@@ -140,16 +134,6 @@ def prior_in(start: nn.Module) -> Prior:
             "generative=prior_start for it"
         )
     return prior
-
-
-def check_schedule(schedule: str, stage: int) -> None:
-    """Refuse schedules that do not exist."""
-    if schedule not in SCHEDULES:
-        raise UserError(
-            f"explainer disc: schedule={schedule} is not supported; choose one of: {', '.join(SCHEDULES)}"
-        )
-    if stage < 1:
-        raise UserError(f"explainer disc: T_s={stage} steps are no stage; choose 1 or more, or schedule=none")
 
 
 def optimizer_of(space: PriorWeights, schedule: str, stage: int, lr: float) -> Callable[[list[Any]], Any]:

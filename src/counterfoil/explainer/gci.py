@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 from torch.optim import Adam
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.bounds import Count, Growth, Positive, Probability, Share, Weight, Whole
 from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
 from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
@@ -74,23 +74,21 @@ class GCI(OptimisedExplainer):
         free: Sequence[str] | None = None,
         frozen: Sequence[str] = (),
         inversion: Literal["encoder", "optimise"] = "encoder",
-        restarts: int = 5,
-        lambda_: float = 0.02,
-        factor: float = 4.0,
-        rounds: int = 5,
-        steps: int = 200,
-        lr: float = 0.05,
-        sparsity: float = 0.02,
-        overshoot: float = 0.5,
-        patience: int | None = 20,
-        gate: float = 0.0,
+        restarts: Count = 5,
+        lambda_: Positive = 0.02,
+        factor: Growth = 4.0,
+        rounds: Count = 5,
+        steps: Count = 200,
+        lr: Positive = 0.05,
+        sparsity: Weight = 0.02,
+        overshoot: Weight = 0.5,
+        patience: Whole | None = 20,
+        gate: Share = 0.0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         require(generator, *([Decodes] if inversion == "optimise" else [Encodes, Decodes]), method="gci")
-        if mode not in MODES:
-            raise UserError(f"explainer gci: mode={mode} is not supported; choose one of: {', '.join(MODES)}")
         names = attribute_names(generator, classifier)
         if names:
             require(generator, Encodes, method="gci")
@@ -121,10 +119,6 @@ class GCI(OptimisedExplainer):
 
 
 def _code(inversion: str, restarts: int) -> Latent:
-    if inversion not in ("encoder", "optimise"):
-        raise UserError(
-            f"explainer gci: inversion={inversion} is not supported; choose one of encoder or optimise"
-        )
     return Latent() if inversion == "encoder" else InvertedLatent(restarts=restarts)
 
 

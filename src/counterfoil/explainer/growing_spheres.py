@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Growth, Positive, Probability, Whole
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query, probability_of, reaches
 from counterfoil.explainer.base import Explainer
@@ -40,14 +41,14 @@ class GrowingSpheres(Explainer):
         self,
         classifier: nn.Module,
         *,
-        eta: float = 1.0,
-        growth: float = 1.3,
-        shells: int = 12,
-        n: int = 100,
-        groups: int = 32,
-        chunk: int = 1024,
-        confidence: float = 0.5,
-        count: int = 1,
+        eta: Positive = 1.0,
+        growth: Growth = 1.3,
+        shells: Count = 12,
+        n: Count = 100,
+        groups: Whole = 32,
+        chunk: Count = 1024,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         super().__init__(classifier, confidence=confidence, count=count)
         self.eta = eta

@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
@@ -48,17 +49,17 @@ class ISO(OptimisedExplainer):
         self,
         classifier: nn.Module,
         *,
-        lambda_1: float = 0.2,
-        lambda_3: float = 1.0,
-        tv: float = 1e-3,
-        l2: float = 1e-3,
-        steps: int = 300,
-        lr: float = 1e-2,
-        rounds: int = 2,
-        patience: int | None = 0,
+        lambda_1: Weight = 0.2,
+        lambda_3: Weight = 1.0,
+        tv: Weight = 1e-3,
+        l2: Weight = 1e-3,
+        steps: Count = 300,
+        lr: Positive = 1e-2,
+        rounds: Count = 2,
+        patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         super().__init__(
             classifier,

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Positive, Probability, Whole
 from counterfoil.core.counterfactuals import Found
-from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query, probability_of
 from counterfoil.core.strip import Strip
@@ -45,20 +45,16 @@ class LatentShift(Explainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
-        reach: float = 12.0,
-        steps: int = 40,
-        bisections: int = 4,
-        frames: int = 0,
+        reach: Positive = 12.0,
+        steps: Count = 40,
+        bisections: Whole = 4,
+        frames: Whole = 0,
         spacing: Literal["shift", "posterior"] = "shift",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="latent_shift")
         super().__init__(classifier, generator, confidence=confidence, count=count)
-        if spacing not in ("shift", "posterior"):
-            raise UserError(
-                f"explainer.latent_shift.spacing={spacing} is not supported; choose one of shift or posterior"
-            )
         self.reach = reach
         self.steps = steps
         self.bisections = bisections

@@ -8,6 +8,7 @@ from functools import partial
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.taps import check_taps
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.generative.prior.base import Prior
@@ -59,18 +60,18 @@ class LSO(OptimisedExplainer):
         classifier: nn.Module,
         *,
         prior: str | Prior | None = None,
-        lambda_1: float = 0.2,
-        lambda_3: float = 1.0,
+        lambda_1: Weight = 0.2,
+        lambda_3: Weight = 1.0,
         layers: Sequence[str] | None = None,
-        tv: float = 1e-3,
-        l2: float = 1e-3,
-        steps: int = 300,
-        lr: float | None = None,
-        rounds: int = 2,
-        patience: int | None = 0,
+        tv: Weight = 1e-3,
+        l2: Weight = 1e-3,
+        steps: Count = 300,
+        lr: Positive | None = None,
+        rounds: Count = 2,
+        patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         check_taps(classifier, layers or ())
         space = Pixels() if prior is None else PriorWeights(prior)

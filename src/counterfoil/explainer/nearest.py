@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
@@ -36,9 +37,9 @@ class Nearest(Explainer):
         classifier: nn.Module,
         *,
         distance: Literal["l1", "l2"] = "l1",
-        pool: int | None = 20_000,
-        confidence: float = 0.5,
-        count: int = 1,
+        pool: Count | None = 20_000,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         super().__init__(classifier, confidence=confidence, count=count)
         self.distance = distance

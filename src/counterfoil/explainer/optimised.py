@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from counterfoil.core.bounds import Count, Probability, Share
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
@@ -36,9 +37,9 @@ class OptimisedExplainer(Explainer):
         objective: Objective,
         search: Search,
         ask: Callable[[Query], Query] | None = None,
-        gate: float = 0.0,
-        confidence: float = 0.5,
-        count: int = 1,
+        gate: Share = 0.0,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.space = space

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
@@ -48,8 +49,8 @@ class Progressive(Explainer):
         *,
         strip: bool = True,
         returned: Literal["first", "last"] = "first",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         if not isinstance(generator, Exaggerator):
             found = "none" if generator is None else type(generator).__name__
@@ -57,8 +58,6 @@ class Progressive(Explainer):
                 f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py "
                 "explainer=progressive"
             )
-        if returned not in ("first", "last"):
-            raise UserError(f"explainer.progressive.returned={returned} is not known; choose first or last")
         bound = int(generator.knob.classifier)
         if bound and bound != int(fingerprint(classifier)):
             raise UserError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, attribute_names, require
@@ -37,11 +38,11 @@ class RandomAttributes(Explainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
-        tries: int = 10,
+        tries: Count = 10,
         free: Sequence[str] | None = None,
         frozen: Sequence[str] = (),
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="random_attributes")
         names = attribute_names(generator, classifier)

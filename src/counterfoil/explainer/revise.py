@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import L1, Flip, Latent, Objective, Search, Stop, Tradeoff, flip_term
@@ -38,14 +39,14 @@ class Revise(OptimisedExplainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
-        lambda_: float = 2.0,
-        steps: int = 200,
-        lr: float = 0.2,
-        rounds: int = 2,
-        patience: int | None = 0,
+        lambda_: Weight = 2.0,
+        steps: Count = 200,
+        lr: Positive = 0.2,
+        rounds: Count = 2,
+        patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
-        confidence: float = 0.5,
-        count: int = 1,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="revise")
         super().__init__(

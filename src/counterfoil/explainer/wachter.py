@@ -8,12 +8,12 @@ from typing import Literal
 from torch import nn
 from torch.optim import Adam
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
     L2,
-    Flip,
     Objective,
     Pixels,
     Search,
@@ -54,17 +54,17 @@ class Wachter(OptimisedExplainer):
         self,
         classifier: nn.Module,
         *,
-        lambda_: float = 1.0,
-        rounds: int = 3,
+        lambda_: Positive = 1.0,
+        rounds: Count = 3,
         bisect: bool = False,
-        scale: float = 20.0,
+        scale: Weight = 20.0,
         distance: Literal["l1", "l2"] = "l1",
-        flip: Flip = "cross_entropy",
-        steps: int = 200,
-        lr: float = 0.02,
-        patience: int | None = 20,
-        confidence: float = 0.5,
-        count: int = 1,
+        flip: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy",
+        steps: Count = 200,
+        lr: Positive = 0.02,
+        patience: Whole | None = 20,
+        confidence: Probability = 0.5,
+        count: Count = 1,
     ) -> None:
         if distance not in DISTANCES:
             raise UserError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, checks_options
 from counterfoil.generative.vae import VAE
 
 
+@checks_options
 class ClassAutoencoders(nn.Module):
     """K + 1 small auto-encoders trained at once; expert k sees class k alone, the last one sees every class.
 
@@ -23,7 +25,7 @@ class ClassAutoencoders(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, size: int = 28, classes: int = 10, latent: int = 12, width: int = 8
+        self, channels: Count = 1, size: Count = 28, classes: Count = 10, latent: Count = 12, width: Count = 8
     ) -> None:
         super().__init__()
         self.experts = nn.ModuleList(VAE(channels, size, latent, width) for _ in range(classes + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from counterfoil.core.bounds import Count, Weight
 from counterfoil.generative.vae import VAE
 
 
@@ -19,11 +20,11 @@ class CVAE(VAE):
 
     def __init__(
         self,
-        channels: int = 1,
-        size: int = 28,
-        classes: int = 10,
-        latent: int = 16,
-        width: int = 32,
-        beta: float = 1.0,
+        channels: Count = 1,
+        size: Count = 28,
+        classes: Count = 10,
+        latent: Count = 16,
+        width: Count = 32,
+        beta: Weight = 1.0,
     ) -> None:
         super().__init__(channels, size, latent, width, beta, classes)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Whole
 from counterfoil.data.base import Batch
 from counterfoil.util.pictures import log_grid
 from counterfoil.util.training import Training
@@ -22,7 +23,7 @@ class GenerativeTraining(Training):
         others: see `Training`.
     """
 
-    def __init__(self, net: nn.Module, *, pictures: int = 16, **options: Any) -> None:
+    def __init__(self, net: nn.Module, *, pictures: Whole = 16, **options: Any) -> None:
         super().__init__(net, **options)
         self.pictures = pictures
 

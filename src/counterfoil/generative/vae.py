@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Weight, Whole, checks_options
 from counterfoil.core.errors import UserError
 
 
+@checks_options
 class VAE(nn.Module):
     """Gaussian code, convolutional encoder and mirrored decoder.
 
@@ -30,12 +32,12 @@ class VAE(nn.Module):
 
     def __init__(
         self,
-        channels: int = 1,
-        size: int = 28,
-        latent: int = 16,
-        width: int = 32,
-        beta: float = 1.0,
-        conditions: int = 0,
+        channels: Count = 1,
+        size: Count = 28,
+        latent: Count = 16,
+        width: Count = 32,
+        beta: Weight = 1.0,
+        conditions: Whole = 0,
     ) -> None:
         super().__init__()
         halvings = _halvings(size)

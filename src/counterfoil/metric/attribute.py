@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import reaches
@@ -79,7 +80,7 @@ class AttributesMoved(SampleMetric):
     higher_is_better = False
     also_valid = True
 
-    def __init__(self, threshold: float = MOVED, classifier: Any = None) -> None:
+    def __init__(self, threshold: Weight = MOVED, classifier: Any = None) -> None:
         super().__init__()
         self.threshold = threshold
         self.own = tuple(getattr(classifier, "class_names", None) or ())

@@ -13,10 +13,12 @@ from torch.nn.functional import pad
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
+from counterfoil.core.bounds import checks_options
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 
 
+@checks_options
 class _Facts(Metric):
     """What a metric declares of its figures; each becomes part of every `Entry`.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.classifier.cnn import CNN
+from counterfoil.core.bounds import Count, Seed
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
@@ -50,7 +51,7 @@ class BoundaryAgreement(FigureMetric):
     _found: list[Tensor]
     _targets: list[Tensor]
 
-    def __init__(self, lessons: Lessons, learner: str, size: int | None = None) -> None:
+    def __init__(self, lessons: Lessons, learner: str, size: Count | None = None) -> None:
         super().__init__()
         self.lessons, self.learner, self.size = lessons, learner, size
         for state in ("_rows", "_found", "_targets"):
@@ -95,9 +96,9 @@ def boundaries(
     data: Any,
     *,
     pairs: str = "counterfactuals",
-    sizes: Sequence[int] | None = None,
-    steps: int = 200,
-    seed: int = 0,
+    sizes: Sequence[Count] | None = None,
+    steps: Count = 200,
+    seed: Seed = 0,
 ) -> Mapping[str, BoundaryAgreement]:
     """Agreement and accuracy of each learner at each size, by the name they are reported as.
 
@@ -137,8 +138,8 @@ class Lessons:
         classifier: nn.Module | None,
         data: Any,
         pairs: str = "counterfactuals",
-        steps: int = 200,
-        seed: int = 0,
+        steps: Count = 200,
+        seed: Seed = 0,
     ) -> None:
         self.judge = Borrowed(judge, "boundary", "judge")
         self.classifier = Borrowed(classifier, "boundary", "classifier")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Count
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SetMetric
@@ -35,7 +36,9 @@ class LatentCloseness(SetMetric):
     maximum = 1.0
     higher_is_better = True
 
-    def __init__(self, generator: Any, neighbours: int = 11, components: int = 300, pool: int = 500) -> None:
+    def __init__(
+        self, generator: Any, neighbours: Count = 11, components: Count = 300, pool: Count = 500
+    ) -> None:
         super().__init__()
         self._generator = Borrowed(generator, self.name, "explainer=progressive and its generator")
         if getattr(generator, "conditioned_encoder", False):

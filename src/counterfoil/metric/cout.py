@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import CHUNK, Borrowed
 
@@ -38,10 +38,8 @@ class COUT(SampleMetric):
     higher_is_better = True
     also_valid = True
 
-    def __init__(self, classifier: nn.Module | None, steps: int = 50) -> None:
+    def __init__(self, classifier: nn.Module | None, steps: Count = 50) -> None:
         super().__init__()
-        if steps < 1:
-            raise UserError(f"metric.cout.steps must be at least 1, found {steps}")
         self._classifier = Borrowed(classifier, self.name, "classifier")
         self.steps = steps
 

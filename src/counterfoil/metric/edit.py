@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Edits, Encodes
 from counterfoil.generative.attgan.training import single_edits
@@ -43,7 +44,7 @@ class Edited:
         n: number of test images.
     """
 
-    def __init__(self, generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> None:
+    def __init__(self, generator: Any, judge: nn.Module | None, data: Any, n: Count = 500) -> None:
         self._generator = Borrowed(generator, "edit", "generative")
         self._judge = AttributeReader(judge, data, "edit")
         if not all(isinstance(generator, ability) for ability in (Encodes, Decodes, Edits)):
@@ -138,7 +139,7 @@ class EditError(FigureMetric):
         return mean(self.edited.found.error)
 
 
-def edits(generator: Any, judge: nn.Module | None, data: Any, n: int = 500) -> Mapping[str, FigureMetric]:
+def edits(generator: Any, judge: nn.Module | None, data: Any, n: Count = 500) -> Mapping[str, FigureMetric]:
     """All figures of this file, by the name they are reported as.
 
     Args: see `Edited`.

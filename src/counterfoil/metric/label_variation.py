@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Whole
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import probability_of
@@ -29,7 +30,7 @@ class LabelVariation(SampleMetric):
     name = "label_variation"
     higher_is_better = None
 
-    def __init__(self, classifier: nn.Module | None, generator: Any, attribute: int) -> None:
+    def __init__(self, classifier: nn.Module | None, generator: Any, attribute: Whole) -> None:
         super().__init__()
         self._classifier = Borrowed(classifier, self.name, "classifier")
         self._generator = Borrowed(generator, self.name, "generator")

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Positive
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
@@ -27,7 +28,7 @@ class _Manifold(SampleMetric):
     higher_is_better = False
     also_valid = True
 
-    def __init__(self, autoencoders: Autoencoders | None, epsilon: float = 1e-5) -> None:
+    def __init__(self, autoencoders: Autoencoders | None, epsilon: Positive = 1e-5) -> None:
         super().__init__()
         self._autoencoders = Borrowed(autoencoders, self.name, "autoencoder")
         self.epsilon = epsilon

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Pair
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
@@ -75,7 +76,7 @@ class _GroupFID(JudgeFID):
         reference: Any,
         classifier: nn.Module | None,
         generator: Any,
-        max_reference: int = 2000,
+        max_reference: Pair = 2000,
     ) -> None:
         within = Within(classifier, generator, self.name, **self.bounds)
         super().__init__(judge, reference, max_reference, within)

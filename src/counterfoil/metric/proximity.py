@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Decay
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SampleMetric
 
 
@@ -85,10 +85,8 @@ class Sparsity(SampleMetric):
     higher_is_better = False
     also_valid = True
 
-    def __init__(self, tau: float = 0.1) -> None:
+    def __init__(self, tau: Decay = 0.1) -> None:
         super().__init__()
-        if not 0 <= tau < 1:
-            raise UserError(f"metric.sparsity.tau must be in [0, 1), found {tau}")
         self.tau = tau
 
     def score(self, cf: Counterfactuals) -> Tensor:

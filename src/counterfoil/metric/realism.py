@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Pair
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
 from counterfoil.metric.base import SetMetric
 from counterfoil.metric.network import CHUNK, Borrowed
@@ -38,11 +38,9 @@ class _JudgeDistance(SetMetric):
     higher_is_better = False
 
     def __init__(
-        self, judge: nn.Module | None, reference: Any, max_reference: int = 2000, group: Group | None = None
+        self, judge: nn.Module | None, reference: Any, max_reference: Pair = 2000, group: Group | None = None
     ) -> None:
         super().__init__()
-        if max_reference < 2:
-            raise UserError(f"metric.{self.name}.max_reference must be at least 2, found {max_reference}")
         self._judge = Borrowed(judge, self.name, "judge")
         self._reference = Borrowed(reference, self.name, "data")
         self.max_reference = max_reference

@@ -17,11 +17,10 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, suggest
 from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
 from counterfoil.util.build import locate
-from counterfoil.util.cli import suggest
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.naming import file_name
 

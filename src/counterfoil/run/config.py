@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from counterfoil.classifier.order import read_names
+from counterfoil.core.bounds import Bounds, Count, Positive, Probability, Seed, checked
 from counterfoil.core.decision import RULES
 from counterfoil.core.errors import UserError
 from counterfoil.util.build import plain
@@ -53,6 +54,15 @@ PATHS = (*FILES, "counterfactuals", "store")
 """Options that are paths."""
 
 
+NUMBERS = (
+    "seed", "target", "confidence", "n", "count", "batch_size", "threads",
+    "overwrite", "train_missing", "reference", "only_correct", "split", "device", "dtype",
+)  # fmt: skip
+"""Options that are a number, a word or a switch."""
+Threads = Annotated[int, Bounds(least=1, most=1024)]
+"""Threads of the CPU; far more of them end the process."""
+
+
 @dataclass(frozen=True)
 class DataRecipe:
     """The data set of a config: its class as `_target_`, and the arguments."""
@@ -86,14 +96,14 @@ class ModelRecipe:
 
     role: str
     name: str
-    seed: int
+    seed: Seed
     net: Mapping[str, Any]
     training: Mapping[str, Any]
     checkpoint: str | None = None
     prefix: str | None = None
     labels: bool = True
     mean: float | Sequence[float] | None = None
-    std: float | Sequence[float] | None = None
+    std: Positive | Sequence[Positive] | None = None
     layers: Sequence[str] = ()
     decision: Mapping[str, Any] | None = None
     output: str | int | None = None
@@ -115,11 +125,12 @@ class ModelRecipe:
         for name, field in known.items():
             if field.default is MISSING and name not in node:
                 raise UserError(f"{where}.{name} is not set; every model needs one")
+        if node.get("class_names") is not None:
+            node = {**node, "class_names": list(read_names(node["class_names"], f"{where}.class_names"))}
+        node = checked(cls, node, f"{where}.")
         given = {name: typed(value, f"{where}.{name}") for name, value in node.items()}
         if isinstance(given.get("decision"), str):
             given["decision"] = {"_target_": _rule(given["decision"], where)}
-        if given.get("class_names") is not None:
-            given["class_names"] = list(read_names(given["class_names"], f"{where}.class_names"))
         return cls(**given)
 
     def __str__(self) -> str:
@@ -180,13 +191,13 @@ class RunConfig:
     trainer: Mapping[str, Any]
     logger: Mapping[str, Any]
     store: Path
-    seed: int
+    seed: Seed
     target: str | int
-    confidence: float
-    n: int
-    count: int
-    batch_size: int
-    threads: int | None
+    confidence: Probability
+    n: Count
+    count: Count
+    batch_size: Count
+    threads: Threads | None
     overwrite: bool
     explainer: Mapping[str, Any]
     metric: Mapping[str, MetricRecipe]
@@ -203,33 +214,16 @@ class RunConfig:
     train_missing: bool = False
     corruption: Mapping[str, Any] | None = None
     reference: bool = False
-    split: str = "test"
-
-    def __post_init__(self) -> None:
-        for name in ("n", "count", "batch_size", "threads"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and not (name == "threads" and value is None):
-                raise UserError(f"{name}={value}: expected a whole number of at least 1")
-        if not isinstance(self.only_correct, bool):
-            raise UserError(f"only_correct={self.only_correct}: expected true or false")
-        if self.split not in ("test", "val"):
-            raise UserError(f"split={self.split} is not supported; choose one of: test, val")
-        if not isinstance(self.seed, int):
-            raise UserError(f"seed={self.seed}: expected a whole number")
-        if not isinstance(self.confidence, int | float) or not 0 < self.confidence <= 1:
-            raise UserError(
-                f"confidence={self.confidence} is not a probability to reach; "
-                "choose a value in (0, 1], such as 0.9"
-            )
+    split: Literal["test", "val"] = "test"
 
     @classmethod
     def of(cls, config: DictConfig) -> RunConfig:
         """The typed form of what Hydra composed."""
-        config = _settle_judge(config)
+        config = _settle(config)
         composed: dict[str, Any] = plain(config)
         written: Any = OmegaConf.to_container(config, resolve=False)
         _refuse_unread(composed, written)
+        composed |= checked(cls, {name: composed[name] for name in NUMBERS if name in composed})
         tree = typed(composed)
         given = {field.name: tree[field.name] for field in fields(cls) if field.name in tree}
         given |= {name: _model(tree.get(name)) for name in MODELS}
@@ -419,13 +413,13 @@ def content_digest(path: Path) -> str:
     return str(path)
 
 
-def _settle_judge(config: DictConfig) -> DictConfig:
-    """The config with judge=null where it names no judge, however that was said."""
-    if "role" in (config.get("judge") or {}):
-        return config
+def _settle(config: DictConfig) -> DictConfig:
+    """The config with null for a judge or auto-encoders that it does not name, however that was said."""
+    absent = [name for name in ("judge", "autoencoder") if "role" not in (config.get(name) or {})]
     settled = config.copy()
     with open_dict(settled):
-        settled.judge = None
+        for name in absent:
+            settled[name] = None
     return settled
 
 

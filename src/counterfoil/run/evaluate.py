@@ -70,7 +70,7 @@ def evaluate(
     models = Models.of(run)
     with claim(run_dir, run.identity, run.overwrite) as claimed:
         models.data.setup()
-        run = run.measuring(measurable(run, models.data, overrides))
+        run = run.measuring(measurable(run, models.data, overrides, _untrained(run, models)))
         _require_models(run, models, choices, overrides)
         label = Label.of(run.composed, run_dir, overrides, "evaluate")
         loggers = open_loggers(run.logger, run_dir, label)
@@ -93,6 +93,13 @@ def evaluate(
                 return _score(evaluation, run_dir, loggers, time.perf_counter() - started)
         finally:
             close(loggers)
+
+
+def _untrained(run: RunConfig, models: Models) -> list[str]:
+    """What metrics do without where it is not trained: the auto-encoders; all other models are needed."""
+    if run.autoencoder is None or run.train_missing:
+        return []
+    return list(missing({"autoencoder": run.autoencoder}, models))
 
 
 def _require_models(
@@ -388,4 +395,10 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
                 stacklevel=2,
             )
             return drawn
-    return read_queries(frozen, data, classifier, target)
+    found = read_queries(frozen, data, classifier, target)
+    if len(found.images) < run.n:
+        log.info(
+            f"n={run.n}: {len(found.images)} images of data={data.name} can be queries with target={target}; "
+            "all of them are explained"
+        )
+    return found

@@ -15,15 +15,16 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.check import count_classes
 from counterfoil.classifier.order import columns as matched
 from counterfoil.classifier.order import common, listed, own_names, unlike
+from counterfoil.core.bounds import checked
 from counterfoil.core.decision import Attribute, Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
 from counterfoil.data.base import ImageData
-from counterfoil.run.address import departures, plain
+from counterfoil.run.address import FROM_DATA, departures, plain
 from counterfoil.run.address import recipe as recipe_of
 from counterfoil.run.config import MODELS, DataRecipe, ModelRecipe, RunConfig
 from counterfoil.run.store import Store, check_manifest
-from counterfoil.util.build import accepted, build
+from counterfoil.util.build import accepted, build, check, locate
 from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.finite import refuse_broken
@@ -67,8 +68,10 @@ class Models:
         """The models of a run, on its device and in its precision.
 
         Raises:
-            UserError: a device or precision that there is not.
+            UserError: a device or precision that there is not, an option that does not exist or whose value
+                is not right.
         """
+        check_options(config)
         if config.dtype not in DTYPES:
             raise UserError(f"dtype={config.dtype} is not supported; choose one of {' or '.join(DTYPES)}")
         store = Store(config.store, departures(config.trainer))
@@ -207,18 +210,39 @@ class Models:
         return names
 
 
+def check_options(config: RunConfig) -> None:
+    """Hold every option of a run against what its part takes, before anything is loaded or trained."""
+    check(config.data.options, "data")
+    for group in ("trainer", "logger", "corruption", "explainer"):
+        check(getattr(config, group), group)
+    for name, metric in config.metric.items():
+        check(metric.options, f"metric.{name}")
+    for path, recipe in needed_for_training(config).items():
+        if not recipe.net.get("_target_") and not recipe.checkpoint:
+            raise UserError(f"{path}.net._target_ is not set; name the network's class")
+        check(recipe.net, f"{path}.net", FROM_DATA)
+        check(recipe.decision, f"{path}.decision")
+        if recipe.training.get("_target_"):  # what it does not have is told with a remedy where it trains
+            checked(locate(recipe.training["_target_"], path), recipe.training, f"{path}.training.")
+
+
 def resolve_device(name: str) -> torch.device:
     """A device by name; auto takes CUDA where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"device={name}: this machine has no usable CUDA device; choose device=cpu or device=auto"
-        )
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"device={name} is not a device; choose auto, cpu or cuda") from error
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        number = torch.cuda.device_count()
+        found = f"{number} CUDA device(s), cuda:0 to cuda:{number - 1}" if number else "no usable CUDA device"
+        raise UserError(
+            f"device={name} cannot be used: this machine has {found}; choose device=cpu or device=auto"
+        ) from error
+    return device
 
 
 def needed_for_training(config: RunConfig) -> dict[str, ModelRecipe]:

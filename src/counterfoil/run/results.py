@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,26 +86,44 @@ def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counter
     return [cf[slice(start, start + rows)].map(place) for start in range(0, len(cf), rows)]
 
 
-def measurable(config: RunConfig, data: ImageData, overrides: Sequence[str]) -> list[str]:
+def measurable(
+    config: RunConfig, data: ImageData, overrides: Sequence[str], untrained: Collection[str] = ()
+) -> list[str]:
     """Names of the metrics that can be taken; one line is printed about those left out.
+
+    Args:
+        config: of the run.
+        data: what is explained.
+        overrides: of the command line.
+        untrained: models that have no weights; metrics that refer to them are left out, unless requested.
 
     Raises:
         UserError: a metric that cannot be taken was requested by name, with metric=.
     """
     why = {name: _lacks(metric, config, data) for name, metric in config.metric.items()}
     barred = {name: reason for name, reason in why.items() if reason}
-    if barred and any(part.split("=")[0].lstrip("+") == "metric" for part in overrides):
+    requested = any(part.split("=")[0].lstrip("+") == "metric" for part in overrides)
+    if barred and requested:
         name, (what, fix) = next(iter(barred.items()))
         raise UserError(f"metric={name} needs {what}; {fix}, or leave it out of metric=")
+    if not requested:
+        waiting = {name: set(untrained) & config.metric[name].refers for name in why if name not in barred}
+        barred |= {name: _untrained(*models) for name, models in waiting.items() if models}
     if barred:
         _tell(barred)
     return [name for name in why if name not in barred]
+
+
+def _untrained(model: str) -> tuple[str, str]:
+    return f"{model}, which is not trained (train_missing=true trains it)", ""
 
 
 def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[str, str] | None:
     """What a metric needs and does not get, and the fix; None where it has all."""
     if "judge" in metric.refers and config.judge is None:
         return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"
+    if "autoencoder" in metric.refers and config.autoencoder is None:
+        return "auto-encoders, found none", "choose some, such as generative@autoencoder=autoencoder"
     if data.labelled:
         return None
     if "data" in metric.refers:

@@ -252,16 +252,27 @@ def lightning_trainer(
     own = build(given.pop("callbacks", []), where="trainer.callbacks")
     callbacks = (*callbacks, *(own if isinstance(own, list) else [own]))
     plugins = given.pop("plugins", [])
-    return build(
-        given,
-        where="trainer",
-        max_epochs=epochs,
-        callbacks=[keep, RichProgressBar(), *callbacks, SaveWhenAsked(work / LAST)],
-        logger=list(loggers),
-        default_root_dir=str(work),
-        enable_checkpointing=True,
-        plugins=[*plugins, TwoWhole()],
-    )
+    try:
+        made = build(
+            given,
+            where="trainer",
+            max_epochs=epochs,
+            callbacks=[keep, RichProgressBar(), *callbacks, SaveWhenAsked(work / LAST)],
+            logger=list(loggers),
+            default_root_dir=str(work),
+            enable_checkpointing=True,
+            plugins=[*plugins, TwoWhole()],
+        )
+    except UserError:
+        raise
+    except Exception as error:  # whatever Lightning finds wrong with its own options
+        raise UserError(f"trainer: {' '.join(str(error).split())}; set trainer.* to what it takes") from error
+    if made.num_devices * made.num_nodes > 1:
+        raise UserError(
+            f"trainer: {made.num_devices} devices on {made.num_nodes} machine(s) are not supported; "
+            "set trainer.devices=1, or trainer.devices=[1] for the second one alone"
+        )
+    return made
 
 
 def _summary(measured: Mapping[str, float]) -> str:

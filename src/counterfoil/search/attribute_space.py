@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Edits
 from counterfoil.core.query import Query
@@ -42,8 +43,8 @@ class Attributes(Space):
         *,
         free: Sequence[str] | None = None,
         frozen: Sequence[str] = (),
-        overshoot: float = 0.5,
-        spread: float = 0.25,
+        overshoot: Weight = 0.5,
+        spread: Weight = 0.25,
     ) -> None:
         super().__init__(spread)
         self.names = tuple(names)

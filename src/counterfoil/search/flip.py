@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -42,7 +43,7 @@ class Hinge(Term):
     Source: Towards Evaluating the Robustness of Neural Networks (Carlini and Wagner, 2017), arXiv 1608.04644.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, margin: float = 0.0) -> None:
+    def __init__(self, weight: Weight | Schedule = 1.0, margin: float = 0.0) -> None:
         super().__init__(weight)
         self.margin = margin
 
@@ -68,7 +69,7 @@ class Margin(Term):
     arXiv 1608.04644; the margin that means the confidence is ours.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, slack: float = 0.1) -> None:
+    def __init__(self, weight: Weight | Schedule = 1.0, slack: Weight = 0.1) -> None:
         super().__init__(weight)
         self.slack = slack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.bounds import Count, Positive, Weight
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
 from counterfoil.search.space import Latent
@@ -26,17 +26,13 @@ class InvertedLatent(Latent):
     def __init__(
         self,
         *,
-        restarts: int = 5,
-        steps: int = 300,
-        lr: float = 0.05,
-        penalty: float = 1e-3,
-        spread: float = 0.5,
+        restarts: Count = 5,
+        steps: Count = 300,
+        lr: Positive = 0.05,
+        penalty: Weight = 1e-3,
+        spread: Weight = 0.5,
     ) -> None:
         super().__init__(spread)
-        if restarts < 1 or steps < 1:
-            raise UserError(
-                f"inversion: expected at least 1 restart and 1 step, found restarts={restarts}, steps={steps}"
-            )
         self.restarts, self.steps, self.lr, self.penalty = restarts, steps, lr, penalty
 
     def start(self, query: Query) -> Variables:

@@ -18,6 +18,7 @@ from counterfoil.classifier.score import (
     Score,
     default_score,
 )
+from counterfoil.core.bounds import Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -55,7 +56,7 @@ class ManifoldConsistency(Term):
 
     def __init__(
         self,
-        weight: float | Schedule = 1.0,
+        weight: Weight | Schedule = 1.0,
         *,
         score: str | Score = "auto",
         margin: float | None = None,

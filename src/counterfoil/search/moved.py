@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
 from counterfoil.search.term import Schedule, Term
@@ -22,7 +23,7 @@ class Moved(Term):
     """
 
     def __init__(
-        self, weight: float | Schedule = 1.0, *, names: Sequence[str] = ("a",), order: int = 2
+        self, weight: Weight | Schedule = 1.0, *, names: Sequence[str] = ("a",), order: int = 2
     ) -> None:
         super().__init__(weight)
         self.names = tuple(names)

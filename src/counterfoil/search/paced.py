@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.options import shows_options
 
 
@@ -23,7 +24,12 @@ class Paced:
     """
 
     def __init__(
-        self, rates: Sequence[float], *, decay: float = 1.0, adam: bool = False, alternate: bool = False
+        self,
+        rates: Sequence[Weight],
+        *,
+        decay: Probability = 1.0,
+        adam: bool = False,
+        alternate: bool = False,
     ) -> None:
         self.rates = tuple(rates)
         self.decay = decay
@@ -62,7 +68,7 @@ class Unfrozen:
     2021), arXiv 2109.14274.
     """
 
-    def __init__(self, turns: Sequence[int], *, every: int, lr: float) -> None:
+    def __init__(self, turns: Sequence[Whole], *, every: Count, lr: Positive) -> None:
         self.turns = tuple(turns)
         self.every = every
         self.lr = lr

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Positive, Weight, checks_options
 from counterfoil.core.query import Query
 from counterfoil.core.taps import default_taps
 from counterfoil.search.candidate import Candidate
@@ -34,7 +35,7 @@ class FeaturePreservation(Term):
 
     def __init__(
         self,
-        weight: float | Schedule = 1.0,
+        weight: Weight | Schedule = 1.0,
         *,
         names: Sequence[str] | None = None,
         pixels: bool = True,
@@ -63,6 +64,7 @@ class FeaturePreservation(Term):
         return torch.stack(terms).sum(0) if terms else torch.zeros_like(candidate.logits[:, 0])
 
 
+@checks_options
 @dataclass(frozen=True)
 class Dropping:
     """Progressive schedule P1: every layer at first, then without the shallowest one, and so on.
@@ -75,8 +77,8 @@ class Dropping:
     2021), arXiv 2109.14274.
     """
 
-    every: float
-    keep: int = 2
+    every: Positive
+    keep: Count = 2
 
     def __call__(self, progress: float, layers: int) -> Sequence[float]:
         """0 for each layer dropped, 1 for the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.query import Query
 from counterfoil.core.taps import INPUT
 from counterfoil.search.candidate import Candidate
@@ -49,7 +50,7 @@ class BatchStatistics(Term):
     1912.08795.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, *, first: float = 10.0) -> None:
+    def __init__(self, weight: Weight | Schedule = 1.0, *, first: Weight = 10.0) -> None:
         super().__init__(weight)
         self.first = first
 

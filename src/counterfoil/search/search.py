@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Share, Whole
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
@@ -47,12 +48,12 @@ class Search:
 
     def __init__(
         self,
-        steps: int,
+        steps: Whole,
         optimizer: MakeOptimizer,
         *,
         stop: Stop = FIRST,
         tradeoff: Tradeoff = ONCE,
-        crowd: float = 0.1,
+        crowd: Share = 0.1,
         last: bool = False,
     ) -> None:
         self.steps = steps

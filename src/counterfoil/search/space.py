@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
@@ -30,7 +31,7 @@ class Space(ABC):
     trial = 256
     """Images on which starting points are tried before a search."""
 
-    def __init__(self, spread: float = 0.0) -> None:
+    def __init__(self, spread: Weight = 0.0) -> None:
         self.spread = spread
 
     def prepare(self, query: Query) -> None:
@@ -77,7 +78,7 @@ class Space(ABC):
 class Pixels(Space):
     """The input itself, kept in [0, 1]."""
 
-    def __init__(self, spread: float = 0.05) -> None:
+    def __init__(self, spread: Weight = 0.05) -> None:
         super().__init__(spread)
 
     def start(self, query: Query) -> Variables:
@@ -101,7 +102,7 @@ class Latent(Space):
 
     kept = ("z",)
 
-    def __init__(self, spread: float = 0.5) -> None:
+    def __init__(self, spread: Weight = 0.5) -> None:
         super().__init__(spread)
 
     def start(self, query: Query) -> Variables:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from counterfoil.core.bounds import Whole, checks_options
 
+
+@checks_options
 @dataclass(frozen=True)
 class Stop:
     """A query is finished once its counterfactual has not improved for `patience` steps.
@@ -18,7 +21,7 @@ class Stop:
             never stops early.
     """
 
-    patience: int | None = 0
+    patience: Whole | None = 0
 
     def __call__(self, found: Tensor, idle: Tensor) -> Tensor:
         """Finished queries: bool (B,), given which have a counterfactual (B,) and the steps since their last

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -28,7 +29,7 @@ class Term(ABC):
     """Further images that the classifier is shown whenever the term is evaluated, and once for the factual.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0) -> None:
+    def __init__(self, weight: Weight | Schedule = 1.0) -> None:
         self.weight = weight
 
     def layers(self, classifier: nn.Module) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Count, Growth, Positive, checks_options
 
+
+@checks_options
 @dataclass(frozen=True)
 class Tradeoff:
     """Rounds of a search, each from the start, under a trade-off of the query's own.
@@ -25,9 +28,9 @@ class Tradeoff:
     arXiv 1608.04644.
     """
 
-    initial: float = 1.0
-    factor: float = 10.0
-    rounds: int = 1
+    initial: Positive = 1.0
+    factor: Growth = 10.0
+    rounds: Count = 1
     bisect: bool = False
 
     def start(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.bounds import checked, open_ended, parameters
+from counterfoil.core.errors import UserError, first_line, unknown_option
 
 
 @runtime_checkable
@@ -21,6 +22,8 @@ class Recipe(Protocol):
 
 
 Share = Callable[[Any], Any]
+RESERVED = ("_target_", "_args_", "_partial_")
+"""Keys of a node that are no options of its target."""
 
 
 def plain(config: Any) -> Any:
@@ -49,6 +52,33 @@ def build(node: Any, share: Share | None = None, where: str = "config", **extra:
     return node
 
 
+def check(node: Any, where: str, filled: Collection[str] = ()) -> None:
+    """Hold the options of all `_target_` nodes against what their targets take; nothing is made.
+
+    Args:
+        node: dicts, lists, recipes and values.
+        where: the node's place in the config, for messages.
+        filled: options of the outermost target that others fill in where they are null.
+
+    Raises:
+        UserError: a target that cannot be imported, an option that it does not have, a value of another type
+            or out of bounds.
+    """
+    if isinstance(node, list):
+        for i, child in enumerate(node):
+            check(child, f"{where}[{i}]")
+    if not isinstance(node, Mapping):
+        return
+    for key, child in node.items():
+        check(child, f"{where}.{key}")
+    if node.get("_target_"):
+        target = locate(node["_target_"], where)
+        given = {key: value for key, value in node.items() if key not in RESERVED}
+        given = {key: value for key, value in given.items() if value is not None or key not in filled}
+        _check_arguments(target, list(node.get("_args_", ())), given, where)
+        checked(target, given, f"{where}.")
+
+
 def accepted(target: str, offered: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Those of the offered arguments that the target's signature names."""
     parameters = inspect.signature(locate(target, where)).parameters
@@ -72,6 +102,7 @@ def _call(values: dict[str, Any], where: str, extra: Mapping[str, Any]) -> Any:
     defer = values.pop("_partial_", False)
     values = {**extra, **values}
     _check_arguments(target, arguments, values, where)
+    values = checked(target, values, f"{where}.")
     return partial(target, *arguments, **values) if defer else target(*arguments, **values)
 
 
@@ -82,6 +113,10 @@ def _check_arguments(
         signature = inspect.signature(target)
     except (TypeError, ValueError):
         return
+    known_names = parameters(target)
+    if not open_ended(target):
+        for name in values.keys() - known_names.keys():
+            raise UserError(unknown_option(f"{where}.{name}", name, known_names))
     try:
         signature.bind_partial(*arguments, **values)
     except TypeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import functools
 import io
@@ -18,15 +17,22 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError, first_line, suggest
 from counterfoil.core.whole import is_full
 from counterfoil.util import disk, signals
+from counterfoil.util.grammar import ambiguous, unknown, unknown_reference, unreadable
 from counterfoil.util.memory import keep_memory
 
 NOT_ALL = ("composed", "unchanged", "all")
 """Explainer configs that `explainer=all` leaves out."""
 
-OmegaConf.register_new_resolver("plus", lambda a, b: int(a) + int(b), replace=True)
+
+def _plus(a: Any, b: Any) -> Any:
+    """`${plus:a,b}`; a itself where it is no number, for its own check to refuse."""
+    return a + b if isinstance(a, int | float) else a
+
+
+OmegaConf.register_new_resolver("plus", _plus, replace=True)
 
 
 def _switch(value: Any, *cases: Any) -> Any:
@@ -154,6 +160,11 @@ def explain_error(error: BaseException) -> str | None:
             told = disk.explain(link if isinstance(link, OSError) else OSError(errno.ENOSPC, str(link)))
             if told:
                 return told
+    full = next((link for link in chain if _out_of_memory(link)), None)
+    if full is not None:
+        return (
+            f"not enough memory ({first_line(full)}); lower batch_size=, training.batch_size= or net.width="
+        )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _config_error(error)
     if isinstance(error, ValueError) and "Config group override must be" in str(error):  # GROUP=null
@@ -175,13 +186,12 @@ def remove_empty_run_dir() -> None:
                 folder.rmdir()
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """The half-sentence "; did you mean WORD?" of the nearest known word, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _config_error(error: Exception) -> str:
+    from hydra.errors import OverrideParseException
+
+    for link in _chain(error):
+        if isinstance(link, OverrideParseException):
+            return unreadable(link.override)
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     missing = re.search(r"Could not find '([^']+)'", text)
@@ -202,6 +212,13 @@ def _config_error(error: Exception) -> str:
         )
         known = f"{', '.join(options)}{suggest(name, options)}"
         return f"{group}={name} does not exist; choose one or several of: {known}"
+    dangling = re.search(r"Interpolation key '([^']+)' not found", text)
+    if dangling:
+        path = re.search(r"full_key: (\S+)", text)
+        return unknown_reference(dangling.group(1), path.group(1) if path else "")
+    sweep = re.search(r"Ambiguous value for argument '(.*)'$", lines[0]) if lines else None
+    if sweep:
+        return ambiguous(sweep.group(1))
     unset = re.search(r"Missing mandatory value: .*full_key: (\S+)", " ".join(lines))
     if unset:
         return f"option {unset.group(1)} has no value; set {unset.group(1)}=VALUE"
@@ -210,12 +227,16 @@ def _config_error(error: Exception) -> str:
     )
     if key:
         path = re.search(r"full_key: (\S+)", text)
+        nodes = (getattr(link, "parent_node", None) for link in _chain(error))
+        parent = next((node for node in nodes if isinstance(node, DictConfig)), DictConfig({}))
         name = path.group(1) if path else key.group(1)
-        return (
-            f"option {name} does not exist; "
-            "see --help or --cfg job for all of them, or prefix it with + to add one"
-        )
+        return unknown(name, map(str, parent.keys()), parent._get_full_key(None))
     return " ".join(line for line in lines if not line.startswith(("object_type", "Set the environment")))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    names = ("MemoryError", "OutOfMemoryError")
+    return type(error).__name__ in names or "can't allocate memory" in str(error)
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Positive, Weight, checks_options
 from counterfoil.core.errors import UserError
 from counterfoil.util.finite import broken
 
@@ -17,6 +18,7 @@ LOSSES = ("loss", "l1")
 """Measured quantities with one of these in their name must be finite; others may be undefined."""
 
 
+@checks_options
 class Training(pl.LightningModule):
     """Base of the modules that train a network; `net` is what is kept afterwards.
 
@@ -33,10 +35,10 @@ class Training(pl.LightningModule):
         self,
         net: nn.Module,
         *,
-        lr: float = 1e-3,
-        weight_decay: float = 1e-4,
-        epochs: int = 10,
-        batch_size: int = 128,
+        lr: Positive = 1e-3,
+        weight_decay: Weight = 1e-4,
+        epochs: Count = 10,
+        batch_size: Count = 128,
         channels_last: bool = True,
         name: str = "model",
     ) -> None:

@@ -47,7 +47,7 @@ def test_one_epoch_moves_every_network_and_stays_finite(toy, options):
             "norm=spectral does not go with generative.training.loss=wgan_gp; set "
             "generative.net.norm=instance",
         ),
-        ({"critic_steps": 0}, "critic_steps=0: expected at least 1"),
+        ({"critic_steps": 0}, "critic_steps=0: expected a whole number of at least 1"),
     ],
 )
 def test_bad_options_are_told(toy, options, message):

@@ -38,7 +38,7 @@ MISTAKES = {
         ("evaluate", "metric=[valdity]"),
         "metric=valdity does not exist; .*did you mean validity",
     ),
-    "broken syntax": (("evaluate", "n=["), "no viable alternative"),
+    "broken syntax": (("evaluate", "n=["), r"option n: \[ cannot be read"),
     "group without a choice": (
         ("evaluate", "generative=null"),
         "a config group cannot be set to null; take it out with ~GROUP",
@@ -52,11 +52,14 @@ MISTAKES = {
         r"option classifier\.net\.width has no value",
     ),
     "nothing to train": (("train",), "nothing to train"),
-    "no number": (("evaluate", "n=many"), "n=many: expected a whole number"),
+    "no number": (("evaluate", "n=many"), "n='many': expected a whole number"),
     "no batch": (("evaluate", "batch_size=0"), "batch_size=0: expected a whole number of at least 1"),
-    "no thread": (("train", "classifier=cnn", "threads=x"), "threads=x: expected a whole number"),
-    "no probability": (("evaluate", "confidence=high"), "confidence=high is not a probability"),
-    "confidence above 1": (("evaluate", "confidence=95"), "confidence=95 is not a probability"),
+    "no thread": (("train", "classifier=cnn", "threads=x"), "threads='x': expected a whole number"),
+    "no probability": (("evaluate", "confidence=high"), "confidence='high': expected a number above 0"),
+    "confidence above 1": (
+        ("evaluate", "confidence=95"),
+        "confidence=95: expected a number above 0 and at most 1",
+    ),
     "unknown device": (("evaluate", "device=abacus"), "device=abacus is not a device"),
     "unknown precision": (("evaluate", "dtype=float8"), "dtype=float8 is not supported"),
     "unknown attribute": (
@@ -69,7 +72,7 @@ MISTAKES = {
     ),
     "unknown network option": (
         ("train", "classifier=cnn", "+classifier.net.depth=3"),
-        "argument 'depth'; it takes: .*stages",
+        r"option classifier\.net\.depth does not exist; .*stages",
     ),
     "empty folder": (("train", "data=folder", "data.root=.", "classifier=cnn"), "holds no images"),
     "missing folder": (("train", "data=folder", "data.root=absent", "classifier=cnn"), "is not a folder"),

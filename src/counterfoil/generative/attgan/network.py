@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from counterfoil.core.bounds import Count, checks_options
 from counterfoil.core.errors import UserError
 
 
+@checks_options
 class AttGAN(nn.Module):
     """Edits named attributes of an image: x' = G(E(x), a').
 
@@ -37,11 +39,11 @@ class AttGAN(nn.Module):
 
     def __init__(
         self,
-        channels: int = 3,
-        size: int = 64,
+        channels: Count = 3,
+        size: Count = 64,
         attributes: Sequence[str] = (),
-        width: int = 32,
-        smallest: int = 4,
+        width: Count = 32,
+        smallest: Count = 4,
         norm: Literal["spectral", "instance"] = "spectral",
     ) -> None:
         super().__init__()
@@ -50,8 +52,6 @@ class AttGAN(nn.Module):
                 "attgan: expected the names of one or more attributes, found none; set "
                 "generative.net.attributes"
             )
-        if norm not in ("spectral", "instance"):
-            raise UserError(f"attgan: norm={norm} is not supported; choose one of spectral or instance")
         self.channels, self.size, self.norm = channels, size, norm
         self.attribute_names = tuple(str(name) for name in attributes)
         halvings = _halvings(size, smallest)
@@ -100,7 +100,7 @@ class AttGAN(nn.Module):
 class _Decoder(nn.Module):
     """Doublings; the attributes are spread over the plane and joined before each."""
 
-    def __init__(self, widths: Sequence[int], channels: int, attributes: int) -> None:
+    def __init__(self, widths: Sequence[int], channels: Count, attributes: int) -> None:
         super().__init__()
         ends = [*widths[1:], widths[-1]]
         self.layers = nn.ModuleList(_up(a + attributes, b) for a, b in zip(widths, ends, strict=True))
@@ -117,7 +117,7 @@ class _Decoder(nn.Module):
 class _Critic(nn.Module):
     """One trunk, two heads: real or made, and which attributes."""
 
-    def __init__(self, widths: Sequence[int], side: int, attributes: int, norm: str) -> None:
+    def __init__(self, widths: Sequence[int], side: Count, attributes: int, norm: str) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):

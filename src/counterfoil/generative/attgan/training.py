@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Count, Decay, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import BatchAttributes
 from counterfoil.data.base import Batch, ImageData
@@ -56,28 +57,19 @@ class AttGANTraining(Training):
         data: ImageData,
         *,
         loss: Literal["hinge", "wgan_gp"] = "hinge",
-        adversarial: float = 1.0,
-        attribute: float = 10.0,
-        reconstruction: float = 100.0,
-        critic_steps: int = 1,
-        betas: tuple[float, float] = (0.5, 0.999),
-        pictures: int = 8,
+        adversarial: Weight | bool = 1.0,
+        attribute: Weight = 10.0,
+        reconstruction: Weight = 100.0,
+        critic_steps: Count = 1,
+        betas: tuple[Decay, Decay] = (0.5, 0.999),
+        pictures: Whole = 8,
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
-        if loss not in NORMS:
-            raise UserError(
-                f"generative.training.loss={loss} is not supported; choose one of: {', '.join(NORMS)}"
-            )
         if adversarial and net.norm != NORMS[loss]:
             raise UserError(
                 f"generative.net.norm={net.norm} does not go with generative.training.loss={loss}; set "
                 f"generative.net.norm={NORMS[loss]}"
-            )
-        if critic_steps < 1:
-            raise UserError(
-                f"generative.training.critic_steps={critic_steps}: expected at least 1; adversarial=false "
-                "does without"
             )
         self.automatic_optimization = False
         self.read = BatchAttributes(data, net.attribute_names)

@@ -65,8 +65,6 @@ class Knob(nn.Module):
         class_names: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
-        if bins < 2:
-            raise UserError(f"bins={bins}: expected at least 2")
         self.classes, self.bins = classes, bins
         self.pair, self.slots = _resolve(targets, classes, class_names)
         edges, centres = _even(torch.ones(len(self.slots)), bins)

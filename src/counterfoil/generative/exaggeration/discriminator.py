@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from counterfoil.core.bounds import Count, Pair, checks_options
 from counterfoil.core.errors import UserError
 from counterfoil.generative.exaggeration.network import fitting_pad
 
 
+@checks_options
 class Discriminator(nn.Module):
     """Residual network with spectral norm, sum pooling and a projection onto the ordinal code of the bin.
 
@@ -32,14 +34,14 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        slots: int = 1,
-        bins: int = 10,
+        channels: Count,
+        size: Count,
+        slots: Count = 1,
+        bins: Pair = 10,
         *,
         projection: str = "ordinal",
-        width: int = 32,
-        stages: int | None = None,
+        width: Count = 32,
+        stages: Count | None = None,
     ) -> None:
         super().__init__()
         if projection not in ("ordinal", "shared", "none"):

@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, Pair, Weight, Whole, checks_options
 from counterfoil.core.errors import UserError
 from counterfoil.generative.exaggeration.calibration import Knob
 
 
+@checks_options
 class Exaggerator(nn.Module):
     """Redraws an image so that a classifier's posterior of a target lands in a requested bin.
 
@@ -39,16 +41,16 @@ class Exaggerator(nn.Module):
 
     def __init__(
         self,
-        channels: int = 1,
-        size: int = 28,
-        classes: int = 10,
+        channels: Count = 1,
+        size: Count = 28,
+        classes: Count = 10,
         class_names: tuple[str, ...] | None = None,
         *,
         targets: Sequence[int | str] | int | str | None = None,
-        bins: int = 10,
-        width: int = 16,
-        stages: int | None = None,
-        pad: int | None = None,
+        bins: Pair = 10,
+        width: Count = 16,
+        stages: Count | None = None,
+        pad: Whole | None = None,
         conditioned_encoder: bool = False,
     ) -> None:
         super().__init__()
@@ -103,7 +105,7 @@ class ConditionalBatchNorm(nn.Module):
     gamma_k * (h - mean) / sqrt(var + 1e-3) + beta_k,  gamma = 1 and beta = 0 at first
     """
 
-    def __init__(self, channels: int, cells: int) -> None:
+    def __init__(self, channels: Count, cells: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, eps=1e-3, affine=cells == 0)
         self.table = nn.Embedding(cells, 2 * channels) if cells else None
@@ -125,7 +127,7 @@ class ConditionalBatchNorm(nn.Module):
 class _Block(nn.Module):
     """Pre-activation residual block that resizes before its first convolution."""
 
-    def __init__(self, inputs: int, outputs: int, cells: int, scale: float) -> None:
+    def __init__(self, inputs: int, outputs: int, cells: int, scale: Weight) -> None:
         super().__init__()
         self.scale = scale
         self.first = ConditionalBatchNorm(inputs, cells)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.classifier.training import augment
+from counterfoil.core.bounds import Count, Decay, Seed, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, stratified
 from counterfoil.generative.exaggeration.data import (
@@ -84,25 +85,25 @@ class ExaggerationTraining(Training):
         net: Exaggerator,
         *,
         classifier: nn.Module | None,
-        lambda_gan: float = 1.0,
-        lambda_cls: float = 1.0,
-        lambda_rec: float = 100.0,
-        lambda_cyc: float | None = None,
-        lambda_embed: float = 0.0,
-        d_steps: int = 1,
+        lambda_gan: Weight = 1.0,
+        lambda_cls: Weight = 1.0,
+        lambda_rec: Weight = 100.0,
+        lambda_cyc: Weight | None = None,
+        lambda_embed: Weight = 0.0,
+        d_steps: Count = 1,
         discriminator: Mapping[str, Any] | None = None,
         calibration: str = "auto",
-        enough: int = 30,
+        enough: Whole = 30,
         empty: str = "error",
-        steps: int = 250,
-        average: float = 0.999,
-        shift: int = 0,
+        steps: Count = 250,
+        average: Decay = 0.999,
+        shift: Whole = 0,
         flip: bool = False,
-        watched: int = 256,
-        tested: int = 1000,
-        pictures: int = 8,
+        watched: Count = 256,
+        tested: Count = 1000,
+        pictures: Whole = 8,
         stop_when_diverged: bool = True,
-        data_seed: int = 0,
+        data_seed: Seed = 0,
         start: str | None = None,
         **options: Any,
     ) -> None:
@@ -116,8 +117,8 @@ class ExaggerationTraining(Training):
             raise UserError(f"generative exaggerator: net must be an Exaggerator, found {type(net).__name__}")
         if empty not in ("error", "borrow"):
             raise UserError(f"training.empty={empty} is not known; choose error or borrow")
-        if d_steps < 1 or steps < d_steps:
-            raise UserError(f"training.d_steps={d_steps}, steps={steps}: expected 1 <= d_steps <= steps")
+        if steps < d_steps:
+            raise UserError(f"training.d_steps={d_steps}, steps={steps}: expected d_steps <= steps")
         self.classifier = classifier.eval().requires_grad_(False)
         channels = net.stem.in_channels
         stages = {"stages": net.stages} | dict(discriminator or {})

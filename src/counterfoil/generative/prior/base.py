@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.bounds import Positive, Weight, Whole
 from counterfoil.core.options import shows_options
 from counterfoil.util.rows import take_rows
 
@@ -34,13 +34,8 @@ class Prior(ABC):
     name = "prior"
 
     def __init__(
-        self, *, psnr: float = 30.0, steps: int = 500, lr: float = 4e-3, spread: float = 0.01
+        self, *, psnr: float = 30.0, steps: Whole = 500, lr: Positive = 4e-3, spread: Weight = 0.01
     ) -> None:
-        if steps < 0 or not lr > 0:
-            raise UserError(
-                f"prior {self.name}: expected steps >= 0 and lr > 0 for its fit, found steps={steps}, "
-                f"lr={lr:g}"
-            )
         self.psnr, self.steps, self.lr, self.spread = psnr, steps, lr, spread
 
     @abstractmethod

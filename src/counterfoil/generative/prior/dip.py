@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from counterfoil.core.bounds import Count, Positive, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.generative.prior.base import Prior, Shape
 
@@ -39,20 +40,17 @@ class DIP(Prior):
     def __init__(
         self,
         *,
-        channels: Sequence[int] = (16, 32),
-        skip: int = 4,
-        noise: int = 8,
+        channels: Sequence[Count] = (16, 32),
+        skip: Count = 4,
+        noise: Count = 8,
         psnr: float = 30.0,
-        steps: int = 500,
-        lr: float = 2e-2,
-        spread: float = 0.01,
+        steps: Whole = 500,
+        lr: Positive = 2e-2,
+        spread: Weight = 0.01,
     ) -> None:
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
-        if not channels or min(*channels, skip, noise) < 1:
-            raise UserError(
-                f"prior dip: expected 1 or more channels on every level, found channels={list(channels)}, "
-                f"{skip=}, {noise=}"
-            )
+        if not channels:
+            raise UserError("DIP: channels=[]: expected a number of channels for each level")
         self.channels, self.skip, self.noise = tuple(channels), skip, noise
 
     def weights(self, shape: Shape) -> dict[str, tuple[tuple[int, ...], float]]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.bounds import Count, Positive, Weight, Whole
 from counterfoil.generative.prior.base import Prior, Shape
 
 FIRST_OMEGA = 30.0
@@ -38,22 +38,17 @@ class INR(Prior):
     def __init__(
         self,
         *,
-        frequencies: int = 64,
-        scale: float | None = None,
-        width: int = 64,
-        depth: int = 3,
+        frequencies: Count = 64,
+        scale: Positive | None = None,
+        width: Count = 64,
+        depth: Count = 3,
         siren: bool = False,
         psnr: float = 30.0,
-        steps: int = 500,
-        lr: float = 4e-3,
-        spread: float = 0.01,
+        steps: Whole = 500,
+        lr: Positive = 4e-3,
+        spread: Weight = 0.01,
     ) -> None:
         super().__init__(psnr=psnr, steps=steps, lr=lr, spread=spread)
-        if min(frequencies, width, depth) < 1:
-            raise UserError(
-                f"prior inr: expected 1 or more frequencies, width and depth, found {frequencies}, {width} "
-                f"and {depth}"
-            )
         self.frequencies, self.scale, self.width, self.depth, self.siren = (
             frequencies,
             scale,

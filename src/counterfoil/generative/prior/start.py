@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.bounds import Count, checks_options
 from counterfoil.generative.prior.base import Prior
 from counterfoil.generative.prior.inr import INR
 
 
+@checks_options
 class PriorStart(nn.Module):
     """The weights theta of one network of a prior; `explainer=disc` fits each query's network from there.
 
@@ -19,7 +21,7 @@ class PriorStart(nn.Module):
         prior: the prior; None: an INR at its defaults.
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, prior: Prior | None = None) -> None:
+    def __init__(self, channels: Count = 1, size: Count = 28, prior: Prior | None = None) -> None:
         super().__init__()
         self.prior = prior or INR()
         self.shape = (channels, size, size)

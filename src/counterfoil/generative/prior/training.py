@@ -11,6 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from counterfoil.core.bounds import Count, Probability, Seed
 from counterfoil.data.base import Batch, EpochSampler, ImageData, Images
 from counterfoil.generative.prior.start import PriorStart
 from counterfoil.util.training import Training
@@ -42,12 +43,12 @@ class PriorStartTraining(Training):
         self,
         net: PriorStart,
         *,
-        inner: int = 24,
-        steps: int = 40,
+        inner: Count = 24,
+        steps: Count = 40,
         psnr: float = 28.0,
-        watched: int = 32,
-        seed: int = 0,
-        lr: float = 1.0,
+        watched: Count = 32,
+        seed: Seed = 0,
+        lr: Probability = 1.0,
         channels_last: bool = False,
         **options: Any,
     ) -> None:
@@ -98,7 +99,7 @@ class PriorStartTraining(Training):
 class _Shortened(EpochSampler):
     """The first batches of an epoch's order."""
 
-    def __init__(self, length: int, batch_size: int, steps: int, seed: int) -> None:
+    def __init__(self, length: int, batch_size: Count, steps: Count, seed: Seed) -> None:
         super().__init__(length, min(batch_size, length), seed=seed, drop_last=True)
         self.steps = steps
 
@@ -110,7 +111,7 @@ class _Shortened(EpochSampler):
 
 
 class _Served(LightningDataModule):
-    def __init__(self, data: ImageData, batch_size: int, steps: int, watched: int, seed: int) -> None:
+    def __init__(self, data: ImageData, batch_size: Count, steps: Count, watched: Count, seed: Seed) -> None:
         super().__init__()
         self.data, self.batch_size, self.steps, self.watched, self.seed = (
             data,
