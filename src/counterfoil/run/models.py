@@ -218,8 +218,6 @@ def check_options(config: RunConfig) -> None:
     for name, metric in config.metric.items():
         check(metric.options, f"metric.{name}")
     for path, recipe in needed_for_training(config).items():
-        if not recipe.net.get("_target_") and not recipe.checkpoint:
-            raise UserError(f"{path}.net._target_ is not set; name the network's class")
         check(recipe.net, f"{path}.net", FROM_DATA)
         check(recipe.decision, f"{path}.decision")
         if recipe.training.get("_target_"):  # what it does not have is told with a remedy where it trains
