@@ -46,7 +46,7 @@ def measure(subject: Subject, size: int, options: Options, work: Path) -> dict[s
     total = (options.repeats + 1) * options.steps
     turns = Turns(bare(copy.deepcopy(module), loader, total), options)
     trainer_options = {**subject.run.trainer, "limit_val_batches": 0}
-    trainer = lightning_trainer(trainer_options, -(-total // len(loader)), work, False, turns)
+    trainer = lightning_trainer(trainer_options, -(-total // len(loader)), work, [], turns)
     trainer.fit(module, datamodule=data)
     return turns.times
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from counterfoil.core.bounds import LARGEST, Bounds, Share, checked
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.cache import cache_root, cores, digest, open_cached, write_cached
+from counterfoil.data.cache import cache_root, digest, open_cached, write_cached
 from counterfoil.data.face import ATTRIBUTES, DRAWING, EXCLUSIVE, SIZE, draw_many
+from counterfoil.util.cores import cores
 from counterfoil.util.record import write_text
 
 _CHUNK = 100

@@ -36,11 +36,6 @@ def digest(recipe: Any) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def progress() -> Progress:
     """A progress bar with a count and the time left, on stderr."""
     from rich.console import Console

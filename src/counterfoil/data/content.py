@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.cache import cache_root, cores, progress
+from counterfoil.data.cache import cache_root, progress
+from counterfoil.util.cores import cores
 from counterfoil.util.record import write_text
 
 NAME = ".counterfoil-content.json"

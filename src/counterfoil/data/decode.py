@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterfoil.core.errors import UserError, first_line
-from counterfoil.data.cache import cache_root, cores, digest, open_cached, progress, write_cached
+from counterfoil.data.cache import cache_root, digest, open_cached, progress, write_cached
 from counterfoil.data.pixels import flat
+from counterfoil.util.cores import cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.data.cache import cores
 from counterfoil.data.decode import Shape, cached_folder, decode_cached, decode_in_memory, opening
 from counterfoil.data.pixels import channels_of, check_colour, has_transparency, is_deep
+from counterfoil.util.cores import cores
 from counterfoil.util.record import read_json, write_json
 
 CROPS = {

@@ -29,7 +29,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
-    "sweep",
+    "sweep", "jobs",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ from counterfoil.util.cli import config_dirs
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.disk import refuse_full
 from counterfoil.util.loggers import Label, close, open_loggers
-from counterfoil.util.record import command_line, read_json, versions, write_json, write_text
+from counterfoil.util.record import arguments, command_line, read_json, versions, write_json, write_text
 
 log = logging.getLogger("counterfoil")
 
@@ -112,7 +111,7 @@ def _require_models(
             f"data={models.data.name} has no labels to train {first} on; set {how_to_do_without(first)}"
         )
     if absent and not run.train_missing:
-        folders = config_dirs(sys.argv)
+        folders = config_dirs(arguments())
         commands = dict.fromkeys(
             train_command(path, recipe, choices, overrides, folders) for path, recipe in absent.items()
         )

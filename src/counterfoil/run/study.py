@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import traceback
@@ -28,7 +29,7 @@ from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
 from counterfoil.util.lock import InUse, locked
-from counterfoil.util.record import command_line, write_text
+from counterfoil.util.record import ARGUMENTS, command_line, write_text
 
 LOG = logging.getLogger(__name__)
 ENDED = "jobs.jsonl"
@@ -61,7 +62,11 @@ class Join(Callback):
         self.held = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Take the folder, and forget which jobs ended under an earlier command."""
+        """Take the folder, and forget which jobs ended under an earlier command.
+
+        The processes of a launcher are told the command.
+        """
+        os.environ[ARGUMENTS] = json.dumps(sys.argv)
         if config.get("study"):
             with _told():
                 self.held.enter_context(_alone(_folder(config)))
@@ -69,6 +74,7 @@ class Join(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write study.json, the page and the tables; exit code 1 where a job failed."""
+        os.environ.pop(ARGUMENTS, None)
         if not config.get("study"):
             return
         talk()

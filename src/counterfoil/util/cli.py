@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line, suggest
 from counterfoil.core.whole import is_full
 from counterfoil.util import disk, signals
+from counterfoil.util.cores import share
 from counterfoil.util.grammar import ambiguous, unknown, unknown_reference, unreadable
 from counterfoil.util.memory import keep_memory
 
@@ -42,6 +43,10 @@ def _switch(value: Any, *cases: Any) -> Any:
 
 
 OmegaConf.register_new_resolver("switch", _switch, replace=True)
+OmegaConf.register_new_resolver("share", lambda jobs: share(int(jobs)), replace=True)
+LAUNCHERS = {"joblib": "hydra-joblib-launcher", "submitit_slurm": "hydra-submitit-launcher"}
+LAUNCHERS["submitit_local"] = LAUNCHERS["submitit_slurm"]
+"""The package that brings each launcher."""
 
 
 def run(main: Callable[[], None], conf: Path) -> None:
@@ -197,6 +202,11 @@ def _config_error(error: Exception) -> str:
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing and "Available options" in text:
         group, _, name = missing.group(1).rpartition("/")
+        if group == "hydra/launcher" and name in LAUNCHERS:
+            return (
+                f"hydra/launcher={name} needs the package {LAUNCHERS[name]}: pip install "
+                "'counterfoil[launch]', or choose another launcher="
+            )
         start = next(i for i, line in enumerate(lines) if line.startswith("Available"))
         options = [line for line in lines[start + 1 :] if re.fullmatch(r"[\w-]+", line)]
         return f"{group}={name} does not exist; choose one of: {', '.join(options)}{suggest(name, options)}"
