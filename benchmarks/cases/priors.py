@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -23,6 +22,8 @@ from counterfoil.search.prior import PRIORS, shape_of
 DEFAULTS = Options(queries=(64,), steps=30, repeats=7)
 SINGLES = 4
 """Queries asked one at a time in a repeat."""
+NEVER = 1e6
+"""Decibels that no fit reaches."""
 
 
 def rows(options: Options) -> Iterator[Row]:
@@ -30,7 +31,7 @@ def rows(options: Options) -> Iterator[Row]:
     subject = Subject(options)
     classifier = subject.untrained(subject.run.explained)
     for kind, prior in PRIORS.items():
-        fitted = prior(psnr=math.inf, steps=options.steps)
+        fitted = prior(psnr=NEVER, steps=options.steps)
         explainer = DISC(
             classifier,
             prior=fitted,

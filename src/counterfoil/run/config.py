@@ -34,7 +34,7 @@ INCIDENTAL = (
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
-BESIDE = ("attribute", "methods", "run_dir", "study", "sweep")
+BESIDE = ("attribute", "methods", "run_dir", "study", "sweep", "jobs")
 """Options that configs and entry points read, beside those of a run."""
 EPOCHS = "set classifier.training.epochs= or generative.training.epochs="
 CALLED = {
