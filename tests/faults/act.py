@@ -82,6 +82,26 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Script:
+    """A script as it is called; what it says on standard error is in `said`."""
+
+    name: str
+    folder: Path
+    overrides: tuple[str, ...]
+
+    @property
+    def said(self) -> Path:
+        """The file that holds it."""
+        return self.folder / "said"
+
+    def __call__(self) -> Any:
+        sys.argv = [str(ROOT / f"{self.name}.py"), "logger=none", *self.overrides]
+        self.folder.mkdir(exist_ok=True)
+        with self.said.open("w") as said, redirect_stderr(said):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+@dataclass(frozen=True)
 class Study:
     """evaluate.py study=tiny, as a script; gives the joined figures."""
 

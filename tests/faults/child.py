@@ -68,6 +68,7 @@ def start(
     kill_at: int = 0,
     full_at: int = 0,
     kill_after: float = 0.0,
+    kill_on: str = "",
     number: int = signal.SIGKILL,
     gate: Any = None,
 ) -> Callable[[], Ended]:
@@ -79,6 +80,7 @@ def start(
         kill_at: end the process before this change on the disk, the first being 1; 0: never.
         full_at: from this change on, nothing can be written; 0: never.
         kill_after: send `number` after so many seconds; 0: never.
+        kill_on: send `number` once there is a file of this pattern in `below`; empty: never.
         number: of a signal.
         gate: a barrier at which several processes wait for each other.
     """
@@ -88,10 +90,12 @@ def start(
     theirs.close()
 
     def end() -> Ended:
-        if kill_after:
+        if kill_after or kill_on:
             with suppress(EOFError):
                 assert ours.poll(PATIENCE)
                 ours.recv()  # it has begun
+            while kill_on and process.is_alive() and not list(below.rglob(kill_on)):
+                time.sleep(0.005)
             time.sleep(kill_after)
             with suppress(ProcessLookupError):
                 os.kill(process.pid or 0, number)

@@ -128,6 +128,25 @@ def replace_finished(work: Any) -> Any:
     return work
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", share(["train", "evaluate"], quick=1))
+def test_a_stopped_script_says_so_with_its_exit_code(
+    name: str, number: signal.Signals, bench: Bench, fault: Fault, tmp_path: Path
+) -> None:
+    folder = tmp_path / "s"
+    if name == "train":
+        small = (*bench.models_of(act.TRAINED), *act.TRAINED, "classifier.training.epochs=500")
+        given, begun = (*small, f"store={folder}", f"run_dir={folder}/run"), "last.ckpt"
+    else:
+        given = (*bench.models, f"store={bench.store}", *act.EXPLAINED, "n=200", "batch_size=1")
+        given, begun = (*given, f"run_dir={folder}/run"), "batch-00001.safetensors"
+    script = act.Script(name, folder, given)
+    ended = child.run(script, folder, kill_on=begun, number=number)
+    line = f"stopped by {number.name}; the same command goes on from here"
+    left = (ended.code, script.said.read_text().strip().splitlines()[-1], len(list(folder.rglob(begun))))
+    fault("stop of a script", lambda: left, (128 + number, line, 1))
+
+
 def options(group: str, *several: str) -> tuple[str, ...]:
     return tuple(f"{group}.{option}" for option in several)
 

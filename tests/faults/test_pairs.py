@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ def test_pair(pair: str, again: int, bench: Bench, fault: Fault, tmp_path: Path)
         assert child.run(alone, tmp_path).right
     gate = child.CONTEXT.Barrier(2)
     kill = 8 + again if "killed" in pair else 0
-    ends = [
-        child.start(first, tmp_path, gate=gate, kill_at=kill),
-        child.start(second, tmp_path, gate=gate),
-    ]
+    if kill:
+        killed = child.start(first, tmp_path, kill_at=kill)
+        wait_for_lock(tmp_path / "t" / "store")
+        ends = [killed, child.start(second, tmp_path)]
+    else:
+        ends = [child.start(each, tmp_path, gate=gate) for each in (first, second)]
     found = [end() for end in ends]
     assert not kill or found[0].code == -9
     right = child.run(alone_elsewhere(pair, bench.store, tmp_path), tmp_path).right
@@ -42,6 +45,14 @@ def test_pair(pair: str, again: int, bench: Bench, fault: Fault, tmp_path: Path)
     assert any(not end.line for end in live), [end.line for end in live]
     for end in live:
         fault("concurrent pair", lambda end=end: end.right, right)
+
+
+def wait_for_lock(store: Path) -> None:
+    """Until the first has begun to train."""
+    deadline = time.monotonic() + child.PATIENCE
+    while not list(store.glob("*.lock")):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def acts(pair: str, store: Path, folder: Path) -> tuple[Any, Any, Any]:
