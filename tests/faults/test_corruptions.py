@@ -15,6 +15,8 @@ import pytest
 import torch
 from torch import nn
 
+from counterfoil.core.errors import UserError
+from counterfoil.data import content
 from tests.bench import Bench, composed
 from tests.faults import act
 from tests.faults.conftest import Fault
@@ -52,6 +54,9 @@ def _flip(content: bytes, place: float) -> bytes:
     return bytes(spoilt)
 
 
+PARTS = ("store", "run", "study", "cache", "training")
+
+
 @dataclass(frozen=True)
 class Made:
     """What the tests damage: a copy of it, fresh for each."""
@@ -63,12 +68,14 @@ class Made:
     training: Path
     began: Path
     """The store that the run names, which is never damaged."""
+    pictures: Path
+    """Files whose digests are kept; a copy would have other times."""
 
     def copied(self, folder: Path) -> Made:
-        for name in ("store", "run", "study", "cache", "training"):
+        for name in PARTS:
             shutil.copytree(getattr(self, name), folder / name)
-        mine = {name: folder / name for name in ("store", "run", "study", "cache", "training")}
-        return Made(**mine, began=self.began)
+        mine = {name: folder / name for name in PARTS}
+        return Made(**mine, began=self.began, pictures=self.pictures)
 
     @property
     def bench(self) -> Bench:
@@ -109,7 +116,12 @@ def made(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Made:
         TwoWhole().save_checkpoint(held, folder / "training" / LAST)
     cf = torch.rand(6, 1, 28, 28).numpy()
     np.savez(folder / "run" / "theirs.npz", factual=cf, counterfactual=cf[::-1], target=np.arange(6))
-    return Made(store, folder / "run", folder / "s" / "run", folder / "cache", folder / "training", store)
+    (folder / "pictures").mkdir()
+    for i in range(5):
+        (folder / "pictures" / f"{i}.png").write_bytes(bytes([i]) * 100)
+    (folder / "s" / "run").rename(folder / "study")
+    parts = {name: folder / name for name in PARTS}
+    return Made(**parts, began=store, pictures=folder / "pictures")
 
 
 # what reads each kind of file: its value is compared with that of the undamaged file
@@ -153,6 +165,30 @@ def resumed(made: Made) -> Any:
     (made.run / "metrics.json").unlink(missing_ok=True)
     (made.run / "theirs.npz").unlink(missing_ok=True)
     return act.comparable(Bench(made.began, composed).evaluate(made.run, *act.EXPLAINED))
+
+
+def begun_again(made: Made) -> Any:
+    """A finished run says so; one whose figures are damaged is scored anew."""
+    (made.run / "theirs.npz").unlink(missing_ok=True)
+    try:
+        return act.comparable(Bench(made.began, composed).evaluate(made.run, *act.EXPLAINED))
+    except UserError as error:
+        if "holds this evaluation already" not in str(error):
+            raise
+        return act.comparable(json.loads((made.run / "metrics.json").read_text()))
+
+
+def listed(made: Made) -> Path:
+    """The list of digests, written afresh; files this new would not be on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "SETTLED", -60.0)
+        (made.pictures / content.NAME).unlink(missing_ok=True)
+        digests(made)
+    return made.pictures / content.NAME
+
+
+def digests(made: Made) -> Any:
+    return content.file_digests(sorted(made.pictures.glob("*.png")), made.pictures)
 
 
 def scored_again(made: Made) -> Any:
@@ -229,6 +265,8 @@ KINDS = {
     "run.json": Kind(lambda made: made.run / "run.json", resumed, quick=False),
     "config.yaml": Kind(lambda made: made.run / "config.yaml", resumed, quick=False),
     "query_set.csv": Kind(lambda made: made.run / "query_set.csv", resumed, quick=False),
+    "metrics.json, begun again": Kind(lambda made: made.run / "metrics.json", begun_again, quick=False),
+    "digests of the data": Kind(listed, digests),
     "metrics.json": Kind(lambda made: made.study / "0" / "metrics.json", job),
     "queries.csv": Kind(lambda made: made.study / "0" / "queries.csv", job),
     "study.json": Kind(lambda made: made.study / "study.json", published),
@@ -262,7 +300,7 @@ def test_damaged_file(
     expected = right(kind)
     mine = made.copied(tmp_path)
     file = KINDS[kind].file(mine)
-    content = MANNERS[manner](file.read_bytes())
-    assert content != file.read_bytes(), "nothing was damaged"
-    file.write_bytes(content)
+    spoilt = MANNERS[manner](file.read_bytes())
+    assert spoilt != file.read_bytes(), "nothing was damaged"
+    file.write_bytes(spoilt)
     fault(f"corruption: {kind}", lambda: KINDS[kind].reads(mine), expected)
