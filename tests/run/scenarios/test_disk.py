@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,3 +123,45 @@ def test_every_way_a_writer_says_it_is_told_alike(
     says(error, code)
     assert not list(Path().rglob("*.partial"))
     assert not list(Path().rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("option", ["store", "run_dir"])
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_a_read_only_folder_is_told_before_the_work_and_a_store_of_whole_models_will_do(
+    script: Script, bench: Any, small_disk: Callable[[int], Path], name: str, option: str
+) -> None:
+    disk = small_disk(4000)
+    for file in bench.store.glob("digits-*") if name == "evaluate" else ():
+        shutil.copy(file, disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    given = options(bench)
+    if name == "train":
+        given = [*bench.models_of(("classifier=cnn",)), "classifier=cnn", "logger=none", "store=store"]
+    below = disk if option == "store" else disk / "run"
+    code, _, error = script(
+        name, *given, *(["run_dir=run"] if option == "store" else []), f"{option}={below}"
+    )
+    if (name, option) == ("evaluate", "store"):
+        assert code == 0, error
+        assert "cannot be written" in error
+        assert Path("run/query_set.csv").is_file()
+    else:
+        assert code == 1
+        assert len(error.splitlines()) == 1, error
+        assert str(disk) in error
+        assert "read-only file system; choose another run_dir= or store=" in error
+
+
+def test_an_image_whose_name_is_not_utf8_is_explained(script: Script, bench: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from counterfoil.data.digits import Digits
+
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "images").mkdir()
+    Image.fromarray(Digits().test.images[0, 0].numpy()).save(tmp_path / "images" / name)
+    given = ["run_dir=run", f"queries={tmp_path / 'images'}", "corruption=none"]
+    code, _, error = script("evaluate", *options(bench), *given)
+    assert code == 0, error
+    assert "caf\\udce9.png" in Path("run/queries.csv").read_text()
+    assert b"caf" in Path("run/query_set.csv").read_bytes()
