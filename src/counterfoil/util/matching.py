@@ -161,7 +161,7 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 def _misfit(parts: Sequence[_Part], file: Collection[str], needed: Collection[str]) -> str:
     """Why the part that comes nearest does not fit, on the rest of a line."""
     names = sorted(key for key in file if not key.endswith(UNREAD))  # a file may hold them in any order
-    heads = f"it begins with {_listed(names, 3)}; expected {_listed(sorted(needed), 3)}"
+    heads = f"it begins with {_listed(names, 3)}; expected {_listed(list(needed), 3)}"
     fix = "give the class and options of net that it was saved from, or rename its keys"
     if not parts:
         return f"no name agrees; {heads}; {fix}"
