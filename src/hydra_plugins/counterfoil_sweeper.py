@@ -23,6 +23,12 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep; `arguments` are the overrides of the command."""
+        from importlib.util import find_spec
+
+        from counterfoil.core.errors import UserError
+
+        if find_spec("optuna") is None:
+            raise UserError("a sweep needs the package optuna: pip install 'counterfoil[sweep]'")
         from counterfoil.sweep.run import sweep
 
         assert self.config is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.core.entry import Entry
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job
 from counterfoil.report.study import Outcome, Study, join
 from counterfoil.report.table import Table
@@ -62,3 +62,11 @@ def test_join(tmp_path: Path) -> None:
 def test_nothing_finished(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of 1 jobs finished: no weights"):
         join(Study("tiny", "Tiny", "", {}), [Outcome(tmp_path / "0", [], "no weights")], tmp_path)
+
+
+def test_jobs_about_other_weights_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    outcomes = [job(tmp_path / str(i), i, {"cnn.safetensors": digest}) for i, digest in enumerate("aab")]
+    with pytest.warns(CounterfoilWarning, match=r"jobs 0 and 2 read different weights called cnn.*true"):
+        join(Study("tiny", "Tiny", "", {"seeds": Seeds()}), outcomes, tmp_path)
+    content = json.loads((tmp_path / "study.json").read_text())
+    assert content["weights"] == {"cnn.safetensors": "a", "cnn.safetensors of job 2": "b"}

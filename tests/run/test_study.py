@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from counterfoil.core.errors import UserError
 from counterfoil.report.view.base import View
 from counterfoil.run.config import RunConfig
-from counterfoil.run.study import main, public
+from counterfoil.run.study import ended, main, note_ended, public
 from counterfoil.util.build import build, plain
 
 Script = Callable[..., tuple[int, str, str]]
@@ -94,6 +95,12 @@ def test_one_command_runs_joins_and_resumes(tiny: Callable[..., tuple[int, str, 
     code, _, error = tiny("n=11")
     assert code == 1
     assert "holds another evaluation" in error
+    code, out, error = tiny("overwrite=true", "n=2")
+    assert code == 0, error
+    assert "skipped" not in out
+    code, out, error = tiny("overwrite=true", "n=2")
+    assert code == 0, error
+    assert "skipped" not in out, "a finished job is run again where this is asked for"
 
 
 def test_a_failed_job_is_counted_and_the_others_are_joined(tiny: Callable[..., tuple[int, str, str]]) -> None:
@@ -106,6 +113,16 @@ def test_a_failed_job_is_counted_and_the_others_are_joined(tiny: Callable[..., t
     assert "methods" in study["views"]
     with pytest.raises(UserError, match="job 0 failed"):
         main(["publish", "runs/tiny"])
+
+
+def test_each_job_notes_its_end_in_a_file_of_its_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: note_ended(tmp_path / str(i), [f"seed={i}" * 2000], f"no {i}"), range(40)))
+    noted = ended(tmp_path)
+    assert {name: note["error"] for name, note in noted.items()} == {str(i): f"no {i}" for i in range(40)}
+    (tmp_path / "jobs" / "7.json").write_text('{"overr')
+    with pytest.raises(UserError, match=r"7\.json cannot be read .*start the same command again"):
+        ended(tmp_path)
 
 
 def test_a_published_command_names_no_folder_of_this_machine() -> None:

@@ -37,7 +37,7 @@ class Bench:
         self.ran.append(task.folder)
         if task.folder in self.broken:
             return None
-        pull, rate = (float(task.values[option]) for option in OPTIONS)
+        pull, rate = (float(task.values.get(option, 0.5)) for option in OPTIONS)
         figures = {
             "judge_agreement": entry(pull, True),
             "l1": entry(pull**2 + rate, False),

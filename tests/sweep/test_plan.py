@@ -22,10 +22,13 @@ def test_a_plan_holds_what_the_config_says(node: Callable[..., dict[str, Any]]) 
     [
         ({"trials": 0}, "sweep.trials=0: expected a whole number of at least 1"),
         ({"parallel": 1.5}, "sweep.parallel=1.5"),
-        ({"first": True}, "sweep.first=True"),
+        ({"first": True}, "sweep.first=true"),
         ({"sampler": "bayes"}, "sweep.sampler=bayes is not supported; choose one of: tpe"),
         ({"objectives": []}, "sweep.objectives: none"),
-        ({"trails": 3}, "option sweep.trails does not exist"),
+        ({"objectives": "l1"}, "expected a list; a list of one is sweep.objectives=[l1]"),
+        ({"constraints": {"l1": "low"}}, "sweep.constraints.l1='low': expected a number; without it: ~sweep"),
+        ({"constraints": {"l1": None}}, "sweep.constraints.l1=null: expected a number"),
+        ({"trails": 3}, "option sweep.trails does not exist; did you mean trials?"),
     ],
 )
 def test_what_is_no_plan_is_refused(

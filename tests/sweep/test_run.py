@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import RunConfig
 from counterfoil.sweep.plan import Plan
-from counterfoil.sweep.run import default_of, settled
+from counterfoil.sweep.run import default_of, plan_of, settled
 from counterfoil.sweep.space import contains, grid_of
 from counterfoil.util.build import locate
 from tests.bench import Bench
@@ -44,6 +44,54 @@ def test_an_option_that_is_not_there_is_named_with_its_neighbours() -> None:
     assert default_of(config, "explainer.toy.rate") == [1, 2]
     with pytest.raises(UserError, match=r"there is no option explainer\.toy\.pul; beside it .*: pull, rate"):
         default_of(config, "explainer.toy.pul")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("queries=mine.csv", "queries=mine.csv: a sweep tries options on validation images"),
+        ("counterfactuals=old", "counterfactuals=old: a sweep tries options on validation images"),
+        ("split=test", "split=test: a sweep reads validation images; leave split= out"),
+        ("overwrite=true", "overwrite=true: a sweep goes on with its trials; for a new one choose run_dir="),
+    ],
+)
+def test_what_would_mix_trials_and_test_is_refused(given: str, says: str, script: Script) -> None:
+    code, _, error = script("evaluate", "sweep=revise", given)
+    assert code == 1
+    assert f"error: {says}" in error
+
+
+def test_a_sweep_without_its_package_says_what_to_install(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, error = script("evaluate", "sweep=revise")
+    assert code == 1
+    assert "error: a sweep needs the package optuna: pip install 'counterfoil[sweep]'" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "parallel", "first"),
+    [
+        ((), 1, 40),
+        (("n=40",), 1, 0),
+        (("launcher=joblib", "jobs=4"), 4, 40),
+        (("launcher=slurm",), 5, 40),
+        (("launcher=slurm", "sweeper=grid"), 64, 0),
+        (("launcher=joblib", "sweep.parallel=3"), 3, 40),
+    ],
+)
+def test_the_launcher_tells_how_many_trials_run_at_once(
+    given: tuple[str, ...], parallel: int, first: int, compose: Compose
+) -> None:
+    config, _ = compose("evaluate", "sweep=revise", *given)
+    plan = plan_of(config)
+    assert (plan.parallel, plan.first) == (parallel, first)
+
+
+def test_a_space_of_ones_own_needs_no_name(compose: Compose) -> None:
+    config, _ = compose("evaluate", "sweeper=optuna", "+sweep.space={confidence: [0.9, 0.95]}")
+    assert (config.run_dir, config.study.name) == ("runs/sweep_options", "sweep_options")
 
 
 def test_what_is_settled_leaves_out_the_options_varied(compose: Compose) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from optuna.trial import TrialState
 
 from counterfoil.core.errors import UserError
+from counterfoil.report.jobs import Job
 from counterfoil.sweep.plan import Plan
-from counterfoil.sweep.tuner import Tuner
+from counterfoil.sweep.tuner import Task, Tuner
 from tests.sweep.conftest import OPTIONS, Bench
 
 Node = Callable[..., dict[str, Any]]
@@ -63,6 +65,51 @@ def test_a_grid_ends_with_its_last_point(toy_jobs: Bench, node: Node) -> None:
     study = tuner(toy_jobs, node(sampler="grid", points=2, trials=99)).run()
     tried = {tuple(trial.params.values()) for trial in study.trials if trial.number}
     assert tried == {(0.0, 0.001), (0.0, 1.0), (1.0, 0.001), (1.0, 1.0)}
+
+
+@pytest.mark.parametrize("parallel", [3, 4, 6])
+def test_a_grid_in_batches_takes_every_point_once(parallel: int, toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node(sampler="grid", points=3, trials=99, parallel=parallel)).run()
+    tried = [tuple(trial.params.values()) for trial in study.trials if trial.number]
+    assert len(tried) == len(set(tried)) == 9
+
+
+def test_a_grid_goes_on_with_the_points_that_are_left_under_another_seed(toy_jobs: Bench, node: Node) -> None:
+    tuner(toy_jobs, node(sampler="grid", points=3, trials=5)).run()
+    study = tuner(toy_jobs, node(sampler="grid", points=3, trials=99, seed=7)).run()
+    tried = [tuple(trial.params.values()) for trial in study.trials if trial.number]
+    assert len(tried) == len(set(tried)) == 9
+
+
+def test_a_trial_left_open_between_two_options_gets_all_of_them(toy_jobs: Bench, node: Node) -> None:
+    study = tuner(toy_jobs, node(trials=2)).run()
+    half = study.ask()
+    half._suggest(OPTIONS[0], tuner(toy_jobs, node()).space[OPTIONS[0]])
+    study = tuner(toy_jobs, node(trials=4)).run()
+    assert len(study.trials) == 4
+    assert all(set(trial.params) == set(OPTIONS) for trial in study.trials)
+    assert study.trials[half.number].params[OPTIONS[0]] == half.params[OPTIONS[0]]
+
+
+def test_a_default_without_figures_is_no_trial_with_the_best_of_them(tmp_path: Path, node: Node) -> None:
+    class Failing(Bench):
+        def _one(self, task: Task) -> Job | None:
+            job = super()._one(task)
+            if job is not None and task.folder == "default":
+                job.methods["toy"]["l1"] = replace(job.methods["toy"]["l1"], value=None)
+            return job
+
+    study = tuner(Failing(tmp_path), node(objectives=["l1"], constraints={}, trials=3)).run()
+    assert [trial.user_attrs["folder"] for trial in study.trials] == ["0", "1", "2"]
+    assert all(trial.values[0] > 0 for trial in study.trials)
+
+
+def test_another_sweep_is_refused_before_its_default_is_run(toy_jobs: Bench, node: Node) -> None:
+    tuner(toy_jobs, node()).run()
+    ran = list(toy_jobs.ran)
+    with pytest.raises(UserError, match="holds the trials of another sweep"):
+        tuner(toy_jobs, node(name="toy 2"), "another classifier").run()
+    assert toy_jobs.ran == ran
 
 
 def test_a_slice_that_breaks_a_constraint_ends_a_trial(toy_jobs: Bench, node: Node) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job, read_job
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
@@ -87,8 +88,25 @@ def facts(jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def weights(jobs: Sequence[Job]) -> dict[str, str]:
-    """SHA-256 of every file of weights that a job used, by its name."""
-    return {name: value for job in jobs for name, value in sorted(job.summary.get("weights", {}).items())}
+    """SHA-256 of every file of weights that a job used, by its name; warns where it is not one file.
+
+    Of two files of one name the later job's is called by its folder as well.
+    """
+    found: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for job in jobs:
+        for name, value in sorted(job.summary.get("weights", {}).items()):
+            if found.setdefault(name, value) == value:
+                first.setdefault(name, job.folder.name)
+                continue
+            found[f"{name} of job {job.folder.name}"] = value
+            warnings.warn(
+                f"jobs {first[name]} and {job.folder.name} read different weights called {name}; if it was "
+                "trained anew between them, overwrite=true runs all jobs again",
+                CounterfoilWarning,
+                stacklevel=2,
+            )
+    return found
 
 
 def _views(study: Study, jobs: Sequence[Job], folder: Path) -> tuple[dict[str, Shown], dict[str, str]]:

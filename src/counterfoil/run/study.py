@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import UserError, first_line
 from counterfoil.report.published import FOLDER, publish, render
 from counterfoil.report.study import Outcome, Study, join
 from counterfoil.run.config import RunConfig
@@ -29,11 +30,14 @@ from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
 from counterfoil.util.lock import InUse, locked
-from counterfoil.util.record import ARGUMENTS, command_line, write_text
+from counterfoil.util.record import ARGUMENTS, command_line, read_json, write_json, write_text
 
 LOG = logging.getLogger(__name__)
-ENDED = "jobs.jsonl"
-"""File of a study's folder with a line per job that has ended since the command was given."""
+ENDED = "jobs"
+"""Folder of a study with a file per job that has ended since the command was given.
+
+Jobs of several processes or machines could not write one file: NFS appends nothing atomically.
+"""
 
 
 def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]) -> None:
@@ -50,9 +54,24 @@ def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overr
     except Exception as raised:
         error = explain_error(raised) or _kept(raised, run_dir)
         print(f"error: job {run_dir.name}: {error}", file=sys.stderr)
-    line = {"job": run_dir.name, "overrides": list(overrides), "error": error}
-    with (run_dir.parent / ENDED).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    note_ended(run_dir, overrides, error)
+
+
+def note_ended(run_dir: Path, overrides: Sequence[str], error: str | None = None) -> None:
+    """Note beside a job's folder that it has ended, with its overrides and its error."""
+    path = run_dir.parent / ENDED / f"{run_dir.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {"overrides": list(overrides), "error": error})
+
+
+def ended(folder: Path) -> dict[str, dict[str, Any]]:
+    """What was noted of each job below a folder, by the job's name.
+
+    Raises:
+        UserError: a note that is damaged.
+    """
+    files = (folder / ENDED).glob("*.json")
+    return {path.stem: read_json(path, "note of a job; start the same command again") for path in files}
 
 
 class Join(Callback):
@@ -70,7 +89,7 @@ class Join(Callback):
         if config.get("study"):
             with _told():
                 self.held.enter_context(_alone(_folder(config)))
-                (_folder(config) / ENDED).unlink(missing_ok=True)
+                shutil.rmtree(_folder(config) / ENDED, ignore_errors=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write study.json, the page and the tables; exit code 1 where a job failed."""
@@ -140,7 +159,7 @@ def _folder(config: DictConfig) -> Path:
 def _finished(config: DictConfig, run_dir: Path) -> bool:
     """Whether the folder holds all of this job's figures; with other metrics it is scored again."""
     run = RunConfig.of(config)
-    if not finished(run_dir, run.identity):
+    if run.overwrite or not finished(run_dir, run.identity):
         return False
     if figures(run_dir)["config"]["metric"] == run.composed["metric"]:
         return True
@@ -152,21 +171,16 @@ def _kept(error: Exception, run_dir: Path) -> str:
     """A line about a defect, whose traceback is written beside the job's folder."""
     path = run_dir.parent / f"{run_dir.name}-error.txt"
     write_text(path, "".join(traceback.format_exception(error)))
-    return f"{type(error).__name__}: {error} (see {path})"
+    return f"{type(error).__name__}: {first_line(error)} (see {path})"
 
 
 def _outcomes(folder: Path) -> list[Outcome]:
     """The jobs that ended under this command, in their order."""
-    path = folder / ENDED
-    try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read ({error}); start the same command again") from error
-    if not lines:
+    noted = ended(folder)
+    if not noted:
         raise UserError(f"{folder}: no job of the study has ended; see the messages above")
-    last = {line["job"]: line for line in lines}
-    ordered = sorted(last.values(), key=lambda line: (len(line["job"]), line["job"]))
-    return [Outcome(folder / line["job"], line["overrides"], line["error"]) for line in ordered]
+    ordered = sorted(noted, key=lambda name: (len(name), name))
+    return [Outcome(folder / name, noted[name]["overrides"], noted[name]["error"]) for name in ordered]
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from counterfoil.core.errors import UserError
 from counterfoil.report.jobs import Job, read_job
 from counterfoil.run.config import INCIDENTAL
-from counterfoil.run.study import ENDED
+from counterfoil.run.study import ended, note_ended
 from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.space import overrides
 from counterfoil.sweep.tuner import Task, Tuner
@@ -21,16 +21,40 @@ from counterfoil.sweep.tuner import Task, Tuner
 
 def sweep(config: DictConfig, launcher: Any, arguments: Sequence[str]) -> None:
     """Run what is left of the sweep that a composed config describes."""
+    _refuse_untunable(config)
     folder = Path(config.hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
-    node: Any = OmegaConf.to_container(config.get("sweep") or OmegaConf.create(), resolve=True)
-    plan = Plan.of(node)
+    plan = plan_of(config)
     defaults = {option: default_of(config, option) for option in plan.space}
     jobs = Jobs(folder, launcher, arguments)
     study = Tuner(plan, folder, jobs, defaults, settled(config, defaults)).run()
     for trial in study.trials:
         if trial.state == TrialState.COMPLETE:
             jobs.remember(trial.user_attrs["folder"], trial.params)
+
+
+def plan_of(config: DictConfig) -> Plan:
+    """The plan of a config: trials at once by its launcher, a slice only where it is smaller than all."""
+    node: Any = OmegaConf.to_container(config.get("sweep") or OmegaConf.create(), resolve=True)
+    plan = Plan.of(node)
+    if plan.parallel is None:
+        plan = replace(plan, parallel=max(1, min(int(config.get("jobs") or 1), plan.trials // 4)))
+    small = isinstance(config.n, int) and config.n <= plan.first
+    return replace(plan, first=0) if small else plan
+
+
+def _refuse_untunable(config: DictConfig) -> None:
+    """Refuse what would have trials and test read the same images, or one trial replace another."""
+    for name in ("queries", "counterfactuals"):
+        if config.get(name) is not None:
+            raise UserError(
+                f"{name}={config[name]}: a sweep tries options on validation images and tests its winner on "
+                f"test images; leave {name}= out"
+            )
+    if config.split != "val":
+        raise UserError(f"split={config.split}: a sweep reads validation images; leave split= out")
+    if config.overwrite:
+        raise UserError("overwrite=true: a sweep goes on with its trials; for a new one choose run_dir=")
 
 
 def default_of(config: DictConfig, option: str) -> Any:
@@ -79,21 +103,14 @@ class Jobs:
         ]
         self.launcher.launch(batch, initial_job_idx=self.count)
         self.count += len(batch)
-        return [self._read(task.folder) for task in tasks]
+        return [self._read(self.folder / task.folder) for task in tasks]
 
-    def _read(self, folder: str) -> Job | None:
-        failed = self._errors(folder).get(Path(folder).name)
-        return None if failed else read_job(self.folder / folder)
+    @staticmethod
+    def _read(folder: Path) -> Job | None:
+        found = ended(folder.parent).get(folder.name)
+        return read_job(folder) if found and not found["error"] else None
 
     def remember(self, folder: str, values: Mapping[str, Any]) -> None:
         """Have a trial of an earlier command joined with those of this one."""
-        if folder not in self._errors(folder):
-            line = {"job": folder, "overrides": [*self.arguments, *overrides(values)], "error": None}
-            with (self.folder / ENDED).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-    def _errors(self, folder: str) -> dict[str, str | None]:
-        """How the jobs beside a folder have ended, by name."""
-        path = (self.folder / folder).parent / ENDED
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return {line["job"]: line["error"] for line in map(json.loads, lines)}
+        if folder not in ended(self.folder):
+            note_ended(self.folder / folder, [*self.arguments, *overrides(values)])

@@ -43,7 +43,7 @@ def _distribution(option: str, value: Any) -> BaseDistribution:
     if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= KEYS:
         raise UserError(f"{where}={value}: expected a list of values, or {{low: A, high: B, log: true}}")
     low, high, log, step = value["low"], value["high"], value.get("log"), value.get("step")
-    if not all(_number(end) for end in (low, high)) or not low < high:
+    if not all(number(end) for end in (low, high)) or not low < high:
         raise UserError(f"{where}: low={low} and high={high} are no range; expected numbers, low below high")
     if log and low <= 0:
         raise UserError(f"{where}: low={low} has no logarithm; choose low above 0, or log: false")
@@ -52,7 +52,8 @@ def _distribution(option: str, value: Any) -> BaseDistribution:
     return FloatDistribution(float(low), float(high), log=bool(log), step=step)
 
 
-def _number(value: Any) -> bool:
+def number(value: Any) -> bool:
+    """Whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -82,7 +83,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return value in distribution.choices
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     whole = isinstance(distribution, FloatDistribution) or isinstance(value, int)
-    return _number(value) and whole and distribution.low <= value <= distribution.high
+    return number(value) and whole and distribution.low <= value <= distribution.high
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:

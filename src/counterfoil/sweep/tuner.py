@@ -62,6 +62,7 @@ class Tuner:
     def run(self) -> optuna.Study:
         """Run what is left of the sweep; returns all of it."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._refuse_other()
         default = self._default()
         study = self._study(default)
         while batch := self._next(study):
@@ -71,7 +72,7 @@ class Tuner:
 
     def _default(self) -> Job:
         """The method as it is, on validation queries: the floor of the sweep; declares the directions."""
-        (job,) = self.launch([Task(DEFAULT, self.defaults)])
+        (job,) = self.launch([Task(DEFAULT, {})])
         if job is None:
             raise UserError("sweep: the evaluation of the default options failed; see the line above")
         self._directions(job)
@@ -87,30 +88,37 @@ class Tuner:
             for name in self.plan.objectives
         ]
 
-    def _study(self, default: Job) -> optuna.Study:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _refuse_other(self) -> None:
+        """Refuse the storage of another sweep, before anything is run or replaced beside it."""
         path = self.folder / STORAGE
+        if not path.is_file():
+            return
         try:
-            study = optuna.create_study(
-                storage=f"sqlite:///{path}",
-                study_name=self.plan.name,
-                directions=self._directions(default),
-                load_if_exists=True,
-            )
-            of = study.user_attrs.setdefault("identity", self.identity)
+            found = optuna.get_all_study_summaries(f"sqlite:///{path}", include_best_trial=False)
         except Exception as error:
             raise UserError(
                 f"{path} is no storage of a sweep ({first_line(error)}); move it, or choose another run_dir="
             ) from error
-        if of != self.identity:
+        others = [held for held in found if held.user_attrs.get("identity", self.identity) != self.identity]
+        if others:
             raise UserError(
                 f"{path} holds the trials of another sweep (space, objectives, data or models differ); "
                 "choose another run_dir="
             )
+
+    def _study(self, default: Job) -> optuna.Study:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=f"sqlite:///{self.folder / STORAGE}",
+            study_name=self.plan.name,
+            directions=self._directions(default),
+            load_if_exists=True,
+        )
         study.set_user_attr("identity", self.identity)
         study.set_user_attr("objectives", list(self.plan.objectives))
+        known = all(entry.value is not None for entry in measured(default, self.plan.objectives).values())
         inside = all(contains(self.space[name], value) for name, value in self.defaults.items())
-        if inside and not study.trials:
+        if known and inside and not study.trials:
             study.add_trial(self._known(default))
         study.sampler = self._sampler(study)
         return study
@@ -120,7 +128,7 @@ class Tuner:
         trial = optuna.trial.create_trial(
             params=self.defaults,
             distributions=self.space,
-            values=[float(entries[name].value or 0.0) for name in self.plan.objectives],
+            values=[float(entry.value) for entry in entries.values() if entry.value is not None],
             user_attrs={"folder": DEFAULT},
         )
         for name, violation in self._violations(default).items():
@@ -128,7 +136,10 @@ class Tuner:
         return trial
 
     def _sampler(self, study: optuna.Study) -> BaseSampler:
-        """The sampler; a seed that repeats would repeat the trials of the command before."""
+        """The sampler; a seed that repeats would repeat the trials of the command before.
+
+        Points of a grid are known by their place in its shuffled order, so that order is always the same.
+        """
         seed = self.plan.seed + len(study.get_trials(deepcopy=False))
         match self.plan.sampler:
             case "tpe":
@@ -136,7 +147,7 @@ class Tuner:
             case "nsga2":
                 return NSGAIISampler(seed=seed)
             case "grid":
-                return _Grid(grid_of(self.space, self.plan.points), seed=self.plan.seed)
+                return _Grid(grid_of(self.space, self.plan.points), seed=0)
         return RandomSampler(seed=seed)
 
     def _next(self, study: optuna.Study) -> list[optuna.Trial]:
@@ -144,11 +155,18 @@ class Tuner:
         trials = study.get_trials(deepcopy=False)
         opened = [trial for trial in trials if trial.state == TrialState.RUNNING]
         room = self.plan.trials - sum(trial.state in ENDS for trial in trials)
-        if isinstance(study.sampler, GridSampler) and study.sampler.is_exhausted(study):
-            room = len(opened)
-        count = min(self.plan.parallel, room)
-        taken = [optuna.Trial(study, trial._trial_id) for trial in opened[:count]]
-        return taken + [study.ask(self.space) for _ in range(count - len(taken))]
+        size = max(0, min(self.plan.parallel or 1, room))
+        batch = [self._reopened(study, trial) for trial in opened[:size]]
+        while len(batch) < size and _points_left(study):
+            batch.append(study.ask(self.space))
+        return batch
+
+    def _reopened(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
+        """A trial that was left open, with a value for every option: a kill may come between two of them."""
+        taken = optuna.Trial(study, trial._trial_id)
+        for option, distribution in self.space.items():
+            taken._suggest(option, distribution)
+        return taken
 
     def _settle(self, study: optuna.Study, batch: Sequence[optuna.Trial]) -> None:
         """Evaluate trials and tell what came of them: pruned on a slice, complete, or failed."""
@@ -205,7 +223,7 @@ class Tuner:
             LOG.info("no trial keeps the constraints; there is no winner")
             return
         study.set_user_attr("winner", winner.number)
-        tests = {DEFAULT: self.defaults}
+        tests: dict[str, Mapping[str, Any]] = {DEFAULT: {}}
         if winner.user_attrs["folder"] == DEFAULT:
             LOG.info("no trial came out better than the default options")
         else:  # another winner has another folder
@@ -218,6 +236,19 @@ class _Grid(GridSampler):
 
     def after_trial(self, *_: Any, **__: Any) -> None:
         return
+
+    def left(self, study: optuna.Study) -> bool:
+        """Whether a point was not begun yet; one that runs would be drawn a second time after these."""
+        begun = {
+            trial.system_attrs["grid_id"]
+            for trial in study.get_trials(deepcopy=False)
+            if self._same_search_space(trial.system_attrs.get("search_space", {}))
+        }
+        return len(begun) < self._n_min_trials
+
+
+def _points_left(study: optuna.Study) -> bool:
+    return not isinstance(study.sampler, _Grid) or study.sampler.left(study)
 
 
 def measured(job: Job, metrics: Sequence[str] | Mapping[str, Any]) -> dict[str, Entry]:
