@@ -95,6 +95,7 @@ def declared_numbers(target: Any) -> dict[str, tuple[Bounds | None, set[type]]]:
     return found
 
 
+@functools.cache
 def open_ended(target: Any) -> bool:
     """Whether a callable takes keywords of any name."""
     return all(any(p.kind is p.VAR_KEYWORD for p in _signature(maker)) for maker in _makers(target))

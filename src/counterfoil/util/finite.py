@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
@@ -12,6 +16,9 @@ def broken(net: nn.Module) -> str | None:
 
     In a buffer, -inf may be a mask, as in attention, and is let through.
     """
+    tensors = [*net.parameters(), *net.buffers()]
+    if _all_finite(tensors):
+        return None
     for name, weight in net.named_parameters():
         if not _finite(weight.detach()):
             return name
@@ -26,6 +33,15 @@ def refuse_broken(net: nn.Module, what: str, fix: str) -> None:
     name = broken(net)
     if name is not None:
         raise UserError(f"{what} holds NaN or infinite values in {name}; {fix}")
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether the sums of all tensors are finite, asked once per type and device."""
+    sums: dict[tuple[torch.dtype, torch.device], list[Tensor]] = defaultdict(list)
+    for value in tensors:
+        if value.is_floating_point() or value.is_complex():
+            sums[value.dtype, value.device].append(value.detach().sum())
+    return all(bool(torch.stack(part).isfinite().all()) for part in sums.values())
 
 
 def _finite(value: Tensor) -> bool:

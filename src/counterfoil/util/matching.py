@@ -57,6 +57,8 @@ def match(
     Raises:
         UserError: where none fits, or several do with other values.
     """
+    if prefix is None and _alike(wanted, found):
+        return Match({key: found[key] for key in wanted}, "", {})
     file = {_COMPILED.sub("", key): value for key, value in found.items()}
     named = {_COMPILED.sub("", key): key for key in wanted}
     needed = {key: value for key, value in wanted.items() if key not in optional and not key.endswith(UNREAD)}
@@ -74,6 +76,13 @@ def match(
                 f"say which, such as +classifier.prefix={_bare(other.prefix)!r}"
             )
     return Match(chosen.state, chosen.prefix, chosen.surplus)
+
+
+def _alike(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    """Whether a file has the network's tensors and no others, as files of a store do."""
+    return found.keys() == wanted.keys() and all(
+        not is_lazy(value) and value.shape == found[key].shape for key, value in wanted.items()
+    )
 
 
 class _Part:
