@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.core.errors import UserError
-from counterfoil.data.counterfactuals import read_counterfactuals, read_names
+from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_names
 
 SIZE = (1, 4, 4)
 
@@ -63,6 +64,28 @@ def test_good_file_is_graded_by_our_classifier(tmp_path: Path, suffix: str) -> N
     assert torch.isnan(cf.steps).all()
     assert torch.isnan(cf.seconds).all()
     assert cf.query.tolist() == [0, 1, 2]
+
+
+def test_rows_that_ask_for_what_is_there_are_left_out(tmp_path: Path) -> None:
+    """A factual of class 0 with target 0 would count as valid, as it is."""
+    cf = read(npz(tmp_path / "a.npz", target=np.array([1, 0, 1])))
+    with pytest.warns(CounterfoilWarning, match="1 of 3 rows of theirs ask for the class"):
+        assert asking(cf, "theirs").query.tolist() == [0, 2]
+    corrupted = replace(cf, clean=cf.factual)
+    assert asking(corrupted, "theirs") is corrupted
+    with pytest.raises(UserError, match="each of the 3 rows of theirs asks for the class"):
+        asking(read(npz(tmp_path / "b.npz", target=np.zeros(3, int))), "theirs")
+
+
+def test_one_file_of_a_run_keeps_failures_and_clean_queries(tmp_path: Path) -> None:
+    cf = read(npz(tmp_path / "a.npz"))
+    failed = torch.tensor([False, True, False])
+    replace(cf, failed=failed, clean=cf.factual / 2).save(tmp_path / "batch-00000.safetensors")
+    again = read(tmp_path / "batch-00000.safetensors")
+    assert again.valid.tolist() == [True, False, False]
+    assert again.failures == 1
+    assert again.clean is not None
+    assert torch.equal(again.clean, cf.factual / 2)
 
 
 def test_grey_images_need_no_channel_and_costs_are_kept(tmp_path: Path) -> None:

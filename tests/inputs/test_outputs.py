@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from counterfoil.run.config import RunConfig
+from counterfoil.run.evaluate import refuse_other_labels
 from counterfoil.run.models import Models
 from tests.inputs.case import At, Case, cases
 from tests.inputs.read import Form, Grey, Shades, agreement, checked, classifier
@@ -110,10 +111,18 @@ def labels_of(*columns: str, known: tuple[str, ...] = ("old", "bright"), given: 
         net = Form(Grey([0, 1], 2), logits)
         names = [f"classifier.class_names={given}"] if given else []
         made = classifier(at, net, data, "decision=attribute", "classifier.decision.name=bright", *names)
+        refuse_other_labels(made, data)
         checked(made, data)
         return agreement(made, data)
 
     return act
+
+
+def other_labels(at: At) -> None:
+    """An attribute of the data is explained whose labels tell another."""
+    data = Shades("not bright", "bright", each=30, attributes=("old", "bright"))
+    options = ("decision=attribute", "classifier.decision.name=old")
+    refuse_other_labels(classifier(at, Form(Grey([0, 1], 2), lambda y: y), data, *options), data)
 
 
 def unlabelled(names: str | None) -> Callable[[At], tuple[str, ...]]:
@@ -318,6 +327,11 @@ def unlabelled(names: str | None) -> Callable[[At], tuple[str, ...]]:
         labels_of("bright", "old"),
         right="30 of 60",
         warns=("accuracy 0.500 on 60 test images is no better than chance",),
+    ),
+    Case(
+        "an attribute that the labels do not tell",
+        other_labels,
+        says=("classifier.decision.name=old", "tell not bright, bright", "set attribute=old"),
     ),
     Case("the outputs named", labels_of("bright", "old", given="[bright,old]"), right="60 of 60"),
     Case(

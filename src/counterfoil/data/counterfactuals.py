@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from counterfoil.core.counterfactuals import Counterfactuals, assemble, unknown_costs
-from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, assemble, metadata_of, unknown_costs
+from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.core.stored import COSTS, LOGITS, check_queries, checked
 from counterfoil.util.archive import read_arrays
 
@@ -56,6 +57,35 @@ def read_counterfactuals(
     }
 
 
+def asking(cf: Counterfactuals, name: str) -> Counterfactuals:
+    """The rows that ask for another class than the factual's, with a warning where others are left out.
+
+    Of corrupted queries all rows stay: their targets are those of the clean images.
+
+    Args:
+        cf: graded by the classifier explained.
+        name: of the method.
+
+    Raises:
+        UserError: no row is left.
+    """
+    kept = cf.source != cf.target
+    if cf.clean is not None or bool(kept.all()):
+        return cf
+    if not bool(kept.any()):
+        raise UserError(
+            f"counterfactuals: each of the {len(cf)} rows of {name} asks for the class that the classifier "
+            "already gives its factual; give targets of other classes, numbered as the data's"
+        )
+    warnings.warn(
+        f"counterfactuals: {int((~kept).sum())} of {len(cf)} rows of {name} ask for the class that the "
+        "classifier already gives their factual, and are left out",
+        CounterfoilWarning,
+        stacklevel=2,
+    )
+    return cf[kept]
+
+
 def read_names(path: Path) -> dict[int, int | str]:
     """What the images of stored queries are called, where their files note it.
 
@@ -91,6 +121,8 @@ def _names_of_rows(path: Path) -> dict[int, int | str]:
 
 
 def _read_file(path: Path) -> Counterfactuals:
+    if path.suffix == ".safetensors" and _is_ours(path):
+        return Counterfactuals.load(path)
     tensors = _read_tensors(path)
     missing = [name for name in NEEDED if name not in tensors]
     if missing:
@@ -106,6 +138,14 @@ def _read_file(path: Path) -> Counterfactuals:
     costs = {name: read[name].double() for name in COSTS}
     nothing = dict.fromkeys(LOGITS, torch.zeros(rows, 2))
     return assemble({**read, **images, **costs, **nothing})
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a run wrote the file: then it holds failures, strips and costs too."""
+    try:
+        return metadata_of(path).get("format", "").startswith(FORMAT.split("/")[0])
+    except UserError:  # told by its reader
+        return False
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -19,9 +19,10 @@ from torch import Tensor
 from counterfoil.classifier.check import check
 from counterfoil.classifier.trust import check_judge
 from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
-from counterfoil.core.decision import Threshold
+from counterfoil.core.decision import Attribute, Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
-from counterfoil.data.counterfactuals import read_counterfactuals, read_names
+from counterfoil.data.base import ImageData
+from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_names
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
@@ -124,6 +125,7 @@ def _require_models(
 def _prepare(run: RunConfig, models: Models) -> Evaluation:
     classifier = models.share(run.explained)
     judge = None if run.judge is None else models.share(run.judge)
+    refuse_other_labels(classifier, models.data)
     own = isinstance(classifier.decision, Threshold) and classifier.class_names != models.data.class_names
     labelled = models.data.labelled and not own
     images = models.data.asked
@@ -147,12 +149,23 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
         made.stored_names = read_names(run.counterfactuals)
-        made.counterfactuals = read_counterfactuals(
-            run.counterfactuals, classifier, size, len(models.data.asked)
-        )
+        stored = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.asked))
+        made.counterfactuals = {name: asking(cf, name) for name, cf in stored.items()}
+        made.left_out = max(len(cf) - len(made.counterfactuals[name]) for name, cf in stored.items())
     else:
         made.queries = _asked(query_set(run, models, classifier), classifier, run)
     return made
+
+
+def refuse_other_labels(classifier: Any, data: ImageData) -> None:
+    """Refuse an attribute of the data that is not what their labels tell: accuracy and metrics read these."""
+    decision = classifier.decision
+    name = decision.name if isinstance(decision, Attribute) and data.labelled else None
+    if name and classifier.class_names != data.class_names and Attribute(name).among(data.attribute_names):
+        raise UserError(
+            f"classifier.decision.name={name}: the labels of data={data.name} tell "
+            f"{', '.join(data.class_names)}; set attribute={name}"
+        )
 
 
 def _asked(queries: QuerySet, classifier: Any, run: RunConfig) -> QuerySet:
@@ -161,15 +174,15 @@ def _asked(queries: QuerySet, classifier: Any, run: RunConfig) -> QuerySet:
     Without a corruption, rows that ask for what is there already are left out, or they would count as valid.
     """
     if run.corruption is None:
-        asking = queries.asking(classifier)
-        if asking.left_out:
+        kept = queries.asking(classifier)
+        if kept.left_out:
             warnings.warn(
-                f"queries: {asking.left_out} of {len(queries)} rows ask for the class that the classifier "
+                f"queries: {kept.left_out} of {len(queries)} rows ask for the class that the classifier "
                 "already gives their image, and are left out",
                 CounterfoilWarning,
                 stacklevel=2,
             )
-        return asking
+        return kept
     return queries.corrupt(build(run.corruption, where="corruption"), run.seed)
 
 

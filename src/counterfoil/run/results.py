@@ -47,6 +47,7 @@ class Evaluation:
         checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
         stored_names: of the images of stored counterfactuals, by query, where they are noted.
+        left_out: rows of stored counterfactuals that asked for the class that their image already has.
     """
 
     config: RunConfig
@@ -58,6 +59,7 @@ class Evaluation:
     checked: Checked
     doubt: str = ""
     stored_names: Mapping[int, int | str] = field(default_factory=dict)
+    left_out: int = 0
 
     @cached_property
     def batches(self) -> dict[str, list[Counterfactuals]]:
@@ -203,7 +205,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     return {
         "n": int(first.query.unique().numel()),
         "wrong_left_out": evaluation.queries.wrong if evaluation.queries else 0,
-        "left_out": evaluation.queries.left_out if evaluation.queries else 0,
+        "left_out": evaluation.queries.left_out if evaluation.queries else evaluation.left_out,
         "rows": {name: len(cf) for name, cf in evaluation.counterfactuals.items()},
         "failures": {name: cf.failures for name, cf in evaluation.counterfactuals.items()},
         "target": config.target,
