@@ -13,9 +13,11 @@ from torch import Tensor
 
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.base import Images, Splits
-from counterfoil.data.query_file import read_queries
+from counterfoil.data.decode import Shape
+from counterfoil.data.query_file import _read, read_queries
 from tests.conftest import Toy
 from tests.data.test_queries import Knows
+from tests.inputs.case import noted
 
 
 class Filed(Toy):
@@ -67,6 +69,30 @@ def test_paths_of_test_images_are_their_rows(filed: Any, tmp_path: Path) -> None
     assert found.names == ("pics/7.png", "pics/2.png", "pics/5.png")
     assert torch.equal(found.images, filed.test.images[[7, 2, 5]])
     assert read(tmp_path, filed, "index\n7\n").names == ("pics/7.png",)
+
+
+def test_a_name_that_two_files_have_is_refused(filed: Any, tmp_path: Path) -> None:
+    filed.root = tmp_path / "data"
+    test, mine = (
+        picture(folder / "pics" / "7.png", filed.test.images[i, 0])
+        for folder, i in ((filed.root, 7), (tmp_path, 2))
+    )
+    with pytest.raises(UserError, match=r"line 2: pics/7\.png is a test image, and another file beside"):
+        read(tmp_path, filed, "path\npics/7.png\n")
+    found = read(tmp_path, filed, f"path\n{test}\n{mine}\n")
+    assert found.names == ("pics/7.png", "pics/7.png")
+    assert torch.equal(found.images, filed.test.images[[7, 2]])
+    assert read(filed.root, filed, "path\npics/7.png\n").names == ("pics/7.png",)
+
+
+def test_what_is_cut_from_a_question_is_said(toy: Any, tmp_path: Path) -> None:
+    large = torch.zeros(40, 40, dtype=torch.uint8)
+    large[12:28, 12:28] = 200
+    picture(tmp_path / "large.png", large)
+    with noted() as lines:
+        (found,) = _read([tmp_path / "large.png"], Shape(1, 8, crop=16))
+    assert found.unique().tolist() == [200]
+    assert "40 x 40 pixels are made 8 x 8 of their middle 16 x 16, as the training images are" in lines()
 
 
 def test_other_files_become_what_the_training_images_are(toy: Any, tmp_path: Path) -> None:

@@ -115,8 +115,19 @@ class _Finder:
         file = find_file(text, self.folders, where)
         for name in (text, text.replace("\\", "/").removeprefix("./"), self._below(file)):
             if name in self._rows:
-                return self._rows[name], self.data.asked.names[self._rows[name]]
+                own = self.data.asked.names[self._rows[name]]
+                self._refuse_other(file, str(own), where)
+                return self._rows[name], own
         return file, file_names([file], self.folders[0])[0]
+
+    def _refuse_other(self, file: Path, name: str, where: str) -> None:
+        """Refuse a name that two files have: the test image, and another one beside the table."""
+        own = self.folders[-1] / name
+        if file != own and file.is_file() and own.is_file() and not file.samefile(own):
+            raise UserError(
+                f"{where}: {name} is a test image, and another file beside the table; write its whole path: "
+                f"{own} or {file}"
+            )
 
     def _below(self, file: Path) -> str:
         return file_names([file.resolve()], self.folders[-1])[0]
@@ -182,7 +193,10 @@ def _read(files: Sequence[Path], shape: Shape) -> Tensor:
     seen, side = survey(files), (shape.size, shape.size)
     if seen.smallest == seen.largest != side:
         width, height = seen.largest
-        log.info("queries: %d x %d pixels are made %d x %d, as the training images are", width, height, *side)
+        cropped = isinstance(shape.crop, int) and min(width, height) > shape.crop
+        cut = f" of their middle {shape.crop} x {shape.crop}" if cropped else ""
+        made = f"{width} x {height} pixels are made {shape.size} x {shape.size}{cut}"
+        log.info(f"queries: {made}, as the training images are")
     for line in seen.notes(shape):
         log.info("queries: %s", line)
     return decode_in_memory(files, shape)
