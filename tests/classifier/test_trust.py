@@ -19,9 +19,9 @@ NAMES = ("left", "middle", "right")
 class Bright(nn.Module):
     """Knows the toy pictures: the logit of a class is the brightness where its bar stands."""
 
-    def __init__(self, classes: int = 3, shift: int = 0) -> None:
+    def __init__(self, classes: int = 3, shift: int = 0, scale: float = 10.0) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.scale = nn.Parameter(torch.tensor(scale))
         self.classes, self.shift = classes, shift
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def batch(toy: Any) -> Batch:
 
 
 def test_a_good_judge_is_believed(batch: Batch) -> None:
-    assert check_judge(named(Bright()), named(Bright()), batch) == ""
+    assert check_judge(named(Bright(scale=9.0)), named(Bright()), batch) == ""
 
 
 def test_what_cures_a_classifier_cures_a_judge_under_its_own_options(batch: Batch) -> None:
@@ -55,6 +55,7 @@ def test_what_no_judge_can_be_is_refused(batch: Batch) -> None:
     nan.scale.data.fill_(torch.nan)
     refused = {
         "judge: is the classifier itself": own,
+        "judge: is the classifier itself, so it cannot judge": named(Bright()),
         "judge: tells 2 classes, the classifier 3": named(Bright(2), NAMES[:2]),
         "judge: its logits hold NaN or infinite values": named(nan),
         "judge: two runs on the same images differ": named(nn.Sequential(Bright(), Noisy())),
@@ -81,10 +82,10 @@ def test_a_judge_no_better_than_chance_is_doubted(batch: Batch) -> None:
 
 
 def test_a_judge_of_other_classes_is_doubted(batch: Batch) -> None:
-    doubt = check_judge(named(Bright(), ("cat", "dog", "bird")), named(Bright()), batch)
+    doubt = check_judge(named(Bright(scale=9.0), ("cat", "dog", "bird")), named(Bright()), batch)
     assert doubt == "judge: tells other classes (cat, dog, bird) than the classifier (left, middle, right)"
     names = tuple(map(str, range(1000)))
-    assert len(check_judge(named(Bright(), names), named(Bright()), batch)) < 120
+    assert len(check_judge(named(Bright(scale=9.0), names), named(Bright()), batch)) < 120
 
 
 def test_names_of_modules_stay() -> None:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from counterfoil.classifier.check import check, count_classes
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 
 SHOWN = 4
-"""Names of classes in a message."""
+"""Names of classes in a message, and images on which two networks are compared."""
 
 
 def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = True) -> str:
@@ -29,11 +32,6 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
         UserError: the classifier itself, another number of classes, weights or logits that are not finite,
             and whatever a classifier is refused for.
     """
-    if judge is classifier:
-        raise UserError(
-            "judge: is the classifier itself, so it cannot judge; "
-            "choose another classifier@judge= or judge.seed="
-        )
     try:
         found, wanted = (count_classes(each, batch.x[:2]) for each in (judge, classifier))
         if found != wanted:
@@ -42,6 +40,7 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
                 "choose another judge.checkpoint=, or judge=null"
             )
         same = tuple(judge.class_names or ()) == tuple(classifier.class_names or ())
+        _refuse_itself(judge, classifier, batch.x[:SHOWN])
         warnings = check(judge, batch, wanted, gradients=False, labelled=labelled and same).warnings
     except UserError as error:
         raise UserError(of_judge(str(error))) from error
@@ -49,6 +48,17 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
         told, explained = (_listed(each.class_names or ()) for each in (judge, classifier))
         return f"judge: tells other classes ({told}) than the classifier ({explained})"
     return "; ".join(map(of_judge, warnings))
+
+
+def _refuse_itself(judge: Any, classifier: Any, x: Tensor) -> None:
+    """Two networks never give the same numbers; copies of one do, whatever files they come from."""
+    with torch.no_grad():
+        same = judge is classifier or torch.equal(judge(x), classifier(x))
+    if same:
+        raise UserError(
+            "judge: is the classifier itself, so it cannot judge; choose another classifier@judge=, "
+            "judge.seed= or judge.checkpoint="
+        )
 
 
 def of_judge(text: str) -> str:
