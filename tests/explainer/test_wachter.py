@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.wachter import Wachter
+from counterfoil.search import Flip
 
 
 def closed_form(weight: Tensor, x: Tensor, confidence: float) -> Tensor:
@@ -95,6 +96,12 @@ def test_squared_error_stands_still_where_the_classifier_is_sure_and_cross_entro
 def test_a_hinge_also_finds_a_counterfactual(problem: tuple[Any, Tensor]) -> None:
     classifier, x = problem
     assert Wachter(classifier, flip="hinge", lr=0.01)(x, 1).valid.all()
+
+
+@pytest.mark.parametrize("flip", get_args(Flip))
+def test_every_flip_term_can_be_chosen(problem: tuple[Any, Tensor], flip: Any) -> None:
+    classifier, x = problem
+    assert bool(Wachter(classifier, flip=flip, confidence=0.6)(x, 1).valid.all())
 
 
 def test_a_query_that_fails_weighs_the_flip_more(linear: Any) -> None:

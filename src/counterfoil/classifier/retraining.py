@@ -62,8 +62,6 @@ class Retraining(ClassifierTraining):
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
-        if label not in LABELS:
-            raise UserError(f"training.label={label} is not known; choose one of: {', '.join(LABELS)}")
         self.explainers = (explainer,)  # not a submodule: it is no part of what is trained and kept
         self.queries, self.label = queries, label
         self.added = 0

@@ -9,11 +9,11 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
-from counterfoil.core.errors import UserError
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
     L2,
+    Flip,
     Objective,
     Pixels,
     Search,
@@ -59,18 +59,13 @@ class Wachter(OptimisedExplainer):
         bisect: bool = False,
         scale: Weight = 20.0,
         distance: Literal["l1", "l2"] = "l1",
-        flip: Literal["cross_entropy", "squared_error", "hinge"] = "cross_entropy",
+        flip: Flip = "cross_entropy",
         steps: Count = 200,
         lr: Positive = 0.02,
         patience: Whole | None = 20,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
-        if distance not in DISTANCES:
-            raise UserError(
-                f"explainer wachter: distance={distance} is not supported; choose one of: "
-                f"{', '.join(DISTANCES)}"
-            )
         super().__init__(
             classifier,
             space=Pixels(),
