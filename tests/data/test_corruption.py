@@ -85,6 +85,13 @@ def test_what_is_not_drawn(seeded: torch.Generator) -> None:
     assert torch.equal(Blur(1.0)(x, seeded), blur(x, 1.0))
 
 
+def test_images_stay_in_range_whatever_the_strength(seeded: torch.Generator) -> None:
+    x = torch.tensor([0.0, 0.4, 0.5, 0.6, 1.0]).view(1, 1, 1, 5)
+    torch.testing.assert_close(Contrast(4.0)(x, seeded), torch.tensor([[[[0.0, 0.1, 0.5, 0.9, 1.0]]]]))
+    with pytest.raises(UserError, match="sigma=0: expected a number above 0"):
+        Blur(0.0)
+
+
 def test_a_square_in_the_middle() -> None:
     square = Square(2, 1.0, "middle")
     x = torch.zeros(2, 3, 6, 6)

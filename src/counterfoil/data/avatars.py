@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from counterfoil.core.bounds import LARGEST, Bounds, Share, checked
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
-from counterfoil.data.cache import cache_root, digest, open_cached, write_cached
+from counterfoil.data.cache import cache_root, open_cached, write_cached
 from counterfoil.data.face import ATTRIBUTES, DRAWING, EXCLUSIVE, SIZE, draw_many
 from counterfoil.util.cores import cores
+from counterfoil.util.digest import digest
 from counterfoil.util.record import write_text
 
 _CHUNK = 100
@@ -89,7 +90,7 @@ class Avatars(ImageData):
         return Splits(train, test, ("not Smiling", "Smiling"), val, ATTRIBUTES)
 
     def twins(self, attribute: str, n: int) -> Images:
-        """True counterfactuals: the first `n` test faces drawn anew with this one attribute turned.
+        """True counterfactuals: the first `n` faces of `asked` drawn anew with this one attribute turned.
 
         Labels are those of the turned faces. A pair that excludes each other is never shown together: what is
         turned on takes the other off.
@@ -100,7 +101,7 @@ class Avatars(ImageData):
                 "data.limit: twins are drawn of all test faces; "
                 "leave the limit out, or set data.n for fewer faces"
             )
-        rows = self.test.attributes
+        rows = self.asked.attributes
         assert rows is not None
         turned = rows[:n].clone().numpy()
         column = ATTRIBUTES.index(attribute)
@@ -109,7 +110,8 @@ class Avatars(ImageData):
             if attribute in pair:
                 other = ATTRIBUTES.index(pair[1 - pair.index(attribute)])
                 turned[turned[:, column] == 1, other] = 0
-        pixels = draw_many(turned, self.seed, _split_rows(self.n)[-1].start)
+        first = _split_rows(self.n)[("train", "val", "test").index(self.split)].start
+        pixels = draw_many(turned, self.seed, first)
         labels = [ATTRIBUTES.index(part) for part in str(self.attribute).split("+")]
         truth = torch.from_numpy(turned)
         return Images(torch.from_numpy(pixels), truth[:, labels].amin(1), truth)
@@ -161,7 +163,7 @@ class Avatars(ImageData):
 
     def _images(self, attributes: NDArray[np.uint8]) -> torch.Tensor:
         recipe = {**self.options(), "seed": self.seed}
-        path = cache_root(self.cache_dir) / f"avatars-{digest(recipe)}" / "images.npy"
+        path = cache_root(self.cache_dir) / f"avatars-{digest(recipe, 12)}" / "images.npy"
         shape = (self.n, 3, SIZE, SIZE)
         images = open_cached(path, shape)
         if images is None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterfoil.core.bounds import Share, Weight, checks_options
+from counterfoil.core.bounds import Positive, Share, Weight, checks_options
 from counterfoil.core.errors import UserError
 
 
@@ -47,7 +47,7 @@ class Noise:
 class Blur:
     """A Gaussian of standard deviation `sigma` in pixels."""
 
-    sigma: Weight = 1.0
+    sigma: Positive = 1.0
     name: str = "blur"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -72,14 +72,14 @@ class Missing:
 @checks_options
 @dataclass(frozen=True)
 class Contrast:
-    """0.5 + (x - 0.5) * factor: a factor of 0.5 halves the contrast around mid-grey."""
+    """0.5 + (x - 0.5) * factor, cut off at 0 and 1: a factor of 0.5 halves the contrast around mid-grey."""
 
     factor: Weight = 0.5
     name: str = "contrast"
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Flatter images; nothing is drawn."""
-        return 0.5 + (x - 0.5) * self.factor
+        """Flatter images, or with a factor above 1 starker ones; nothing is drawn."""
+        return (0.5 + (x - 0.5) * self.factor).clamp(0, 1)
 
 
 @checks_options
