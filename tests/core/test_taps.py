@@ -63,14 +63,18 @@ class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.pair, self.idle, self.whole = nn.LSTM(4, 4), nn.Linear(4, 4), nn.Softmax(0)
+        self.single = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         self.whole(x.sum(0))
+        self.single(x.sum())
         out: Tensor = self.pair(x)[0]
         return out
 
 
-@pytest.mark.parametrize(("name", "found"), [("pair", "tuple"), ("idle", "nothing"), ("whole", "Tensor")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("pair", "tuple"), ("idle", "nothing"), ("whole", "Tensor"), ("single", "Tensor")]
+)
 def test_what_is_no_activation_an_image_is_refused(name: str, found: str) -> None:
     with pytest.raises(UserError, match=f"{name} gives {found}"):
         read(Odd(), torch.rand(3, 4), (name,))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
-from counterfoil.search import L1, CrossEntropy, Objective, Pixels, Search, Stop, Tradeoff
+from counterfoil.search import L1, CrossEntropy, Latent, Objective, Pixels, Search, Stop, Tradeoff
 
 
 @pytest.fixture
@@ -49,6 +49,34 @@ def test_finished_queries_are_really_left_out(query: Query) -> None:
     handle.remove()
     assert sum(shown) == int(found.classifier_calls.sum())
     assert shown[-1] < shown[0]
+
+
+class InParts(Latent):
+    """Its code is the image itself; one query fits at a time."""
+
+    def capacity(self, query: Query) -> int:
+        return 1
+
+
+class Same(nn.Module):
+    """Encodes and decodes an image as it is; NaN where it begins bright."""
+
+    def encode(self, x: Tensor, condition: Any) -> Tensor:
+        return x
+
+    def decode(self, z: Tensor, condition: Any) -> Tensor:
+        return torch.where(z[:, :, :1, :1] > 0.5, torch.nan, z)
+
+
+@pytest.mark.parametrize("bright", [0, 1])
+def test_a_part_without_a_finite_point_stands_beside_the_others(query: Query, bright: int) -> None:
+    x = query.factual[:2].clone()
+    x[:, :, 0, 0] = 0.0
+    x[bright, :, 0, 0] = 1.0
+    asked = Query(x, query.target[:2], query.classifier, generator=Same())
+    found = Search(3, partial(Adam, lr=0.02))(asked, InParts(), Objective(CrossEntropy(), L1(20.0)))
+    assert found.finite.tolist() == [bright == 1, bright == 0]
+    assert found.extra["z"].shape == x.shape
 
 
 def test_patience_keeps_the_nearest_counterfactual_of_the_path(query: Query) -> None:

@@ -34,7 +34,7 @@ def read(model: nn.Module, x: Tensor, layers: Sequence[str]) -> tuple[Tensor, di
     output, taps = _run(model, x, chosen)
     for name in layers:
         value = taps[name].value if name in taps else None
-        if not isinstance(value, Tensor) or len(value) != len(x):
+        if not isinstance(value, Tensor) or value.shape[:1] != x.shape[:1]:
             kind = type(value).__name__ if name in taps else "nothing, as it does not run"
             raise UserError(
                 f"layers: {name} gives {kind}, expected one activation per image; name another layer"

@@ -120,7 +120,8 @@ class SampleMetric(_Facts):
             )
         values = values if values.is_floating_point() else values.float()
         if cf.failed is not None and self.failure is not None:
-            values = torch.where(cf.failed & ~values.isnan(), self.failure, values)
+            failed = cf.failed.to(values.device)
+            values = torch.where(failed & ~values.isnan(), self.failure, values)
         self._values.append(values)
         self._valid.append(cf.valid)
 

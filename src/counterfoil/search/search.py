@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.bounds import Share, Whole
-from counterfoil.core.counterfactuals import Found
+from counterfoil.core.counterfactuals import Found, unknown
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.taps import read
@@ -237,13 +237,25 @@ class _Best:
 
 def _join(parts: Sequence[Found]) -> Found:
     """The counterfactuals of consecutive parts of a batch."""
+    sizes = [len(part.counterfactual) for part in parts]
     return Found(
         torch.cat([part.counterfactual for part in parts]),
         torch.cat([part.steps for part in parts]),
         torch.cat([part.classifier_calls for part in parts]),
-        changes={name: torch.cat([part.changes[name] for part in parts]) for name in parts[0].changes},
-        extra={name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
+        changes=_columns([part.changes for part in parts], sizes),
+        extra=_columns([part.extra for part in parts], sizes),
     )
+
+
+def _columns(tables: Sequence[Mapping[str, Tensor]], sizes: Sequence[int]) -> dict[str, Tensor]:
+    """Tables joined; a part in which no point was finite has nothing to tell."""
+    like = {name: value for table in tables for name, value in table.items()}
+    return {
+        name: torch.cat(
+            [t[name] if name in t else unknown(value, n) for t, n in zip(tables, sizes, strict=True)]
+        )
+        for name, value in like.items()
+    }
 
 
 def _choose(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
