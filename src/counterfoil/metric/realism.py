@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from typing import Any, Protocol
 
@@ -120,19 +119,6 @@ class JudgeFID(_JudgeDistance):
     def fewest(self) -> int:  # type: ignore[override]
         """One more than there are features: fewer give a covariance of lower rank."""
         return self.features.shape[1] + 1
-
-    def compute(self) -> Tensor:
-        """The distance over all rows; warns where there are too few for a covariance of full rank."""
-        n, d = int(self.usable.sum()), self.features.shape[1]
-        value = super().compute()
-        if 1 < min(n, self._count) <= d:
-            warnings.warn(
-                f"{self.name}: {n} counterfactuals and {self._count} real images for {d} features; "
-                "with so few the value is far too high "
-                f"and only comparable at equal counts; use n= above {d}, or kid_judge",
-                stacklevel=2,
-            )
-        return value
 
     def _prepare(self, real: Tensor) -> None:
         self._mean = real.mean(0)
