@@ -108,6 +108,7 @@ ACCEPTED = [
     ({"betas": [0, 1]}, [0, 1]),
     ({"name": 10}, "10"),
     ({"layers": [0, "pool"]}, ["0", "pool"]),
+    ({"layers": [np.int64(0), "pool"]}, ["0", "pool"]),
     ({"mode": "keep"}, "keep"),
     ({"root": Path("a")}, Path("a")),
     ({"target": 10}, 10),

@@ -239,8 +239,8 @@ def _settled(value: Any, hint: Any, name: str) -> Any:
         for kind, bounds in numbers:
             if _is_one(value, kind) and (bounds is None or bounds.hold(float(value))):
                 return int(float(value)) if kind is int and not isinstance(value, int) else value
-        if str in members and isinstance(value, int) and not numbers:
-            return str(value)
+        if str in members and isinstance(value, Integral) and not numbers:
+            return str(int(value))
         right = not (closed or numbers)
     elif isinstance(value, str):
         if closed and words and str not in members and value not in words:

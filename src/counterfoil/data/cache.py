@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 def cache_root(option: str | Path | None) -> Path:
     """The cache folder: the option, else COUNTERFOIL_CACHE, else ~/.cache/counterfoil."""
     return Path(option or os.environ.get("COUNTERFOIL_CACHE") or "~/.cache/counterfoil").expanduser()
-
-
-def digest(recipe: Any) -> str:
-    """Twelve hex digits that stand for a recipe of dicts, lists, numbers, strings and paths."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def progress() -> Progress:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from counterfoil.core.errors import UserError, first_line
-from counterfoil.data.cache import cache_root, digest, open_cached, progress, write_cached
+from counterfoil.data.cache import cache_root, open_cached, progress, write_cached
 from counterfoil.data.pixels import flat
 from counterfoil.util.cores import cores
+from counterfoil.util.digest import digest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -202,7 +203,7 @@ def decode_cached(
 
 def cached_folder(digests: Sequence[str], made: object, name: str, cache_dir: str | Path | None) -> Path:
     """Where what is made of files of this content is kept."""
-    return cache_root(cache_dir) / f"{name}-{digest([digests, made, _RULES])}"
+    return cache_root(cache_dir) / f"{name}-{digest([digests, made, _RULES], 12)}"
 
 
 def _check_room(folder: Path, full: tuple[int, ...]) -> None:

@@ -75,7 +75,7 @@ class Folder(ImageData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        check_shape(channels, size)
+        check_channels(channels)
         self.rule = Rule(channels, size, crop, background, white)
         self._root = root
         self.csv = None if csv is None else Path(csv).expanduser().resolve()
@@ -177,7 +177,7 @@ class Folder(ImageData):
         return [self.attribute, *self.attribute.split("+")] if self.attribute else []
 
 
-def check_shape(channels: int | None, size: int | None) -> None:
+def check_channels(channels: int | None) -> None:
     """Refuse a number of channels that no image has."""
     if channels not in (None, 1, 3):
         raise UserError(

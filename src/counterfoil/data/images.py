@@ -17,7 +17,7 @@ from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape
 from counterfoil.data.files import file_names
-from counterfoil.data.folder import check_shape
+from counterfoil.data.folder import check_channels
 from counterfoil.data.listing import counted, image_files, sub_folders
 from counterfoil.data.reading import Rule, read_files
 from counterfoil.util.digest import digest
@@ -66,7 +66,7 @@ class Unlabelled(ImageData):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        check_shape(channels, size)
+        check_channels(channels)
         self.rule = Rule(channels, size, crop, background, white)
         self._given_names = tuple(str(name) for name in class_names or ())
         if class_names is not None and len(set(self._given_names)) < max(2, len(class_names)):
