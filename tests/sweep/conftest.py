@@ -27,16 +27,16 @@ class Bench:
     killed: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
 
-    def __call__(self, tasks: Sequence[Task]) -> list[Job | None]:
+    def __call__(self, tasks: Sequence[Task]) -> list[Job | str]:
         return [self._one(task) for task in tasks]
 
-    def _one(self, task: Task) -> Job | None:
+    def _one(self, task: Task) -> Job | str:
         if task.folder in self.killed:
             self.killed.remove(task.folder)
             raise KeyboardInterrupt
         self.ran.append(task.folder)
         if task.folder in self.broken:
-            return None
+            return f"{task.folder} is broken"
         pull, rate = (float(task.values.get(option, 0.5)) for option in OPTIONS)
         figures = {
             "judge_agreement": entry(pull, True),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job
 from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.tuner import Task, Tuner
@@ -93,15 +93,28 @@ def test_a_trial_left_open_between_two_options_gets_all_of_them(toy_jobs: Bench,
 
 def test_a_default_without_figures_is_no_trial_with_the_best_of_them(tmp_path: Path, node: Node) -> None:
     class Failing(Bench):
-        def _one(self, task: Task) -> Job | None:
+        def _one(self, task: Task) -> Job | str:
             job = super()._one(task)
-            if job is not None and task.folder == "default":
+            if isinstance(job, Job) and task.folder == "default":
                 job.methods["toy"]["l1"] = replace(job.methods["toy"]["l1"], value=None)
             return job
 
     study = tuner(Failing(tmp_path), node(objectives=["l1"], constraints={}, trials=3)).run()
     assert [trial.user_attrs["folder"] for trial in study.trials] == ["0", "1", "2"]
     assert all(trial.values[0] > 0 for trial in study.trials)
+
+
+def test_an_objective_that_is_not_to_be_ranked_is_warned_of(tmp_path: Path, node: Node) -> None:
+    class Doubted(Bench):
+        def _one(self, task: Task) -> Job | str:
+            job = super()._one(task)
+            if isinstance(job, Job):
+                row = job.methods["toy"]
+                row["judge_agreement"] = replace(row["judge_agreement"], doubt="no better than chance")
+            return job
+
+    with pytest.warns(CounterfoilWarning, match=r"judge_agreement is not to be ranked \(no better than"):
+        tuner(Doubted(tmp_path), node(trials=2)).run()
 
 
 def test_another_sweep_is_refused_before_its_default_is_run(toy_jobs: Bench, node: Node) -> None:

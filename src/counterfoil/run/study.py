@@ -80,6 +80,10 @@ class Join(Callback):
     def __init__(self) -> None:
         self.held = ExitStack()
 
+    def __reduce__(self) -> tuple[type[Join], tuple[()]]:
+        """A launcher sends this to its processes; the folder stays held here."""
+        return Join, ()
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Take the folder, and forget which jobs ended under an earlier command.
 

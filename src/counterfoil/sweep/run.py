@@ -93,8 +93,8 @@ class Jobs:
         self.folder, self.launcher, self.arguments = folder, launcher, list(arguments)
         self.count = 0
 
-    def __call__(self, tasks: Sequence[Task]) -> list[Job | None]:
-        """The finished job of each task; None where it failed."""
+    def __call__(self, tasks: Sequence[Task]) -> list[Job | str]:
+        """The finished job of each task; the error of one that failed."""
         if not tasks:
             return []
         batch = [
@@ -106,9 +106,9 @@ class Jobs:
         return [self._read(self.folder / task.folder) for task in tasks]
 
     @staticmethod
-    def _read(folder: Path) -> Job | None:
-        found = ended(folder.parent).get(folder.name)
-        return read_job(folder) if found and not found["error"] else None
+    def _read(folder: Path) -> Job | str:
+        found = ended(folder.parent).get(folder.name, {"error": f"{folder} has not ended; see its log"})
+        return found["error"] or read_job(folder)
 
     def remember(self, folder: str, values: Mapping[str, Any]) -> None:
         """Have a trial of an earlier command joined with those of this one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from counterfoil.core.entry import Entry
-from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.report.jobs import Job
 from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.space import contains, grid_of
@@ -34,8 +35,8 @@ class Task:
     further: Sequence[str] = field(default_factory=list)
 
 
-Launch = Callable[[Sequence[Task]], Sequence[Job | None]]
-"""Runs tasks, those that are finished excepted; the job of each, None for one that failed."""
+Launch = Callable[[Sequence[Task]], Sequence[Job | str]]
+"""Runs tasks, those that are finished excepted; the job of each, of one that failed its error."""
 
 
 class Tuner:
@@ -73,9 +74,17 @@ class Tuner:
     def _default(self) -> Job:
         """The method as it is, on validation queries: the floor of the sweep; declares the directions."""
         (job,) = self.launch([Task(DEFAULT, {})])
-        if job is None:
-            raise UserError("sweep: the evaluation of the default options failed; see the line above")
+        if isinstance(job, str):
+            raise UserError(f"sweep: the evaluation of the default options failed: {job}")
         self._directions(job)
+        for name, entry in measured(job, self.plan.objectives).items():
+            if entry.doubt:
+                warnings.warn(
+                    f"sweep.objectives: {name} is not to be ranked ({entry.doubt}), and nor are the trials; "
+                    "mend that first, or choose other objectives",
+                    CounterfoilWarning,
+                    stacklevel=2,
+                )
         return job
 
     def _directions(self, job: Job) -> list[StudyDirection]:
@@ -173,10 +182,15 @@ class Tuner:
         left = self._after_slice(study, batch) if self.plan.first else list(batch)
         jobs = self.launch([Task(str(trial.number), trial.params) for trial in left])
         for trial, job in zip(left, jobs, strict=True):
-            entries = {} if job is None else measured(job, self.plan.objectives)
-            values = [entry.value for entry in entries.values()]
-            if job is None or None in values:
+            if isinstance(job, str):
                 study.tell(trial.number, state=TrialState.FAIL)
+                LOG.info("trial %d failed: %s", trial.number + 1, job)
+                continue
+            entries = measured(job, self.plan.objectives)
+            values = [entry.value for entry in entries.values()]
+            if None in values:
+                study.tell(trial.number, state=TrialState.FAIL)
+                LOG.info("trial %d has no figures: %s", trial.number + 1, told(entries))
                 continue
             trial.set_user_attr("folder", str(trial.number))
             for name, violation in self._violations(job).items():
@@ -190,8 +204,11 @@ class Tuner:
         jobs = self.launch([Task(f"first/{trial.number}", trial.params, few) for trial in batch])
         kept = []
         for trial, job in zip(batch, jobs, strict=True):
-            if job is None or self._hopeless(study, trial, job):
-                study.tell(trial.number, state=TrialState.FAIL if job is None else TrialState.PRUNED)
+            if isinstance(job, str):
+                study.tell(trial.number, state=TrialState.FAIL)
+                LOG.info("trial %d failed: %s", trial.number + 1, job)
+            elif self._hopeless(study, trial, job):
+                study.tell(trial.number, state=TrialState.PRUNED)
                 LOG.info("trial %d is left after %d queries", trial.number + 1, self.plan.first)
             else:
                 kept.append(trial)
@@ -300,7 +317,9 @@ def choose(study: optuna.Study, default: Sequence[float | None]) -> FrozenTrial 
 def told(entries: Mapping[str, Entry]) -> str:
     """Figures on one line."""
     return ", ".join(
-        f"{name} {(entry.value or 0.0) * entry.scale:.4g}{' %' if entry.unit == '%' else ''}"
+        f"{name} unknown"
+        if entry.value is None
+        else f"{name} {entry.value * entry.scale:.4g}{' %' if entry.unit == '%' else ''}"
         for name, entry in entries.items()
     )
 
