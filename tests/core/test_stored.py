@@ -12,7 +12,7 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import FORMAT, Counterfactuals
 from counterfoil.core.errors import UserError
-from counterfoil.core.stored import COSTS, check_queries, checked
+from counterfoil.core.stored import COSTS, check_queries, checked, into_range
 
 ROWS, FRAMES, CLASSES = 3, 4, 2
 
@@ -48,6 +48,15 @@ def test_what_makes_sense_is_given_back() -> None:
     assert checked(grey, "a")["counterfactual"].shape == (ROWS, 1, 2, 2)
     given = tensors() | {"target": torch.tensor([[0.0], [1.0], [1.0]])}
     assert checked(given, "a")["target"].tolist() == [0, 1, 1]
+
+
+def test_what_rounding_leaves_outside_is_brought_back() -> None:
+    given = tensors() | {"counterfactual": torch.full((ROWS, 1, 2, 2), 1 + 2e-7)}
+    assert bool((checked(given, "a")["counterfactual"] == 1).all())
+    x = torch.rand(2, 2)
+    assert into_range(x) is x
+    assert into_range(both := torch.tensor([-1e-7, 1.5])) is both
+    assert into_range(x[:0]).shape == (0, 2)
 
 
 def spoilt(name: str, value: float) -> dict[str, Tensor]:

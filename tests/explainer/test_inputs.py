@@ -36,6 +36,16 @@ def test_a_batch_in_any_form(given: Any) -> None:
     assert not made.requires_grad
 
 
+def test_what_interpolation_leaves_outside_is_brought_back() -> None:
+    """White, scaled down in float32 with anti-aliasing, is 1 + 2e-7."""
+    white = nn.functional.interpolate(torch.ones(2, 3, 50, 50), (8, 9), mode="bilinear", antialias=True)
+    assert float(white.max()) > 1
+    made = as_inputs(torch.cat((white, -1e-7 * white)), NET)
+    assert (float(made.min()), float(made.max())) == (0.0, 1.0)
+    with pytest.raises(UserError, match="expected values in"):
+        as_inputs(white + 1e-4, NET)
+
+
 def test_an_array_that_may_not_be_written_is_left_alone() -> None:
     given = X.numpy().copy()
     given.setflags(write=False)

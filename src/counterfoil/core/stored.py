@@ -14,6 +14,8 @@ LOGITS = ("factual_logits", "counterfactual_logits")
 COSTS = ("steps", "seconds", "classifier_calls", "peak_memory_mb")
 STRIP = ("images", "requested", "logits", "scale.high", "scale.low", "scale.temperature", "scale.edges")
 KNOWN = (*IMAGES, *LOGITS, *COSTS, "target", "query", "failed", *(f"strip.{name}" for name in STRIP))
+ROUNDING = 1e-5
+"""How far outside of [0, 1] interpolation in float32 may leave a pixel that was at its end."""
 _SCALED = "expected floats in [0, 1]; divide 8-bit images by 255, or map [-1, 1] by (x + 1) / 2"
 
 
@@ -38,6 +40,15 @@ def checked(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     return read
 
 
+def into_range(x: Tensor) -> Tensor:
+    """Images that rounding has left outside of [0, 1] by at most 1e-5, brought back; others as they are."""
+    if not x.is_floating_point() or not x.numel():
+        return x
+    low, high = float(x.min()), float(x.max())
+    near = low >= -ROUNDING and high <= 1 + ROUNDING
+    return x.clamp(0, 1) if near and (low < 0 or high > 1) else x
+
+
 def check_queries(query: Tensor, known: int, where: str) -> None:
     """Refuse a query (B,) that is none of those known; a number far off would cost as much memory."""
     if len(query) and int(query.max()) >= max(known, len(query)):
@@ -52,7 +63,10 @@ def _read(name: str, value: Tensor, where: str) -> Tensor:
         raise UserError(f"{where} holds {name}, which is no part of counterfactuals; write the file anew")
     if name in ("target", "query"):
         return _whole(name, value, where)
-    return value[:, None] if name in IMAGES and value.ndim == 3 else value
+    if name not in IMAGES:
+        return value
+    images = into_range(value)
+    return images[:, None] if value.ndim == 3 else images
 
 
 def _whole(name: str, value: Tensor, where: str) -> Tensor:

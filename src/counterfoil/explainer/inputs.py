@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError, first_line
+from counterfoil.core.stored import into_range
 
 _CHANNELS = (1, 3)
 _SMALLEST = 4
@@ -36,6 +37,7 @@ def as_inputs(x: Any, classifier: nn.Module) -> Tensor:
             "x / 255 for 8-bit images, x.float() for those of 0 and 1"
         )
     _check_shape(tuple(batch.shape))
+    batch = into_range(batch)
     _check_values(batch)
     return batch if batch.ndim == 4 else batch[None]
 
