@@ -95,6 +95,12 @@ def test_what_is_cut_from_a_question_is_said(toy: Any, tmp_path: Path) -> None:
     assert "40 x 40 pixels are made 8 x 8 of their middle 16 x 16, as the training images are" in lines()
 
 
+def test_a_question_that_comes_out_black_is_warned_of(toy: Any, tmp_path: Path) -> None:
+    Image.new("I;16", (16, 16), 4095).save(tmp_path / "twelve.png")
+    with pytest.warns(CounterfoilWarning, match="queries: images above 8 bits come out nearly black"):
+        read_queries(tmp_path / "twelve.png", toy, Knows(), "left")
+
+
 def test_other_files_become_what_the_training_images_are(toy: Any, tmp_path: Path) -> None:
     large = torch.zeros(32, 48, dtype=torch.uint8)
     large[:, 8:24] = 200

@@ -19,7 +19,7 @@ from counterfoil.data.decode import Shape, decode_in_memory
 from counterfoil.data.files import file_names, find_file
 from counterfoil.data.listing import SUFFIXES, image_files
 from counterfoil.data.queries import QuerySet, check_labels, classes_of, differs, logits_of, note_wrong
-from counterfoil.data.reading import survey
+from counterfoil.data.reading import survey, warn_of_dark
 from counterfoil.util.csv_table import Line, note_ignored, read_csv
 
 FORM = "path[,target] or index[,target]"
@@ -199,7 +199,9 @@ def _read(files: Sequence[Path], shape: Shape) -> Tensor:
         log.info(f"queries: {made}, as the training images are")
     for line in seen.notes(shape):
         log.info("queries: %s", line)
-    return decode_in_memory(files, shape)
+    images = decode_in_memory(files, shape)
+    warn_of_dark(images, seen, "queries")
+    return images
 
 
 def _correct(

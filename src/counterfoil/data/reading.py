@@ -174,14 +174,25 @@ def read_files(
     images = (
         decode_cached(files, shape, name, cache_dir, digests) if large else decode_in_memory(files, shape)
     )
+    warn_of_dark(images, seen, f"data={name}")
+    return images
+
+
+def warn_of_dark(images: Tensor, seen: Survey, where: str) -> None:
+    """Warn where images of more than 8 bits come out nearly black, as their white is not that of their mode.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        seen: of their files.
+        where: what holds them, for the message.
+    """
     if seen.deep and (brightest := int(images[torch.tensor(seen.deep)].max())) < _DARK:
         warnings.warn(
-            f"data={name}: images above 8 bits come out nearly black, their brightest pixel is {brightest} "
+            f"{where}: images above 8 bits come out nearly black, their brightest pixel is {brightest} "
             "of 255; name the value of white, e.g. data.white=4095 for 12 bits",
             CounterfoilWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return images
 
 
 def _header(path: Path) -> Header:
