@@ -61,6 +61,15 @@ def test_randomness(batch: Batch) -> None:
         check(Changed(lambda y: nn.functional.dropout(y, 0.5, training=True)), batch, 3)
 
 
+def test_all_images_are_shown_once(batch: Batch) -> None:
+    """Large networks take seconds a pass; whether two runs agree is seen on a few."""
+    shown: list[int] = []
+    net = Bright()
+    net.register_forward_hook(lambda _module, given, _output: shown.append(len(given[0])))
+    check(net, Batch(batch.x.repeat(4, 1, 1, 1), batch.y.repeat(4), None), 3, gradients=False)
+    assert sorted(shown) == [32, 32, 120]
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -13,9 +13,11 @@ from torch import nn
 
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
+from counterfoil.run import models as module
 from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models, resolve_device
 from counterfoil.util.checkpoint import read_manifest
+from counterfoil.util.digest import file_digest
 from counterfoil.util.record import write_json
 
 
@@ -104,6 +106,23 @@ def test_weights_alone_need_their_class(bench: Any, tmp_path: Path) -> None:
     small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
     with pytest.raises(UserError, match=r"classifier\.net\._target_ is not set.*name the network's class"):
         small.evaluate(tmp_path / "run", "classifier=custom", f"classifier.checkpoint={tmp_path / 'net.pt'}")
+
+
+def test_weights_are_hashed_once(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models, config = of(bench)
+    files: list[Path] = []
+    hashed = lambda path: files.append(path) or file_digest(path)  # noqa: E731
+    monkeypatch.setattr(module, "file_digest", hashed)
+    assert {models.weights_sha256(config.explained) for _ in range(3)} == set(
+        models.hashes({"a": config.explained}).values()
+    )
+    assert len(files) == 1
+    given = tmp_path / "weights.safetensors"
+    given.write_bytes(b"a")
+    assert models._sha256(given) == file_digest(given)
+    (tmp_path / "other").write_bytes(b"b")
+    (tmp_path / "other").replace(given)
+    assert models._sha256(given) == file_digest(given)
 
 
 def test_devices_by_name() -> None:

@@ -62,6 +62,7 @@ class Models:
         self.device = torch.device(device)
         self.dtype = dtype
         self._loaded: dict[str, nn.Module] = {}
+        self._hashed: dict[Path, tuple[str, Any]] = {}
 
     @classmethod
     def of(cls, config: RunConfig) -> Models:
@@ -132,7 +133,7 @@ class Models:
 
     def weights_sha256(self, recipe: ModelRecipe) -> str:
         """Hash of the weights that a recipe stands for."""
-        return file_digest(self.store.weights(recipe, self.data))
+        return self._sha256(self.store.weights(recipe, self.data))
 
     def logits_of(self, recipe: ModelRecipe) -> dict[str, Any]:
         """All that makes the logits of a classifier: weights, network, normalisation, decision and such."""
@@ -143,7 +144,15 @@ class Models:
     def hashes(self, recipes: Mapping[str, ModelRecipe]) -> dict[str, str]:
         """Hash of the weights of each recipe by the name of their file."""
         files = {self.store.weights(recipe, self.data) for recipe in recipes.values()}
-        return {path.name: file_digest(path) for path in sorted(files)}
+        return {path.name: self._sha256(path) for path in sorted(files)}
+
+    def _sha256(self, path: Path) -> str:
+        """Hash of a file, which is read again only where another has taken its place or its size or times."""
+        status = path.stat() if path.is_file() else None
+        stamp = status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if stamp is None or self._hashed.get(path, ("", None))[1] != stamp:
+            self._hashed[path] = (file_digest(path), stamp)
+        return self._hashed[path][0]
 
     def classifier(self, net: nn.Module, recipe: ModelRecipe) -> Classifier:
         """A network as the classifier of a recipe: with its normalisation, decision and names of classes."""
