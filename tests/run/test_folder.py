@@ -134,3 +134,23 @@ def test_a_run_that_is_refused_leaves_the_one_it_was_to_replace(tmp_path: Path) 
     assert (tmp_path / "report.html").read_text() == "mine"
     with claim(tmp_path, "a", False):
         pass
+
+
+def test_temporary_files_go_where_the_folder_is_ours_alone(tmp_path: Path) -> None:
+    for name in ("mine.txt", ".download.partial", "deep/.download.partial"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="holds other files"), claim(tmp_path, "a", False):
+        pass
+    assert (tmp_path / ".download.partial").read_text() == "mine"
+    assert (tmp_path / "deep" / ".download.partial").read_text() == "mine"
+
+
+def test_a_run_killed_at_its_first_file_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / ".12-ab.partial").write_text("{")
+    with claim(tmp_path, "a", False) as claimed:
+        (tmp_path / "counterfactuals" / "wachter").mkdir(parents=True)
+        (tmp_path / "counterfactuals" / "wachter" / ".12-cd.partial").write_text("half")
+    with claim(tmp_path, "a", False):
+        assert not list(tmp_path.rglob("*.partial"))
+        assert claimed.folder == tmp_path

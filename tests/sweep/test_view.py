@@ -16,7 +16,7 @@ from tests.sweep.conftest import OPTIONS, Bench
 
 def jobs_of(bench: Bench, settings: dict[str, tuple[float, float]]) -> list[Job]:
     tasks = [Task(name, dict(zip(OPTIONS, values, strict=True))) for name, values in settings.items()]
-    jobs = [job for job in bench(tasks) if job is not None]
+    jobs = [job for job in bench(tasks) if isinstance(job, Job)]
     for job in jobs:
         job.__dict__["rows"] = {"toy": []}
     return jobs
@@ -47,3 +47,5 @@ def test_the_test_stands_beside_the_default(view: Trials, toy_jobs: Bench, tmp_p
     rows = shown.tables["test"].rows
     assert list(rows) == ["default", "winner (trial 3)", "winner - default"]
     assert rows["winner - default"]["judge_agreement"].value == pytest.approx(0.2)
+    again = "The winner again: explainer.toy.pull=0.7 explainer.toy.rate=0.1"
+    assert shown.tables["test"].note.endswith(again)

@@ -323,8 +323,8 @@ class Searching:
 def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> Counterfactuals:
     """The counterfactuals of all rows of a query set, written to `folder` batch by batch.
 
-    A batch that is there and answers the same question is read instead of computed; `name` stands beside the
-    progress bar.
+    A batch that is there and was made of the same question is read instead of computed; `name` stands beside
+    the progress bar.
     """
     parts, files = [], set()
     with _progress(name) as progress:
@@ -333,7 +333,7 @@ def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> 
             file = folder / f"batch-{i:05d}.safetensors"
             files.add(file)
             question = search.question(*batch)
-            found = _answer(file, question)
+            found = _stored(file, question)
             if found is None:
                 search(*batch).save(file, question=question, names=search.queries.names_of(batch[2]))
                 found = Counterfactuals.load(file)
@@ -345,14 +345,14 @@ def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> 
     return Counterfactuals.cat(parts)
 
 
-def _answer(file: Path, question: str) -> Counterfactuals | None:
-    """What a file holds that was written for this question; None, with a line, where it must be made anew."""
+def _stored(file: Path, question: str) -> Counterfactuals | None:
+    """What a file holds that was made of this question; None, with a line, where it must be made anew."""
     if not file.is_file():
         return None
     try:
         if metadata_of(file).get("question") == question:
             return Counterfactuals.load(file)
-        why = f"{file} answers other queries, or was made by another method or other weights"
+        why = f"{file} is about other queries, or was made by another method or other weights"
     except UserError as error:
         why = str(error)
     log.info(f"{why}: it is made anew")

@@ -87,12 +87,11 @@ def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Claim]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(folder / LOCK):
-            for left in folder.rglob(f".*{ENDING}"):
-                left.unlink(missing_ok=True)
             replaces = overwrite and (folder / "run.json").is_file()
             if not replaces:
                 _refuse_foreign(folder, identity)
                 _note(folder, identity=identity)
+            _remove_temporary(folder)
             claimed = Claim(folder, identity, _files(folder) if replaces else None)
             if not replaces and CLEARING in _noted(folder):  # killed while it removed the run before it
                 replace(claimed, old=_files(folder)).begin()
@@ -114,6 +113,13 @@ def _files(folder: Path) -> dict[Path, int]:
     found = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
     found.sort(key=lambda path: path.name != "metrics.json")
     return {path: path.stat().st_mtime_ns for path in found}
+
+
+def _remove_temporary(folder: Path) -> None:
+    """Remove what a killed run of ours was writing."""
+    for place in (folder, *(folder / name for name in OURS)):
+        for left in place.glob(f".*{ENDING}") if place == folder else place.rglob(f".*{ENDING}"):
+            left.unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -174,7 +180,8 @@ def _clear(folder: Path) -> None:
 
 def _refuse_foreign(folder: Path, identity: str) -> None:
     if not (folder / "run.json").is_file():
-        strangers = [path.name for path in folder.iterdir() if path.name != LOCK]
+        partial = set(folder.glob(f".*{ENDING}"))  # of a run that was killed while it wrote its first file
+        strangers = [path.name for path in set(folder.iterdir()) - partial if path.name != LOCK]
         if strangers:
             raise UserError(
                 f"run_dir={folder} holds other files ({', '.join(sorted(strangers)[:3])}); "

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from counterfoil.core.bounds import open_ended, parameters
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import ModelRecipe, RunConfig, refuse_unchosen
 from counterfoil.run.models import Models, needed_for_training
@@ -176,7 +177,7 @@ def training_module(recipe: ModelRecipe, models: Models) -> Any:
     offered = {"mean": recipe.mean, "std": recipe.std, "name": recipe.name, "data": models.data}
     where = f"{recipe.role}.training"
     maker = locate(recipe.training["_target_"], where)
-    known = _parameters(maker)
+    known = set(parameters(maker)) | ({"name"} if open_ended(maker) else set())
     if inspect.isclass(maker) and issubclass(maker, Training):
         _refuse_unknown(recipe, known, maker.__name__)
     named = {key: value for key, value in offered.items() if key in known}
@@ -186,28 +187,12 @@ def training_module(recipe: ModelRecipe, models: Models) -> Any:
 def _refuse_unknown(recipe: ModelRecipe, known: set[str], maker: str) -> None:
     role = recipe.role
     for name in recipe.training.keys() - known - {"_target_"}:
-        offered = ", ".join(sorted(known - {"self", "net", "options"}))
+        offered = ", ".join(sorted(known - {"self", "net"}))
         raise UserError(
             f"{role}.training.{name} is no option of {maker}, which trains {role}={recipe.name}; "
             f"take it out with ~{role}.training.{name}, or choose the {role} that has it; "
             f"the options here: {offered}"
         )
-
-
-def _parameters(target: Any) -> set[str]:
-    """Names that a callable takes; what a class hands on as keywords is what its bases take."""
-    makers = (
-        [vars(cls)["__init__"] for cls in target.__mro__ if "__init__" in vars(cls)]
-        if inspect.isclass(target)
-        else [target]
-    )
-    names: set[str] = set()
-    for maker in makers:
-        parameters = inspect.signature(maker).parameters
-        names |= parameters.keys()
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return names
-    return names | {"name"}
 
 
 def _reseeding(recipe: ModelRecipe) -> Any:

@@ -16,7 +16,7 @@ from counterfoil.report.sweep_plot import Point, importances, parallel, trials
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import Shown, View
 from counterfoil.report.view.difference import between
-from counterfoil.sweep.space import contains, read_space
+from counterfoil.sweep.space import contains, overrides, read_space
 from counterfoil.sweep.tuner import DEFAULT, TEST, measured
 
 
@@ -98,6 +98,10 @@ class Trials(View):
                 rows[f"winner (trial {trial})"] = measured(winner, metrics)
                 rows["winner - default"] = between(default, winner, self.objectives)
         note = "On test queries, which the sweep has not read; the difference is paired by query."
+        for trial, winner in jobs.items():
+            if trial != DEFAULT:
+                found = overrides({option: winner.option(option) for option in self.space})
+                note += f" The winner again: {' '.join(found)}"
         return Table(rows, [*self.objectives, *self.constraints], corner="options", note=note)
 
     def _importances(self, points: Sequence[Point]) -> dict[str, dict[str, float]]:
