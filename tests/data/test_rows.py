@@ -57,6 +57,13 @@ def test_labels(tmp_path: Path, labels: tuple[str, str], read_as: list[str]) -> 
     assert [row.label for row in rows] == read_as
 
 
+def test_a_label_that_was_not_known_is_no_class(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 3: the label is nan, the others are numbers"):
+        read(tmp_path, "path,label\na.png,0.0\nb.png,nan\nc.png,1.0\n")
+    bread, _ = read(tmp_path, "path,label\na.png,nan\nb.png,roti\n")
+    assert [row.label for row in bread] == ["nan", "roti"]
+
+
 def test_a_row_that_stands_twice_is_taken_once(tmp_path: Path) -> None:
     with pytest.warns(CounterfoilWarning, match="1 of 3 rows stand twice"):
         rows, _ = read(tmp_path, "path,label\nb.png,cat\na.png,dog\nb.png,cat\n")

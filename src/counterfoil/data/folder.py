@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -23,12 +22,11 @@ from counterfoil.data.decode import Shape
 from counterfoil.data.files import file_names
 from counterfoil.data.listing import counted, image_files, sub_folders
 from counterfoil.data.reading import Rule, read_files
-from counterfoil.data.rows import PARTS, Row, csv_rows
+from counterfoil.data.rows import NUMBER, PARTS, Row, csv_rows
 from counterfoil.util.digest import digest
 from counterfoil.util.memory import uncollected
 
 _ORDER = ("train", "val", "test")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 log = logging.getLogger("counterfoil")
 
@@ -212,10 +210,8 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
         raise UserError(
             f"{where}: no training image of the class {', '.join(absent)}; add images or give splits"
         )
-    order = sorted(
-        names, key=lambda name: (0, float(name), name) if _NUMBER.fullmatch(name) else (1, 0, name)
-    )
-    for one, other in pairwise(filter(_NUMBER.fullmatch, order)):
+    order = sorted(names, key=lambda name: (0, float(name), name) if NUMBER.fullmatch(name) else (1, 0, name))
+    for one, other in pairwise(filter(NUMBER.fullmatch, order)):
         if float(one) == float(other) and not (one.isdecimal() and other.isdecimal()):
             raise UserError(f"{where}: the labels {one!r} and {other!r} are one number; write both alike")
     if order != sorted(names):

@@ -24,6 +24,8 @@ PARTS = {
 """The splits, by the names that folders and tables give them."""
 _COLUMNS = ("path", "label", "split")
 _YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "no": 0}
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+"""How a label that is a number is written."""
 _WHOLE = re.compile(r"([+-]?\d+)(\.0+)?", re.ASCII)
 
 
@@ -63,8 +65,17 @@ def csv_rows(table: Path, root: Path, attributes: Sequence[str] = ()) -> tuple[l
     names = _attributes(read, where, attributes)
     labels = {line["label"] for line in read.lines}
     whole = all(_WHOLE.fullmatch(label) for label in labels)
+    _refuse_missing(read.lines, labels, where)
     rows = [_row(line, names, whole, root, f"{where}, line {line.number}") for line in read.lines]
     return _once(rows, where), names
+
+
+def _refuse_missing(lines: Sequence[Line], labels: set[str], where: str) -> None:
+    """Refuse "nan" among numbers: a label that was not known when the table was written."""
+    known = {label for label in labels if label.lower() != "nan"}
+    if known and known != labels and all(NUMBER.fullmatch(label) for label in known):
+        number = next(line.number for line in lines if line["label"] not in known)
+        raise UserError(f"{where}, line {number}: the label is nan, the others are numbers; remove such rows")
 
 
 def _attributes(read: CsvTable, where: str, wanted: Iterable[str]) -> tuple[str, ...]:
