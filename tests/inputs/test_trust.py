@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from counterfoil.core.counterfactuals import Counterfactuals
 from tests.inputs.case import At, Case, cases
 
 SHORT = ("explainer=[nearest,unchanged]", "metric=[validity,judge_agreement,fid_judge,l1]", "n=12")
@@ -52,6 +53,18 @@ def scored(at: At, **changes: np.ndarray) -> int:
     return int(at.bench.evaluate(at.folder / "run", *options)["queries"]["rows"]["theirs"])
 
 
+def asked_and_told(at: At) -> tuple[int, bool]:
+    """Rows that are left where one asks for the class of its factual, and whether the page tells."""
+    file = at.folder / "found" / "counterfactuals" / "theirs" / "batch-00000.safetensors"
+    scored(at)
+    (at.folder / "run").rename(at.folder / "found")
+    decided = int(Counterfactuals.load(file).source[0])
+    others = [k for k in range(10) if k != decided][:2]
+    rows = scored(at, target=np.array([decided, *others]))
+    page = (at.folder / "run" / "report.html").read_text()
+    return rows, "1 rows that ask for the class that is there left out" in page
+
+
 @cases(
     Case(
         "a good judge",
@@ -80,6 +93,12 @@ def scored(at: At, **changes: np.ndarray) -> int:
         says=("judge.safetensors", "NaN or infinite values in head.bias", "lower lr"),
     ),
     Case("counterfactuals from elsewhere", scored, right=3),
+    Case(
+        "a row that asks for what is there",
+        asked_and_told,
+        right=(2, True),
+        warns=("1 of 3 rows of theirs ask for the class", "left out"),
+    ),
     Case(
         "a query of a thousand million",
         lambda at: scored(at, query=np.array([0, 1, 10**9])),

@@ -306,7 +306,9 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
 
     found = stated(about["classifier_accuracy"], about["classifier_accuracy_n"])
-    wrong = about["wrong_left_out"]
+    left = {"images that it gets wrong": about["wrong_left_out"]}
+    left["rows that ask for the class that is there"] = about["left_out"]
+    asked = [str(about["n"]), *(f"{number} {what} left out" for what, number in left.items() if number)]
     return {
         "Data": about["data"],
         "Classifier": f"{about['classifier']}, {found}",
@@ -314,7 +316,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         "Judge": model("judge") + (f" – not ranked: {about['judge_doubt']}" if about["judge_doubt"] else "")
         if about["judge"]
         else "none",
-        "Queries": about["n"] if not wrong else f"{about['n']}; {wrong} images that it gets wrong left out",
+        "Queries": "; ".join(asked),
         "Target": str(about["target"]).replace("_", " "),
         "Confidence": about["confidence"],
         "Seed": about["seed"],
