@@ -54,3 +54,15 @@ def test_other_warnings_are_left_to_whoever_showed_them(monkeypatch: pytest.Monk
 def test_announcements_stand_on_standard_output_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("counterfoil").info("12 of [40] queries")
     assert capsys.readouterr().out == "12 of [40] queries\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["n=3"], "the same command goes on from here"),
+        (["n=3", "overwrite=true"], "the same command without overwrite=true goes on from here"),
+        (["study=mnist", "overwrite=true"], "the same command runs all jobs again"),
+    ],
+)
+def test_a_stopped_command_says_what_it_does_next(arguments: list[str], line: str) -> None:
+    assert cli._next(["evaluate.py", *arguments]) == line

@@ -65,13 +65,21 @@ def run(main: Callable[[], None], conf: Path) -> None:
         sys.argv = expand_all(sys.argv, conf)
         main()
     except signals.Stopped as stop:
-        anew = " without overwrite=true" if "overwrite=true" in sys.argv else ""
-        print(f"stopped by {stop.name}; the same command{anew} goes on from here", file=sys.stderr)
+        print(f"stopped by {stop.name}; {_next(sys.argv)}", file=sys.stderr)
         sys.exit(stop.code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         _end(error)
+
+
+def _next(arguments: Sequence[str]) -> str:
+    """What the same command does after it was stopped."""
+    if "overwrite=true" not in arguments:
+        return "the same command goes on from here"
+    if any(part.startswith("study=") for part in arguments):
+        return "the same command runs all jobs again"
+    return "the same command without overwrite=true goes on from here"
 
 
 def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:

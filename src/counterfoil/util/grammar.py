@@ -53,7 +53,10 @@ def unknown_reference(reference: str, where: str) -> str:
 def unknown(name: str, siblings: Iterable[str], parent: str = "") -> str:
     """The line for an option that the config does not have; `siblings` are what `parent` does have."""
     known = sorted(str(key) for key in siblings)
-    near = suggest(name.removeprefix(parent).lstrip(".").split(".")[0], known)
+    rest = name.removeprefix(parent).lstrip(".")
+    if rest in known:  # a key with dots in it, of which Hydra makes a path
+        return f"option {name}: {rest} is one key of {parent}; write {parent}='{{{rest}: VALUE}}'"
+    near = suggest(rest.split(".")[0], known)
     if near and parent:
         near = near.replace("did you mean ", f"did you mean {parent}.")
     listed = f"; the options there: {', '.join(known)}" if known and not near else ""
