@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from counterfoil.report.view.base import View
 from counterfoil.run.config import RunConfig
 from counterfoil.run.study import ended, main, note_ended, public
 from counterfoil.util.build import build, plain
+from counterfoil.util.lock import locked
 
 Script = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,27 @@ def test_one_command_runs_joins_and_resumes(tiny: Callable[..., tuple[int, str, 
     code, out, error = tiny("overwrite=true", "n=2")
     assert code == 0, error
     assert "skipped" not in out, "a finished job is run again where this is asked for"
+
+
+def test_a_job_waits_for_the_process_that_a_killed_command_left(
+    tiny: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, held, waiting = Path("runs/tiny/0").absolute(), threading.Event(), threading.Event()
+    place.mkdir(parents=True)
+    monkeypatch.setattr("counterfoil.util.lock.log.info", lambda line: waiting.set())
+
+    def hold() -> None:
+        with locked(place / ".lock"):
+            held.set()
+            waiting.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        held.wait(60)
+        code, out, error = tiny()
+        waiting.set()
+    assert code == 0, error
+    assert "2 of 2 jobs joined" in out
 
 
 def test_a_failed_job_is_counted_and_the_others_are_joined(tiny: Callable[..., tuple[int, str, str]]) -> None:

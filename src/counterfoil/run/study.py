@@ -47,6 +47,7 @@ def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overr
         return
     error = None
     try:
+        _wait_for(run_dir)
         if _finished(config, run_dir):
             LOG.info("job %s is finished, skipped", run_dir.name)
         else:
@@ -55,6 +56,13 @@ def run_job(config: DictConfig, run_dir: Path, choices: Mapping[str, str], overr
         error = explain_error(raised) or _kept(raised, run_dir)
         print(f"error: job {run_dir.name}: {error}", file=sys.stderr)
     note_ended(run_dir, overrides, error)
+
+
+def _wait_for(run_dir: Path) -> None:
+    """Wait until no process is at this job: one of a launcher outlives the command that was killed."""
+    if (run_dir / LOCK).is_file():
+        with locked(run_dir / LOCK, wait_for=f"still runs job {run_dir.name} of an earlier command"):
+            return
 
 
 def note_ended(run_dir: Path, overrides: Sequence[str], error: str | None = None) -> None:
