@@ -104,6 +104,19 @@ def test_a_default_without_figures_is_no_trial_with_the_best_of_them(tmp_path: P
     assert all(trial.values[0] > 0 for trial in study.trials)
 
 
+def test_a_trial_without_figures_is_not_tried_again(tmp_path: Path, node: Node) -> None:
+    class Empty(Bench):
+        def _one(self, task: Task) -> Job | str:
+            job = super()._one(task)
+            if isinstance(job, Job) and task.folder == "2":
+                job.methods["toy"]["l1"] = replace(job.methods["toy"]["l1"], value=None)
+            return job
+
+    study = tuner(Empty(tmp_path), node(trials=4)).run()
+    assert [trial.number for trial in study.trials if trial.state == TrialState.PRUNED] == [2]
+    assert len(tuner(Empty(tmp_path), node(trials=4)).run().trials) == 4
+
+
 def test_an_objective_that_is_not_to_be_ranked_is_warned_of(tmp_path: Path, node: Node) -> None:
     class Doubted(Bench):
         def _one(self, task: Task) -> Job | str:
@@ -150,6 +163,23 @@ def test_a_trial_that_fails_counts_and_is_no_winner(toy_jobs: Bench, node: Node)
     study = tuner(toy_jobs, node()).run()
     assert [trial.number for trial in study.trials if trial.state == TrialState.FAIL] == [3]
     assert len(study.trials) == 8
+
+
+@pytest.mark.parametrize("options", [{}, {"sampler": "grid", "points": 3, "trials": 99}])
+def test_what_failed_is_tried_again_by_the_next_command(
+    options: dict[str, Any], toy_jobs: Bench, node: Node
+) -> None:
+    toy_jobs.broken = set(map(str, range(3, 99)))  # as if the disk had filled up
+    before = tuner(toy_jobs, node(**options)).run()
+    total = len(before.trials)
+    failed = [trial.params for trial in before.trials if trial.state == TrialState.FAIL]
+    assert len(failed) == total - 3
+    toy_jobs.broken = set()
+    after = tuner(toy_jobs, node(**options)).run()
+    done = [trial for trial in after.trials if trial.state == TrialState.COMPLETE]
+    assert len(done) == total
+    assert [trial.params for trial in done[3:]] == failed
+    assert len(tuner(toy_jobs, node(**options)).run().trials) == len(after.trials)
 
 
 def test_a_storage_serves_one_sweep(toy_jobs: Bench, node: Node) -> None:

@@ -23,6 +23,8 @@ from counterfoil.sweep.space import contains, grid_of
 
 LOG = logging.getLogger(__name__)
 DEFAULT, TEST, STORAGE = "default", "test-", "sweep.db"
+RETRY = "retry_of"
+"""What a trial notes that has the options of one that failed: the number of that one."""
 ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -43,7 +45,8 @@ class Tuner:
     """One sweep: trials on validation queries up to a total, then the winner and the default on test queries.
 
     Every trial is kept in an SQLite file the moment it begins. One that a kill left open is taken up again
-    with its number and its folder, so that none is lost or counted twice.
+    with its number and its folder, so that none is lost or counted twice. One that failed, perhaps as the
+    disk was full, is tried again by the next command.
 
     Args:
         plan: what is varied, and how.
@@ -130,6 +133,10 @@ class Tuner:
         if known and inside and not study.trials:
             study.add_trial(self._known(default))
         study.sampler = self._sampler(study)
+        again = _retried(study)
+        for trial in study.trials:
+            if trial.state == TrialState.FAIL and trial.number not in again:
+                study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
         return study
 
     def _known(self, default: Job) -> FrozenTrial:
@@ -163,7 +170,8 @@ class Tuner:
         """Trials that an earlier command left open, then new ones, up to the total."""
         trials = study.get_trials(deepcopy=False)
         opened = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        room = self.plan.trials - sum(trial.state in ENDS for trial in trials)
+        again = _retried(study)
+        room = self.plan.trials - sum(trial.state in ENDS and trial.number not in again for trial in trials)
         size = max(0, min(self.plan.parallel or 1, room))
         batch = [self._reopened(study, trial) for trial in opened[:size]]
         while len(batch) < size and _points_left(study):
@@ -189,7 +197,7 @@ class Tuner:
             entries = measured(job, self.plan.objectives)
             values = [entry.value for entry in entries.values()]
             if None in values:
-                study.tell(trial.number, state=TrialState.FAIL)
+                study.tell(trial.number, state=TrialState.PRUNED)  # it would have none if tried again
                 LOG.info("trial %d has no figures: %s", trial.number + 1, told(entries))
                 continue
             trial.set_user_attr("folder", str(trial.number))
@@ -265,7 +273,14 @@ class _Grid(GridSampler):
 
 
 def _points_left(study: optuna.Study) -> bool:
-    return not isinstance(study.sampler, _Grid) or study.sampler.left(study)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return not isinstance(study.sampler, _Grid) or bool(waiting) or study.sampler.left(study)
+
+
+def _retried(study: optuna.Study) -> set[int]:
+    """The numbers of trials that failed and have their options tried again."""
+    trials = study.get_trials(deepcopy=False)
+    return {trial.user_attrs[RETRY] for trial in trials if RETRY in trial.user_attrs}
 
 
 def measured(job: Job, metrics: Sequence[str] | Mapping[str, Any]) -> dict[str, Entry]:
