@@ -66,3 +66,21 @@ def test_announcements_stand_on_standard_output_as_they_are(capsys: pytest.Captu
 )
 def test_a_stopped_command_says_what_it_does_next(arguments: list[str], line: str) -> None:
     assert cli._next(["evaluate.py", *arguments]) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            type("TerminatedWorkerError", (Exception,), {})("A worker stopped.\nExit codes"),
+            "(A worker stopped.)",
+        ),
+        (type("FailedJobError", (RuntimeError,), {})("Job 1 failed\nTraceback"), "ended (Job 1 failed); see"),
+        (RuntimeError('Could not detect "srun", are you on a cluster?'), "no Slurm on this machine"),
+    ],
+)
+def test_what_a_launcher_raises_is_one_line(error: Exception, line: str) -> None:
+    told = cli.explain_error(error)
+    assert told is not None
+    assert line in told
+    assert "\n" not in told

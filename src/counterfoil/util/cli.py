@@ -47,6 +47,8 @@ OmegaConf.register_new_resolver("share", lambda jobs: share(int(jobs)), replace=
 LAUNCHERS = {"joblib": "hydra-joblib-launcher", "submitit_slurm": "hydra-submitit-launcher"}
 LAUNCHERS["submitit_local"] = LAUNCHERS["submitit_slurm"]
 """The package that brings each launcher."""
+LOST = ("TerminatedWorkerError", "UncompletedJobError", "FailedJobError", "FailedSubmissionError")
+"""What launchers raise where a job's process is gone."""
 
 
 def run(main: Callable[[], None], conf: Path) -> None:
@@ -173,6 +175,13 @@ def explain_error(error: BaseException) -> str | None:
             told = disk.explain(link if isinstance(link, OSError) else OSError(errno.ENOSPC, str(link)))
             if told:
                 return told
+        if type(link).__name__ in LOST:
+            return (
+                f"a job's process has ended ({first_line(link)}); see its log, or lower jobs= if the memory "
+                "was short: the same command goes on"
+            )
+        if 'Could not detect "srun"' in str(link):
+            return "launcher=slurm: there is no Slurm on this machine (no srun); choose launcher=joblib"
     full = next((link for link in chain if _out_of_memory(link)), None)
     if full is not None:
         return (
