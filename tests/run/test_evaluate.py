@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.data.counterfactuals import read_names
+from tests.inputs.test_layouts import idx
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ("seconds", "peak_memory_mb")
@@ -349,3 +350,24 @@ def read_counterfactuals_of(run: Path, method: str) -> Counterfactuals:
             for file in sorted((run / "counterfactuals" / method).glob("*.safetensors"))
         ]
     )
+
+
+def test_data_whose_own_option_is_called_split_are_evaluated(bench: Any, tmp_path: Path) -> None:
+    """The identity of the data, and with it every address, stays whatever split is asked about."""
+    draw = torch.Generator().manual_seed(0)
+    for part, count in (("train", 94), ("test", 47)):
+        images = torch.randint(0, 256, (count, 28, 28), generator=draw).numpy()
+        labels = torch.arange(count).remainder(47).numpy()
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            (tmp_path / f"emnist-balanced-{part}-{kind}-ubyte").write_bytes(idx(values))
+    given = ("data=emnist", f"data.root={tmp_path}", "explainer=nearest", "n=4", "metric=[validity]")
+    small = (
+        "classifier.training.epochs=1",
+        "judge=null",
+        "train_missing=true",
+        f"store={tmp_path / 'store'}",
+    )
+    found = bench.evaluate(tmp_path / "run", *given, *small)
+    assert found["queries"]["n"] == 4
+    assert found["config"]["data"].get("split", "balanced") == "balanced"
+    assert [path.name.split("-")[1] for path in (tmp_path / "store").glob("*.safetensors")] == ["classifier"]

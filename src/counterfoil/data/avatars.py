@@ -110,7 +110,7 @@ class Avatars(ImageData):
             if attribute in pair:
                 other = ATTRIBUTES.index(pair[1 - pair.index(attribute)])
                 turned[turned[:, column] == 1, other] = 0
-        first = _split_rows(self.n)[("train", "val", "test").index(self.split)].start
+        first = _split_rows(self.n)[("train", "val", "test").index(self.asked_split)].start
         pixels = draw_many(turned, self.seed, first)
         labels = [ATTRIBUTES.index(part) for part in str(self.attribute).split("+")]
         truth = torch.from_numpy(turned)

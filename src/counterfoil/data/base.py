@@ -170,7 +170,7 @@ class ImageData(LightningDataModule, ABC):
     name: str = "images"
     labelled: bool = True
     """Whether labels and training images are there."""
-    split: str = "test"
+    asked_split: str = "test"
     """Whose images are asked about: test, or val while options are tuned."""
 
     def __init__(
@@ -245,8 +245,8 @@ class ImageData(LightningDataModule, ABC):
 
     @property
     def asked(self) -> Images:
-        """The images of `split`, which queries and the real images of metrics are taken from."""
-        return self.val if self.split == "val" else self.test
+        """The images of `asked_split`, which queries and the real images of metrics are taken from."""
+        return self.val if self.asked_split == "val" else self.test
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def evaluate(
         try:
             needed = needed_for_evaluation(run)
             train_all(needed, models, run.trainer, loggers, command=command_line(), announce=False)
-            models.data.split = run.split
+            models.data.asked_split = run.split
             evaluation = _prepare(run, models)
             explainers = _explainers(evaluation)
             mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
