@@ -136,7 +136,7 @@ def test_another_order_of_the_outputs_is_told_with_the_one_that_fits(batch: Batc
     """Outputs middle, right, left: the names to paste are those, and with them all is well."""
     rolled, names = Changed(lambda y: y.roll(-1, 1)), ("left", "middle", "right")
     (warning,) = check(Classifier(rolled, class_names=names), batch, 3).warnings
-    assert "accuracy 0.000 on 30 test images, 1.000 in the order that fits" in warning
+    assert "accuracy 0.000 on 30 images, 1.000 in the order that fits" in warning
     assert """set 'classifier.class_names=["middle","right","left"]'""" in warning
     mended = Classifier(rolled, class_names=names, order=columns(["middle", "right", "left"], names))
     assert check(mended, batch, 3) == Checked([], 1.0, 30)

@@ -67,7 +67,7 @@ def labels_of(*labels: str) -> Callable[[At], tuple[str, ...]]:
     return act
 
 
-SWAPPED = "accuracy 0.000 on 60 test images, 1.000 in the order that fits"
+SWAPPED = "accuracy 0.000 on 60 images, 1.000 in the order that fits"
 HF = {"model_type": "vit", "id2label": {"0": "dog", "1": "owl", "2": "cat"}}
 
 

@@ -326,7 +326,7 @@ def unlabelled(names: str | None) -> Callable[[At], tuple[str, ...]]:
         "an attribute, in another order",
         labels_of("bright", "old"),
         right="30 of 60",
-        warns=("accuracy 0.500 on 60 test images is no better than chance",),
+        warns=("accuracy 0.500 on 60 images is no better than chance",),
     ),
     Case(
         "an attribute that the labels do not tell",

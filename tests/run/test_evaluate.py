@@ -101,6 +101,12 @@ def test_the_accuracy_on_these_data_is_stated_with_its_count(
     assert renamed["classifier_accuracy"] < trained - 0.02
     said = f"classifier cnn: accuracy {100 * trained:.2f} % on 150 test images"
     assert said in caplog.messages
+    tuned = bench.evaluate(tmp_path / "tuned", *foreign, "split=val")["queries"]
+    assert tuned["classifier_accuracy_split"] == "val"
+    held = (
+        f"accuracy {100 * tuned['classifier_accuracy']:.2f} % on {tuned['classifier_accuracy_n']} val images"
+    )
+    assert held in (tmp_path / "tuned" / "report.html").read_text()
     asked = [(tmp_path / name / "query_set.csv").read_text() for name in ("own", "renamed")]
     assert asked[0] != asked[1], "other classes, other runners-up"
 

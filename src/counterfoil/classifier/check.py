@@ -179,7 +179,7 @@ def _another_order(classifier: nn.Module, decided: Tensor, labels: Tensor, class
         fix = f"set {override([name for _, name in by_output])}"
     return [
         f"classifier: its outputs seem to be the data's classes in another order: accuracy {here:.3f} on "
-        f"{len(labels)} test images, {there:.3f} in the order that fits; {fix}"
+        f"{len(labels)} images, {there:.3f} in the order that fits; {fix}"
     ]
 
 
@@ -190,7 +190,7 @@ def _weak(decided: Tensor, labels: Tensor) -> list[str]:
     if accuracy > common + noise:
         return []
     return [
-        f"classifier: accuracy {accuracy:.3f} on {len(labels)} test images is no better than chance "
+        f"classifier: accuracy {accuracy:.3f} on {len(labels)} images is no better than chance "
         f"({common:.3f}); check "
         "classifier.mean and classifier.std, the order of the classes, and whether it was trained on these "
         "data"

@@ -202,6 +202,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     """The "queries" part of metrics.json: queries, models, and how good the networks are."""
     config, models, explained = evaluation.config, evaluation.models, evaluation.config.explained
     first = next(iter(evaluation.counterfactuals.values()))
+    value, images, split = accuracy(evaluation)
     return {
         "n": int(first.query.unique().numel()),
         "wrong_left_out": evaluation.queries.wrong if evaluation.queries else 0,
@@ -215,8 +216,9 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "class_names": list(evaluation.classifier.class_names),
         "classifier": explained.name,
         "classifier_sha256": models.weights_sha256(explained),
-        "classifier_accuracy": accuracy(evaluation)[0],
-        "classifier_accuracy_n": accuracy(evaluation)[1],
+        "classifier_accuracy": value,
+        "classifier_accuracy_n": images,
+        "classifier_accuracy_split": split,
         "judge": config.judge.name if config.judge else None,
         "judge_accuracy": _accuracy(config.judge, models) if config.judge else None,
         "judge_doubt": evaluation.doubt,
@@ -225,24 +227,25 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
     }
 
 
-def accuracy(evaluation: Evaluation) -> tuple[float | None, int]:
-    """The classifier's accuracy on test images and how many: all, measured after its training, else a sample.
+def accuracy(evaluation: Evaluation) -> tuple[float | None, int, str]:
+    """The classifier's accuracy, on how many images, and of which split.
 
-    What was measured then counts only where its outputs are read as they were.
+    On all test images, measured after its training, where its outputs are read as they were then; else on a
+    sample of the split that is explained.
     """
     recipe, data = evaluation.config.explained, evaluation.models.data
     as_trained = recipe.class_names is None and recipe.output is None and not recipe.multilabel
     trained = _accuracy(recipe, evaluation.models) if as_trained else None
     if trained is None:
-        return evaluation.checked.accuracy, evaluation.checked.images
-    return trained, len(data.test)
+        return evaluation.checked.accuracy, evaluation.checked.images, evaluation.config.split
+    return trained, len(data.test), "test"
 
 
-def stated(accuracy: float | None, images: int) -> str:
+def stated(accuracy: float | None, images: int, split: str) -> str:
     """`accuracy 96.88 % on 256 test images`, or that there is none."""
     if accuracy is None:
         return "accuracy unknown, as the data's labels are not its classes"
-    return f"accuracy {100 * accuracy:.2f} % on {images:,} test images"
+    return f"accuracy {100 * accuracy:.2f} % on {images:,} {split} images"
 
 
 def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
@@ -305,7 +308,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         accuracy = about[f"{key}_accuracy"]
         return about[key] if accuracy is None else f"{about[key]}, test accuracy {100 * accuracy:.2f} %"
 
-    found = stated(about["classifier_accuracy"], about["classifier_accuracy_n"])
+    found = stated(*(about[f"classifier_accuracy{part}"] for part in ("", "_n", "_split")))
     left = {"images that it gets wrong": about["wrong_left_out"]}
     left["rows that ask for the class that is there"] = about["left_out"]
     asked = [str(about["n"]), *(f"{number} {what} left out" for what, number in left.items() if number)]
