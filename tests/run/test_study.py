@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,12 @@ import hydra
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.view.base import View
 from counterfoil.run.config import RunConfig
-from counterfoil.run.study import ended, main, note_ended, public
+from counterfoil.run.study import Join, ended, main, note_ended, public
 from counterfoil.util.build import build, plain
 from counterfoil.util.lock import locked
 
@@ -124,6 +126,17 @@ def test_a_job_waits_for_the_process_that_a_killed_command_left(
         waiting.set()
     assert code == 0, error
     assert "2 of 2 jobs joined" in out
+
+
+def test_a_command_that_only_launches_jobs_warns_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        Join().on_multirun_start(DictConfig({}))
+        warnings.warn("spoilt", CounterfoilWarning, stacklevel=1)
+    Join().on_multirun_end(DictConfig({}))
+    assert capsys.readouterr().err == "warning: spoilt\n"
 
 
 def test_a_failed_job_is_counted_and_the_others_are_joined(tiny: Callable[..., tuple[int, str, str]]) -> None:

@@ -97,6 +97,7 @@ class Join(Callback):
 
         The processes of a launcher are told the command.
         """
+        talk()
         os.environ[ARGUMENTS] = json.dumps(sys.argv)
         if config.get("study"):
             with _told():
@@ -108,7 +109,6 @@ class Join(Callback):
         os.environ.pop(ARGUMENTS, None)
         if not config.get("study"):
             return
-        talk()
         with self.held, _told():
             failed = join_jobs(config)
         if failed:

@@ -125,7 +125,7 @@ class Trials(View):
                     )
                 )
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                warnings.simplefilter("ignore")  # it is experimental, and says so where trials are alike
                 try:
                     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
                     shares[metric] = dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
