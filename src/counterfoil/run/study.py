@@ -106,7 +106,6 @@ class Join(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write study.json, the page and the tables; exit code 1 where a job failed."""
-        os.environ.pop(ARGUMENTS, None)
         if not config.get("study"):
             return
         with self.held, _told():

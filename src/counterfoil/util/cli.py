@@ -23,6 +23,7 @@ from counterfoil.util import disk, signals
 from counterfoil.util.cores import share
 from counterfoil.util.grammar import ambiguous, unknown, unknown_reference, unreadable
 from counterfoil.util.memory import keep_memory
+from counterfoil.util.record import ARGUMENTS
 
 NOT_ALL = ("composed", "unchanged", "all")
 """Explainer configs that `explainer=all` leaves out."""
@@ -73,6 +74,8 @@ def run(main: Callable[[], None], conf: Path) -> None:
         sys.exit(130)
     except Exception as error:
         _end(error)
+    finally:
+        os.environ.pop(ARGUMENTS, None)  # told to the processes of a launcher alone
 
 
 def _next(arguments: Sequence[str]) -> str:
