@@ -22,6 +22,7 @@ from counterfoil.run.config import RunConfig
 from counterfoil.run.study import Join, ended, main, note_ended, public
 from counterfoil.util.build import build, plain
 from counterfoil.util.lock import locked
+from counterfoil.util.record import ARGUMENTS
 
 Script = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,7 @@ def test_a_command_that_only_launches_jobs_warns_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setenv(ARGUMENTS, "[]")  # so that it is put back
     with warnings.catch_warnings():
         Join().on_multirun_start(DictConfig({}))
         warnings.warn("spoilt", CounterfoilWarning, stacklevel=1)
