@@ -150,7 +150,7 @@ def test_twins_differ_by_the_turned_attribute_alone(tmp_path: Path) -> None:
     changed = (twins.images != test.images[:4]).any(1)
     assert bool(changed.flatten(1).any(1).all())
     assert not bool(changed[:, 45:].any())  # the clothes
-    data.asked_split = "val"  # the same faces, drawn anew twice
+    data.query_split = "val"  # the same faces, drawn anew twice
     assert torch.equal(data.twins("Eyeglasses", 4).images[:, :, 45:], data.val.images[:4, :, 45:])
     with pytest.raises(UserError, match=r"data\.limit: twins are drawn of all test faces"):
         Avatars(n=40, limit=3, cache_dir=tmp_path).twins("Eyeglasses", 2)

@@ -327,7 +327,7 @@ class Real:
     """Data whose test images are these."""
 
     def __init__(self, x: Tensor) -> None:
-        self.asked = self
+        self.queried = self
         self._x = x
 
     def __len__(self) -> int:

@@ -97,7 +97,7 @@ def parts() -> SimpleNamespace:
         classifier=TinyClassifier(0),
         judge=TinyClassifier(1),
         autoencoders=Shrinkers(),
-        reference=SimpleNamespace(asked=Split(real)),
+        reference=SimpleNamespace(queried=Split(real)),
     )
 
 

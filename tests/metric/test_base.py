@@ -130,7 +130,7 @@ def test_declared_directions_are_true(metrics, make, parts):
     valid, failed = cf[cf.valid], cf[~cf.valid]
     near = replace(cf, counterfactual=cf.factual + 0.5 * cf.delta)
     noise = replace(cf, counterfactual=(torch.rand_like(cf.factual) > 0.5).float())
-    real = replace(cf[:60], counterfactual=parts.reference.asked.x)
+    real = replace(cf[:60], counterfactual=parts.reference.queried.x)
     dear = replace(
         cf,
         **{

@@ -33,15 +33,15 @@ def data():
     pixels = (level + torch.randint(0, 56, (80, 1, 8, 8), generator=draw)).to(torch.uint8)
     labels = 2 * (pixels.float().flatten(1).mean(1) > 127.5).long()
     labels[:10] = 1
-    return SimpleNamespace(train=Images(pixels, labels), asked=Images(pixels, labels))
+    return SimpleNamespace(train=Images(pixels, labels), queried=Images(pixels, labels))
 
 
 @pytest.fixture
 def cf(make, data):
     """Ten queries of classes 0 and 2, each with its brightness turned round."""
-    rows = (data.asked.labels != 1).nonzero()[:10, 0]
-    x = data.asked[rows].x
-    return replace(make(10), factual=x, counterfactual=1 - x, target=2 - data.asked.labels[rows])
+    rows = (data.queried.labels != 1).nonzero()[:10, 0]
+    x = data.queried[rows].x
+    return replace(make(10), factual=x, counterfactual=1 - x, target=2 - data.queried.labels[rows])
 
 
 def test_regression_learns_a_line():
@@ -91,7 +91,7 @@ def test_real_images_have_the_label_and_none_comes_twice(cf, data):
 
 
 def test_queries_and_other_classes_are_not_held_out(cf, data):
-    held, label = apart(data.asked, [0, 2], cf.factual)
+    held, label = apart(data.queried, [0, 2], cf.factual)
     assert len(held) == 60
     assert torch.equal(2 * label, Brightness()(held).argmax(1))
 

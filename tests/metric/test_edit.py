@@ -30,7 +30,7 @@ class Leaky(Painter):
 def data():
     made = faces(ROWS)
     made.attribute = "A"
-    made.train = made.asked
+    made.train = made.queried
     return made
 
 

@@ -28,7 +28,7 @@ def faces(rows):
     pixels = torch.zeros(len(has), 1, 2, 2, dtype=torch.uint8)
     pixels.flatten(1)[:, : has.shape[1]] = 255 * has
     return SimpleNamespace(
-        name="faces", attribute_names=("A", "B", "C"), asked=Images(pixels, has[:, 0].long(), has)
+        name="faces", attribute_names=("A", "B", "C"), queried=Images(pixels, has[:, 0].long(), has)
     )
 
 

@@ -43,7 +43,7 @@ def test_present_and_absent_compare_like_with_like(classifier: Classifier, gener
         zeros,
         zeros,
     )
-    data = SimpleNamespace(asked=images)
+    data = SimpleNamespace(queried=images)
     for kind, number in ((PresentFID, 60), (AbsentFID, 60), (OverallFID, 120)):
         metric = kind(Pixels(), data, classifier, generator)
         metric.update(cf)

@@ -45,7 +45,7 @@ def features(parts, x):
 def test_fid_is_scipys(parts, make):
     metric, cf = JudgeFID(parts.judge, parts.reference), make(30)
     metric.update(cf)
-    expected = frechet(features(parts, cf.counterfactual), features(parts, parts.reference.asked.x))
+    expected = frechet(features(parts, cf.counterfactual), features(parts, parts.reference.queried.x))
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-6)
 
 
@@ -56,7 +56,7 @@ def test_fid_of_some_rows_with_repetitions_is_scipys(parts, make):
         torch.tensor([0, 0, 3, 7, 7, 7, 12, 13, 20, 21, 29]),
     )
     metric.update(cf)
-    expected = frechet(features(parts, cf.counterfactual[rows]), features(parts, parts.reference.asked.x))
+    expected = frechet(features(parts, cf.counterfactual[rows]), features(parts, parts.reference.queried.x))
     assert metric.statistic(rows) == pytest.approx(expected, rel=1e-6)
 
 
@@ -64,7 +64,7 @@ def test_kid_is_the_loops(parts, make):
     metric, cf = JudgeKID(parts.judge, parts.reference), make(30)
     metric.update(cf)
     expected = mmd(
-        features(parts, cf.counterfactual).tolist(), features(parts, parts.reference.asked.x).tolist()
+        features(parts, cf.counterfactual).tolist(), features(parts, parts.reference.queried.x).tolist()
     )
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-6)
     assert metric.statistic(torch.arange(30)) == pytest.approx(expected, rel=1e-6)
@@ -80,7 +80,7 @@ def test_kid_of_repeated_rows_leaves_out_pairs_with_themselves(parts, make):
 def test_kid_across_chunks(parts, make):
     metric, cf = JudgeKID(parts.judge, parts.reference), make(300)
     metric.update(cf)
-    a, b = (torch.from_numpy(features(parts, x)) for x in (cf.counterfactual, parts.reference.asked.x))
+    a, b = (torch.from_numpy(features(parts, x)) for x in (cf.counterfactual, parts.reference.queried.x))
     k = lambda u, v: (u @ v.T / u.shape[1] + 1) ** 3  # noqa: E731
     within = [(k(s, s).sum() - k(s, s).trace()) / (len(s) * (len(s) - 1)) for s in (a, b)]
     assert float(metric.compute()) == pytest.approx(
@@ -90,7 +90,7 @@ def test_kid_across_chunks(parts, make):
 
 def test_same_set_is_at_zero(parts, make):
     cf = make(40)
-    parts.reference.asked.x = cf.counterfactual
+    parts.reference.queried.x = cf.counterfactual
     fid, kid = JudgeFID(parts.judge, parts.reference), JudgeKID(parts.judge, parts.reference)
     fid.update(cf)
     kid.update(cf)
@@ -101,7 +101,7 @@ def test_same_set_is_at_zero(parts, make):
 def test_reference_is_capped_by_a_fixed_draw_from_all_of_the_split(parts):
     # a split sorted by brightness, as folders are sorted by class: the draw must not be its head
     ramp = torch.linspace(0, 1, 60)[:, None, None, None].expand(60, 2, 4, 5)
-    parts.reference.asked.x = ramp
+    parts.reference.queried.x = ramp
     seen = []
     parts.judge.embed = lambda x: seen.append(x) or x.flatten(1)
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_reference_is_read_once(parts, make):
     metric.update(make(30))
     first = float(metric.compute())
     metric.reset()
-    parts.reference.asked = None
+    parts.reference.queried = None
     metric.update(make(30))
     assert float(metric.compute()) == first
 

@@ -34,7 +34,7 @@ class Painter(nn.Module):
 def test_accuracies_weigh_images_that_agree_by_the_strength():
     """Right on both that agree, and on one of the two that differ."""
     data = faces([[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    data.asked.labels[3] = 1
+    data.queried.labels[3] = 1
     found = {name: metric.figure() for name, metric in worlds(First(), data, SPURIOUS).items()}
     assert [found[f"accuracy_{world}"].value for world in ("unbiased", "as_trained", "inverted")] == (
         pytest.approx([0.75, 0.9 + 0.1 * 0.5, 0.1 + 0.9 * 0.5])
@@ -51,9 +51,9 @@ def test_decisions_turned_by_an_attribute():
         faces(
             [
                 [1 - a if name == "A" else a, 1 - b if name == "B" else b, c]
-                for a, b, c in data.asked.attributes.tolist()
+                for a, b, c in data.queried.attributes.tolist()
             ]
-        ).asked
+        ).queried
     )
     for attribute, share in (("A", 1.0), ("B", 0.0)):
         made = turned(First(), Painter(), data, attribute)

@@ -37,7 +37,7 @@ def test_while_patient_the_first_waits_and_the_second_does_not() -> None:
     def work() -> None:
         with signals.patient():
             os.kill(os.getpid(), signal.SIGTERM)
-            reached.append(signals.asked())
+            reached.append(signals.requested())
             os.kill(os.getpid(), signal.SIGTERM)
             reached.append("beyond")
 

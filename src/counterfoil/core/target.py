@@ -38,7 +38,9 @@ def resolve_targets(
     rows = [
         (wanted, query)
         for query, (value, most, next_most) in enumerate(known)
-        for wanted in _asked(value, most, next_most, class_names, logits.shape[1], query if many else None)
+        for wanted in _requested(
+            value, most, next_most, class_names, logits.shape[1], query if many else None
+        )
     ]
     targets, index = torch.tensor(rows, dtype=torch.int64, device=logits.device).reshape(-1, 2).unbind(1)
     return targets.contiguous(), index.contiguous()
@@ -70,7 +72,7 @@ def whole_number(text: str) -> int | None:
     return int(text.strip().split(".")[0]) if _WHOLE.fullmatch(text.strip()) else None
 
 
-def _asked(
+def _requested(
     value: Any, own: int, second: int, names: Sequence[str] | None, classes: int, place: int | None
 ) -> list[int]:
     """The classes that a target stands for, given a query's most and second most probable class."""

@@ -90,7 +90,7 @@ class Avatars(ImageData):
         return Splits(train, test, ("not Smiling", "Smiling"), val, ATTRIBUTES)
 
     def twins(self, attribute: str, n: int) -> Images:
-        """True counterfactuals: the first `n` faces of `asked` drawn anew with this one attribute turned.
+        """True counterfactuals: the first `n` faces of `queried` drawn anew with this one attribute turned.
 
         Labels are those of the turned faces. A pair that excludes each other is never shown together: what is
         turned on takes the other off.
@@ -101,7 +101,7 @@ class Avatars(ImageData):
                 "data.limit: twins are drawn of all test faces; "
                 "leave the limit out, or set data.n for fewer faces"
             )
-        rows = self.asked.attributes
+        rows = self.queried.attributes
         assert rows is not None
         turned = rows[:n].clone().numpy()
         column = ATTRIBUTES.index(attribute)
@@ -110,7 +110,7 @@ class Avatars(ImageData):
             if attribute in pair:
                 other = ATTRIBUTES.index(pair[1 - pair.index(attribute)])
                 turned[turned[:, column] == 1, other] = 0
-        first = _split_rows(self.n)[("train", "val", "test").index(self.asked_split)].start
+        first = _split_rows(self.n)[("train", "val", "test").index(self.query_split)].start
         pixels = draw_many(turned, self.seed, first)
         labels = [ATTRIBUTES.index(part) for part in str(self.attribute).split("+")]
         truth = torch.from_numpy(turned)

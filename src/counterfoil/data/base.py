@@ -170,8 +170,8 @@ class ImageData(LightningDataModule, ABC):
     name: str = "images"
     labelled: bool = True
     """Whether labels and training images are there."""
-    asked_split: str = "test"
-    """Whose images are asked about: test, or val while options are tuned."""
+    query_split: str = "test"
+    """Whose images the queries are: test, or val while options are tuned."""
 
     def __init__(
         self,
@@ -244,9 +244,9 @@ class ImageData(LightningDataModule, ABC):
         return self._splits.test
 
     @property
-    def asked(self) -> Images:
-        """The images of `asked_split`, which queries and the real images of metrics are taken from."""
-        return self.val if self.asked_split == "val" else self.test
+    def queried(self) -> Images:
+        """The images of `query_split`, which queries and the real images of metrics are taken from."""
+        return self.val if self.query_split == "val" else self.test
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ class Folder(ImageData):
     def _rows(self) -> tuple[list[Row], tuple[str, ...]]:
         skipped: Counter[str] = Counter()
         rows, attribute_names = (
-            csv_rows(self.csv, self.root, self._asked)
+            csv_rows(self.csv, self.root, self._requested)
             if self.csv
             else (list(_folder_rows(self.root, skipped)), ())
         )
@@ -170,7 +170,7 @@ class Folder(ImageData):
         return rows, attribute_names
 
     @property
-    def _asked(self) -> list[str]:
+    def _requested(self) -> list[str]:
         """Columns of the CSV that the labels tell of, which must be attributes."""
         return [self.attribute, *self.attribute.split("+")] if self.attribute else []
 

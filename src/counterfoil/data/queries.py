@@ -36,7 +36,7 @@ class QuerySet:
         target: (rows,) int64.
         corrupted: float (n, C, H, W) in [0, 1], what is explained in place of the images; None: they are
             explained as they are.
-        left_out: rows that asked for the class that their image already has.
+        left_out: rows that want the class that their image already has.
         wrong: how many images were passed over as the classifier gets them wrong.
     """
 
@@ -144,26 +144,26 @@ def sample(
     """
     if n < 1:
         raise UserError(f"n={n}: expected at least one query")
-    names, order = classes_of(classifier, data), stratified_order(data.asked, seed)
+    names, order = classes_of(classifier, data), stratified_order(data.queried, seed)
     pair = _pair(target, names)
     if only_correct or pair:
         check_labels(data, names, "only_correct=true" if only_correct else f"target={target}")
     if pair:
-        order = [i for i in order if int(data.asked.labels[i]) in pair]
+        order = [i for i in order if int(data.queried.labels[i]) in pair]
     wanted = None if pair or target in FORMS else class_index(target, names, len(names))
-    index, wrong = _first(data.asked, classifier, order, n, wanted, right=only_correct or pair is not None)
+    index, wrong = _first(data.queried, classifier, order, n, wanted, right=only_correct or pair is not None)
     if not index or (pair and pair[0] == pair[1]):
         raise UserError(f"target={target}: {_nothing_left(pair is not None, only_correct)}")
     if only_correct:
         note_wrong(wrong, len(index) + wrong)
-    images = data.asked.images[torch.tensor(index)]
+    images = data.queried.images[torch.tensor(index)]
     if pair:
-        targets = torch.tensor([sum(pair) - int(data.asked.labels[i]) for i in index])
+        targets = torch.tensor([sum(pair) - int(data.queried.labels[i]) for i in index])
         query = torch.arange(len(index))
     else:
         logits = logits_of(classifier, images)
         targets, query = resolve_targets(logits, target if wanted is None else wanted, names)
-    called = tuple(data.asked.names[i] for i in index)
+    called = tuple(data.queried.names[i] for i in index)
     return QuerySet(images, called, query.cpu(), targets.cpu(), wrong=wrong if only_correct else 0)
 
 

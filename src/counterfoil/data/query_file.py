@@ -29,7 +29,7 @@ _IMAGE = ("path", "image", "index")
 log = logging.getLogger("counterfoil")
 
 
-class Asked(NamedTuple):
+class Requested(NamedTuple):
     """One question: a row of the test split or a file, what it is called, and a class or one of `FORMS`."""
 
     image: int | Path
@@ -45,12 +45,12 @@ def read_queries(
     A CSV names images of the test split by their name (`path`) or place (`index`), or other files by their
     path, relative to the CSV or to the data's folder; its column `target` names a class, or one of `FORMS`.
     Where it has none, and for image files, the target is the option's. Image files of any size become what
-    the training images are. A question that stands twice is asked once.
+    the training images are. A question that stands twice is taken once.
 
     Args:
         path: the CSV, image or folder.
         data: the data of the classifier.
-        classifier: asked where a target depends on its decision.
+        classifier: read where a target depends on its decision.
         target: one of `FORMS`, or a class.
         only_correct: leave out images that the classifier gets wrong; a line says how many.
 
@@ -63,11 +63,11 @@ def read_queries(
         files = image_files(path) if path.is_dir() else [path]
         if not files:
             raise UserError(f"{where} holds no image files; expected some, or a CSV with columns {FORM}")
-        asked = [Asked(file, file_names([file], file.parent)[0], wanted) for file in files]
+        requested = [Requested(file, file_names([file], file.parent)[0], wanted) for file in files]
     else:
-        asked = _table(path, where, data, names, wanted)
-    found = _query_set(asked, data, classifier, names)
-    return _correct(found, asked, data, classifier, where) if only_correct else found
+        requested = _table(path, where, data, names, wanted)
+    found = _query_set(requested, data, classifier, names)
+    return _correct(found, requested, data, classifier, where) if only_correct else found
 
 
 def _wanted(text: str, names: Sequence[str], where: str) -> int | str:
@@ -76,7 +76,9 @@ def _wanted(text: str, names: Sequence[str], where: str) -> int | str:
     return class_index(text, names, len(names), where)
 
 
-def _table(path: Path, where: str, data: ImageData, names: Sequence[str], default: int | str) -> list[Asked]:
+def _table(
+    path: Path, where: str, data: ImageData, names: Sequence[str], default: int | str
+) -> list[Requested]:
     why = differs(path) if path.is_file() else ""
     if why:
         raise UserError(f"{where}: {why}; get it anew, or delete {path.stem}.json if you edited it")
@@ -86,12 +88,12 @@ def _table(path: Path, where: str, data: ImageData, names: Sequence[str], defaul
         raise UserError(f"{where} has the columns {', '.join(table.columns)}; expected {FORM}")
     note_ignored(where, [name for name in table.columns if name not in (column, "target")])
     finder = _Finder(path.parent, data)
-    asked = []
+    requested = []
     for line in table.lines:
         place = f"{where}, line {line.number}"
         target = _wanted(line["target"], names, f"{place}: target") if line["target"] else default
-        asked.append(Asked(*finder(column, line, place), target))
-    return asked
+        requested.append(Requested(*finder(column, line, place), target))
+    return requested
 
 
 class _Finder:
@@ -104,7 +106,7 @@ class _Finder:
 
     def __call__(self, column: str, line: Line, where: str) -> tuple[int | Path, int | str]:
         """The image of a row, and its name."""
-        by_file = any(isinstance(name, str) for name in self.data.asked.names[:1])
+        by_file = any(isinstance(name, str) for name in self.data.queried.names[:1])
         if not line[column]:
             raise UserError(f"{where} has no {column}")
         if column == "path" or (column == "image" and by_file):
@@ -115,7 +117,7 @@ class _Finder:
         file = find_file(text, self.folders, where)
         for name in (text, text.replace("\\", "/").removeprefix("./"), self._below(file)):
             if name in self._rows:
-                own = self.data.asked.names[self._rows[name]]
+                own = self.data.queried.names[self._rows[name]]
                 self._refuse_other(file, str(own), where)
                 return self._rows[name], own
         return file, file_names([file], self.folders[0])[0]
@@ -133,7 +135,7 @@ class _Finder:
         return file_names([file.resolve()], self.folders[-1])[0]
 
     def _place(self, text: str, by_file: bool, where: str) -> tuple[int, int | str]:
-        number, images = whole_number(text), self.data.asked
+        number, images = whole_number(text), self.data.queried
         row = number if by_file or number is None else self._rows.get(number)
         if row is None or not 0 <= row < len(images):
             limited = "" if self.data.limit is None else f" of which data.limit={self.data.limit} keeps few,"
@@ -145,18 +147,18 @@ class _Finder:
 
     @cached_property
     def _rows(self) -> dict[int | str, int]:
-        rows = {name: row for row, name in enumerate(self.data.asked.names)}
+        rows = {name: row for row, name in enumerate(self.data.queried.names)}
         return {name.strip(): row for name, row in rows.items() if isinstance(name, str)} | rows
 
 
 def _query_set(
-    asked: Sequence[Asked], data: ImageData, classifier: nn.Module, names: tuple[str, ...]
+    requested: Sequence[Requested], data: ImageData, classifier: nn.Module, names: tuple[str, ...]
 ) -> QuerySet:
-    called = {each.image: each.name for each in asked}
+    called = {each.image: each.name for each in requested}
     place = {image: i for i, image in enumerate(called)}
     images = _pixels(list(place), data)
-    query = torch.tensor([place[each.image] for each in asked])
-    targets = [each.target for each in asked]
+    query = torch.tensor([place[each.image] for each in requested])
+    targets = [each.target for each in requested]
     if any(isinstance(target, str) for target in targets):
         logits = logits_of(classifier, images).cpu()[query]
         target, rows = resolve_targets(logits, targets, names)
@@ -172,7 +174,7 @@ def _once(rows: Sequence[Sequence[int]]) -> Tensor:
     first = {tuple(row): i for i, row in reversed(list(enumerate(rows)))}
     if len(first) < len(rows):
         warnings.warn(
-            f"queries: {len(rows) - len(first)} of {len(rows)} rows stand twice; each is asked once",
+            f"queries: {len(rows) - len(first)} of {len(rows)} rows stand twice; each is taken once",
             CounterfoilWarning,
             stacklevel=2,
         )
@@ -183,7 +185,7 @@ def _pixels(images: Sequence[int | Path], data: ImageData) -> Tensor:
     """uint8 (n, C, H, W) of rows of the test split and of files, in order."""
     rows = [image for image in images if isinstance(image, int)]
     files = [image for image in images if not isinstance(image, int)]
-    found = [iter(data.asked.images[torch.tensor(rows, dtype=torch.int64)])]
+    found = [iter(data.queried.images[torch.tensor(rows, dtype=torch.int64)])]
     found.append(iter(_read(files, data.shape) if files else ()))
     return torch.stack([next(found[not isinstance(image, int)]) for image in images])
 
@@ -205,18 +207,18 @@ def _read(files: Sequence[Path], shape: Shape) -> Tensor:
 
 
 def _correct(
-    queries: QuerySet, asked: Sequence[Asked], data: ImageData, classifier: nn.Module, where: str
+    queries: QuerySet, requested: Sequence[Requested], data: ImageData, classifier: nn.Module, where: str
 ) -> QuerySet:
     """The queries about images whose label is the classifier's decision."""
     check_labels(data, classes_of(classifier, data), "only_correct=true")
-    images = list({each.image: each.name for each in asked}.items())
+    images = list({each.image: each.name for each in requested}.items())
     unknown = next((name for image, name in images if not isinstance(image, int)), None)
     if unknown is not None:
         raise UserError(
             f"only_correct=true: {where} names {unknown}, which is no test image, so that its class is not "
             "known; leave only_correct out"
         )
-    labels = data.asked.labels[torch.tensor([image for image, _ in images])]
+    labels = data.queried.labels[torch.tensor([image for image, _ in images])]
     right = logits_of(classifier, queries.images).argmax(1).cpu() == labels
     if not right.any():
         raise UserError(f"only_correct=true: the classifier gets none of the {len(right)} images of {where}")

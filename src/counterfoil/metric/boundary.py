@@ -169,7 +169,7 @@ class Lessons:
         of = (zlib.crc32(found.cpu().numpy().tobytes()), zlib.crc32(x.cpu().numpy().tobytes()))
         if of != self._of:
             self._of, self._said = of, {}
-        held, held_label = self._once("held", lambda: apart(self.data.asked, pair, x))
+        held, held_label = self._once("held", lambda: apart(self.data.queried, pair, x))
         key = (learner, size)
         said: Tensor = self._once(
             key, lambda: self._taught(self.points(x, found, target, pair, size), held, learner)

@@ -54,7 +54,7 @@ class Edited:
             )
         self.names: tuple[str, ...] = tuple(generator.attribute_names)
         self._columns = [self._judge.column(name) for name in self.names]
-        self.n = min(n, len(data.asked))
+        self.n = min(n, len(data.queried))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Edited:
         return self
@@ -65,7 +65,7 @@ class Edited:
         data = self._judge.data
         apart = never_together(data.train.attributes[:, self._columns] > 0)
         parts = [
-            self._batch(data.asked[rows].x, data.asked[rows].a[:, self._columns], apart)
+            self._batch(data.queried[rows].x, data.queried[rows].a[:, self._columns], apart)
             for rows in torch.arange(self.n).split(BATCH)
         ]
         return Seen(*(torch.cat(columns).cpu() for columns in zip(*parts, strict=True)))

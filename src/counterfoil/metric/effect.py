@@ -46,7 +46,7 @@ class Effects:
     @cached_property
     def by_name(self) -> dict[str, float]:
         """The effect of each attribute, in [0, 1]; NaN where all images have it, or none."""
-        test = self._data.asked
+        test = self._data.queried
         logits = over(test, self._classifier)
         if logits.shape[1] != 2:
             raise UserError(
@@ -88,7 +88,7 @@ class TrueEffect(FigureMetric):
 
     def figure(self) -> Figure:
         """The effect; its interval is not estimated."""
-        return Figure(self.effects.by_name[self.attribute], n=len(self.effects._data.asked))
+        return Figure(self.effects.by_name[self.attribute], n=len(self.effects._data.queried))
 
 
 def true_effects(classifier: nn.Module | None, data: Any) -> Mapping[str, TrueEffect]:

@@ -83,7 +83,7 @@ class _JudgeDistance(SetMetric):
         """Distance of each weighted set: features (N, D), weights (R, N), both float64 -> (R,)."""
 
     def _real(self) -> Tensor:
-        images = self._reference.net.asked
+        images = self._reference.net.queried
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
         rows = (
             (order if self._group is None else self._group.real(images, order))[: self.max_reference]

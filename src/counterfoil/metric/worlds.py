@@ -39,15 +39,15 @@ class Decided:
     @cached_property
     def correct(self) -> Tensor:
         """Whether the decision is the label: bool (N,)."""
-        labels: Tensor = self._data.asked.labels
-        return over(self._data.asked, self._classifier).argmax(1).cpu() == labels
+        labels: Tensor = self._data.queried.labels
+        return over(self._data.queried, self._classifier).argmax(1).cpu() == labels
 
     @cached_property
     def agree(self) -> Tensor:
         """Whether an image has both attributes, or neither: bool (N,)."""
         assert self.spurious is not None
         columns = [self._data.attribute_names.index(self.spurious[key]) for key in ("first", "second")]
-        both: Tensor = self._data.asked.attributes[:, columns]
+        both: Tensor = self._data.queried.attributes[:, columns]
         return both[:, 0] == both[:, 1]
 
 
@@ -129,7 +129,7 @@ class TurnedByGenerator(FigureMetric):
     def figure(self) -> Figure:
         """The share; computed once."""
         if self._kept is None:
-            self._kept = share(over(self._data.asked, self._turned))
+            self._kept = share(over(self._data.queried, self._turned))
         return self._kept
 
     def _turned(self, x: Tensor) -> Tensor:
@@ -170,10 +170,10 @@ class TurnedDrawn(FigureMetric):
         if not callable(getattr(self._data, "twins", None)):
             return Figure()
         if self._kept is None:
-            n = min(DRAWN, len(self._data.asked))
+            n = min(DRAWN, len(self._data.queried))
             own, twin = (
                 over(images, self._classifier).argmax(1)
-                for images in (self._data.asked.take(slice(0, n)), self._data.twins(self.attribute, n))
+                for images in (self._data.queried.take(slice(0, n)), self._data.twins(self.attribute, n))
             )
             self._kept = share(own != twin)
         return self._kept

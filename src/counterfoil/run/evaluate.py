@@ -77,7 +77,7 @@ def evaluate(
         try:
             needed = needed_for_evaluation(run)
             train_all(needed, models, run.trainer, loggers, command=command_line(), announce=False)
-            models.data.asked_split = run.split
+            models.data.query_split = run.split
             evaluation = _prepare(run, models)
             explainers = _explainers(evaluation)
             mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
@@ -128,7 +128,7 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     refuse_other_labels(classifier, models.data)
     own = isinstance(classifier.decision, Threshold) and classifier.class_names != models.data.class_names
     labelled = models.data.labelled and not own
-    images = models.data.asked
+    images = models.data.queried
     batch = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:256]]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
     checked = check(
@@ -149,11 +149,11 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     if run.counterfactuals is not None:
         size = (models.data.channels, models.data.size, models.data.size)
         made.stored_names = read_names(run.counterfactuals)
-        stored = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.asked))
+        stored = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.queried))
         made.counterfactuals = {name: asking(cf, name) for name, cf in stored.items()}
         made.left_out = max(len(cf) - len(made.counterfactuals[name]) for name, cf in stored.items())
     else:
-        made.queries = _asked(query_set(run, models, classifier), classifier, run)
+        made.queries = _open_rows(query_set(run, models, classifier), classifier, run)
     return made
 
 
@@ -168,7 +168,7 @@ def refuse_other_labels(classifier: Any, data: ImageData) -> None:
         )
 
 
-def _asked(queries: QuerySet, classifier: Any, run: RunConfig) -> QuerySet:
+def _open_rows(queries: QuerySet, classifier: Any, run: RunConfig) -> QuerySet:
     """The queries as `corruption=` leaves them; their targets are those of the clean images.
 
     Without a corruption, rows that ask for what is there already are left out, or they would count as valid.
@@ -232,8 +232,8 @@ def _explain(
     read = [models.data.identity, models.logits_of(run.explained), weights, run.seed, run.dtype]
     for name, explainer in explainers.items():
         explainer.fit(models.data)
-        asked = digest([read, untyped(run.explainer[name])], 64)
-        search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference, asked)
+        question = digest([read, untyped(run.explainer[name])], 64)
+        search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference, question)
         evaluation.counterfactuals[name] = explain_all(search, name, folder / name, run.batch_size)
 
 

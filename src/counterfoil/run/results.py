@@ -47,7 +47,7 @@ class Evaluation:
         checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
         stored_names: of the images of stored counterfactuals, by query, where they are noted.
-        left_out: rows of stored counterfactuals that asked for the class that their image already has.
+        left_out: rows of stored counterfactuals that want the class that their image already has.
     """
 
     config: RunConfig
@@ -311,7 +311,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
     found = stated(*(about[f"classifier_accuracy{part}"] for part in ("", "_n", "_split")))
     left = {"images that it gets wrong": about["wrong_left_out"]}
     left["rows that ask for the class that is there"] = about["left_out"]
-    asked = [str(about["n"]), *(f"{number} {what} left out" for what, number in left.items() if number)]
+    told = [str(about["n"]), *(f"{number} {what} left out" for what, number in left.items() if number)]
     return {
         "Data": about["data"],
         "Classifier": f"{about['classifier']}, {found}",
@@ -319,7 +319,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
         "Judge": model("judge") + (f" – not ranked: {about['judge_doubt']}" if about["judge_doubt"] else "")
         if about["judge"]
         else "none",
-        "Queries": "; ".join(asked),
+        "Queries": "; ".join(told),
         "Target": str(about["target"]).replace("_", " "),
         "Confidence": about["confidence"],
         "Seed": about["seed"],

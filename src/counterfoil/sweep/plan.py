@@ -1,4 +1,4 @@
-"""What a sweep is asked to do, as typed values."""
+"""What a sweep shall do, as typed values."""
 
 from __future__ import annotations
 

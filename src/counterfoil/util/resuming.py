@@ -136,7 +136,7 @@ class SaveWhenAsked(pl.Callback):
         if self.drawn:
             _draw_on(self.drawn)
             self.drawn = {}
-        if signals.asked() is not None:
+        if signals.requested() is not None:
             if batch_idx and isinstance(self._sampler(trainer), Resumable) and trainer.world_size == 1:
                 self.drawn = _drawn()
                 trainer.save_checkpoint(self.path)
@@ -156,7 +156,7 @@ class SaveWhenAsked(pl.Callback):
 
 
 def _end_if_asked() -> None:
-    number = signals.asked()
+    number = signals.requested()
     if number is not None:
         raise signals.Stopped(number)
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class Stopped(SystemExit):
-    """A signal asked the script to end; the exit code is 128 and its number."""
+    """A signal told the script to end; the exit code is 128 and its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -21,7 +21,7 @@ class Stopped(SystemExit):
 class _State:
     listening = False
     patient = False
-    asked: int | None = None
+    requested: int | None = None
 
 
 def listen() -> None:
@@ -43,24 +43,24 @@ def listen_again() -> None:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Within, the first signal waits until `asked` is looked at; the second ends at once."""
-    _State.patient, _State.asked = True, None
+    """Within, the first signal waits until `requested` is looked at; the second ends at once."""
+    _State.patient, _State.requested = True, None
     try:
         yield
     finally:
         _State.patient = False
-    if _State.asked is not None:
-        raise Stopped(_State.asked)
+    if _State.requested is not None:
+        raise Stopped(_State.requested)
 
 
-def asked() -> int | None:
+def requested() -> int | None:
     """The signal that waits, or None."""
-    return _State.asked
+    return _State.requested
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
-    if _State.patient and _State.asked is None:
-        _State.asked = number
+    if _State.patient and _State.requested is None:
+        _State.requested = number
         return
     _State.patient = False
     raise Stopped(number)
