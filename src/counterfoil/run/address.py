@@ -7,6 +7,7 @@ as it was. The manifest holds the recipe with all defaults filled in; `differenc
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -195,7 +196,7 @@ def defaults(target: Any) -> dict[str, Any]:
     """Arguments of a callable with a default; what a class hands on as keywords is what its bases take."""
     found: dict[str, Any] = {}
     for maker in makers(target):
-        parameters = inspect.signature(maker).parameters.values()
+        parameters = _parameters(maker)
         found = {p.name: p.default for p in parameters if p.kind is not INHERITED} | found
         if not any(p.kind is INHERITED for p in parameters):
             break
@@ -300,9 +301,14 @@ class _Form:
         return {"weights": weights_named(file) if file else stem(node, self.seen), "net": net, **read}
 
 
+@functools.cache
+def _parameters(maker: Any) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(maker).parameters.values())
+
+
 def _signed(maker: Any) -> bool:
     try:
-        inspect.signature(maker)
+        _parameters(maker)
     except (TypeError, ValueError):
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -110,7 +111,7 @@ def _check_arguments(
     target: Callable[..., Any], arguments: list[Any], values: Mapping[str, Any], where: str
 ) -> None:
     try:
-        signature = inspect.signature(target)
+        signature = _signature(target)
     except (TypeError, ValueError):
         return
     known_names = parameters(target)
@@ -124,6 +125,11 @@ def _check_arguments(
         raise UserError(
             f"{where}: {getattr(target, '__name__', target)} {error}; it takes: {known}"
         ) from error
+
+
+@functools.cache
+def _signature(target: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(target)
 
 
 def _reason(error: BaseException) -> str:
