@@ -13,7 +13,7 @@ import yaml
 
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
-from counterfoil.report.published import filled, parsed, publish, render, rendered
+from counterfoil.report.published import filled, publish, render, rendered
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import table_as_dict
 
@@ -199,3 +199,16 @@ def test_figures_as_they_were_written() -> None:
     }  # fmt: skip
     assert parsed("1,202")["value"] == 1202
     assert parsed("Smiling 0.57")["value"] is None
+
+
+def parsed(text: str, unit: str = "") -> dict[str, Any]:
+    """An entry of a figure as written, `97.9 [97.4, 98.3]`; its value is None where the text is none."""
+    number = r"(-?\+?[\d,]*\.?\d+(?:e-?\d+)?)"
+    match = re.fullmatch(rf"{number}(?: \[{number}, {number}\])?", text.replace("+", ""))
+    scale = 100 if unit == "%" else 1
+    ends = (
+        [None if part is None else float(part.replace(",", "")) / scale for part in match.groups()]
+        if match
+        else [None] * 3
+    )
+    return {**dict(zip(("value", "low", "high"), ends, strict=True)), "unit": unit, "text": text}

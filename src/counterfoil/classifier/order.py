@@ -94,10 +94,10 @@ def unlike(names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def listed(names: Sequence[str] | Sequence[int]) -> str:
-    """Names on one line, the first twelve."""
-    shown = ", ".join(map(str, names[:12]))
-    return shown + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
+def listed(names: Sequence[str] | Sequence[int], most: int = 12) -> str:
+    """The first names on one line, and how many there are."""
+    shown = ", ".join(map(str, names[:most]))
+    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
 
 
 def fitting(decided: Tensor, labels: Tensor, classes: int) -> list[int] | None:

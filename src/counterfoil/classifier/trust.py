@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from counterfoil.classifier.check import check, count_classes
+from counterfoil.classifier.order import listed
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
 
-SHOWN = 4
-"""Names of classes in a message, and images on which two networks are compared."""
+COMPARED = 4
+"""Images on which two networks are compared."""
 
 
 def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = True) -> str:
@@ -40,12 +40,12 @@ def check_judge(judge: Any, classifier: Any, batch: Batch, *, labelled: bool = T
                 "choose another judge.checkpoint=, or judge=null"
             )
         same = tuple(judge.class_names or ()) == tuple(classifier.class_names or ())
-        _refuse_itself(judge, classifier, batch.x[:SHOWN])
+        _refuse_itself(judge, classifier, batch.x[:COMPARED])
         warnings = check(judge, batch, wanted, gradients=False, labelled=labelled and same).warnings
     except UserError as error:
         raise UserError(of_judge(str(error))) from error
     if not same:
-        told, explained = (_listed(each.class_names or ()) for each in (judge, classifier))
+        told, explained = (listed(each.class_names or (), most=4) for each in (judge, classifier))
         return f"judge: tells other classes ({told}) than the classifier ({explained})"
     return "; ".join(map(of_judge, warnings))
 
@@ -65,8 +65,3 @@ def of_judge(text: str) -> str:
     """What `check` says of a classifier, said of the judge."""
     text = re.sub(r"\bclassifier([.:])", r"judge\1", text)
     return re.sub(r"(?<![.\w])decision=", "decision@judge.decision=", text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

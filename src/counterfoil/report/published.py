@@ -172,16 +172,3 @@ def _get(mapping: Mapping[str, Any], name: str, what: str) -> Any:
     if name not in mapping:
         raise UserError(f"results: {what} {name} is not published; there are {', '.join(mapping)}")
     return mapping[name]
-
-
-def parsed(text: str, unit: str = "") -> dict[str, Any]:
-    """An entry of a figure as written, `97.9 [97.4, 98.3]`; its value is None where the text is none."""
-    number = r"(-?\+?[\d,]*\.?\d+(?:e-?\d+)?)"
-    match = re.fullmatch(rf"{number}(?: \[{number}, {number}\])?", text.replace("+", ""))
-    scale = 100 if unit == "%" else 1
-    ends = (
-        [None if part is None else float(part.replace(",", "")) / scale for part in match.groups()]
-        if match
-        else [None] * 3
-    )
-    return {**dict(zip(("value", "low", "high"), ends, strict=True)), "unit": unit, "text": text}
