@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ import torch
 
 from counterfoil import Unchanged
 from counterfoil.core.errors import UserError
-from counterfoil.run.folder import claim, finished, named_rows, same_weights, write_queries
+from counterfoil.run.folder import (
+    claim,
+    finished,
+    in_use,
+    named_rows,
+    noted_start,
+    opened,
+    same_weights,
+    write_queries,
+)
+from counterfoil.util.lock import named
 
 
 def test_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -154,3 +165,32 @@ def test_a_run_killed_at_its_first_file_is_taken_up(tmp_path: Path) -> None:
     with claim(tmp_path, "a", False):
         assert not list(tmp_path.rglob("*.partial"))
         assert claimed.folder == tmp_path
+
+
+def test_other_ranks_are_let_in_by_the_one_that_has_the_folder(tmp_path: Path) -> None:
+    me = named(os.getpid())
+    assert not in_use(tmp_path)
+    with claim(tmp_path, "a", False) as claimed:
+        assert in_use(tmp_path)
+        assert in_use(tmp_path, me)
+        assert not in_use(tmp_path, "process 1 on moon")
+        assert not opened(tmp_path, "a"), "it may still remove what an earlier run left"
+        claimed.open("array 7")
+        assert opened(tmp_path, "a")
+        assert opened(tmp_path, "a", me)
+        assert not opened(tmp_path, "a", "process 1 on moon")
+        with pytest.raises(UserError, match="another evaluation"):
+            opened(tmp_path, "b")
+    assert not opened(tmp_path, "a"), "it is gone"
+    assert noted_start(tmp_path) == "array 7"
+    (tmp_path / ".lock").write_text("process 5 on moon")
+    assert not opened(tmp_path, "a"), "another holds it, and has not begun"
+
+
+def test_locks_of_killed_ranks_are_removed(tmp_path: Path) -> None:
+    left = tmp_path / "counterfactuals" / "revise" / ".batch-00001.lock"
+    with claim(tmp_path, "a", False):
+        left.parent.mkdir(parents=True)
+        left.touch()
+    with claim(tmp_path, "a", False):
+        assert not left.exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.core.errors import CounterfoilWarning
-from counterfoil.util.lock import InUse, locked
+from counterfoil.util.lock import InUse, holder, locked, named
 
 
 def hold(path: Path, ready: object) -> None:
@@ -78,3 +78,10 @@ def test_a_file_system_without_locks_is_told_and_used(
     monkeypatch.setattr(fcntl, "flock", none)
     with pytest.warns(CounterfoilWarning, match="has no locks"), locked(tmp_path / "a"):
         pass
+
+
+def test_the_holder_is_named_as_long_as_it_holds(tmp_path: Path) -> None:
+    assert holder(tmp_path / "a") == ""
+    with locked(tmp_path / "a"):
+        assert holder(tmp_path / "a") == named(os.getpid())
+    assert holder(tmp_path / "a") == ""

@@ -64,9 +64,13 @@ class QuerySet:
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Inputs (B, C, H, W) in [0, 1], targets (B,) and query indices (B,), in order."""
         for rows in torch.arange(len(self)).split(size):
-            place = self.query[rows]
-            shown = self.images[place].float() / 255 if self.corrupted is None else self.corrupted[place]
-            yield shown, self.target[rows], place
+            yield self.at(rows)
+
+    def at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs (B, C, H, W) in [0, 1], targets (B,) and query indices (B,) of some rows (B,)."""
+        place = self.query[rows]
+        shown = self.images[place].float() / 255 if self.corrupted is None else self.corrupted[place]
+        return shown, self.target[rows], place
 
     def save(self, path: Path, class_names: Sequence[str]) -> None:
         """Write path,target or index,target rows for `queries=`, and beside them their count and hash."""

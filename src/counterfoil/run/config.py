@@ -29,7 +29,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
-    "sweep", "jobs",
+    "sweep", "jobs", "devices",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
@@ -41,7 +41,8 @@ CALLED = {
     **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs", "epoch"), "epochs"),
     **dict.fromkeys(("learning_rate", "lr_rate"), "lr"),
     **dict.fromkeys(("bs", "batchsize"), "batch_size"),
-    **dict.fromkeys(("gpu", "gpus", "cuda", "accelerator"), "device"),
+    **dict.fromkeys(("gpu", "cuda", "accelerator"), "device"),
+    **dict.fromkeys(("gpus", "num_gpus", "num_processes", "nproc", "world_size"), "devices"),
     **dict.fromkeys(("ckpt", "ckpt_path", "weights", "pretrained", "model_path"), "checkpoint"),
     **dict.fromkeys(("num_queries", "n_queries", "num_samples", "samples"), "n"),
     **dict.fromkeys(("output_dir", "out", "save_dir"), "run_dir"),
@@ -57,8 +58,11 @@ PATHS = (*FILES, "counterfactuals", "store")
 NUMBERS = (
     "seed", "target", "confidence", "n", "count", "batch_size", "threads",
     "overwrite", "train_missing", "reference", "only_correct", "split", "device", "dtype",
+    "devices",
 )  # fmt: skip
 """Options that are a number, a word or a switch."""
+Processes = Annotated[int, Bounds(least=1, most=1024)]
+"""Processes at one evaluation on a machine."""
 Threads = Annotated[int, Bounds(least=1, most=1024)]
 """Threads of the CPU; far more of them end the process."""
 
@@ -181,6 +185,7 @@ class RunConfig:
         corruption: function of the images of the queries, with its arguments.
         reference: explain the clean queries as well where they are corrupted.
         split: whose images are explained, test or val.
+        devices: processes at an evaluation on this machine.
 
     Raises:
         UserError: a number that is none, or out of range.
@@ -215,6 +220,7 @@ class RunConfig:
     corruption: Mapping[str, Any] | None = None
     reference: bool = False
     split: Literal["test", "val"] = "test"
+    devices: Processes = 1
 
     @classmethod
     def of(cls, config: DictConfig) -> RunConfig:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from counterfoil.classifier.check import check
+from counterfoil.classifier.check import Checked
+from counterfoil.classifier.check import check as check_classifier
 from counterfoil.classifier.trust import check_judge
 from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
 from counterfoil.core.decision import Attribute, Threshold
@@ -28,7 +31,7 @@ from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
 from counterfoil.metric.network import evaluated_once
 from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
-from counterfoil.run.folder import claim, same_weights, write_queries
+from counterfoil.run.folder import Claim, claim, in_use, opened, same_weights, write_queries
 from counterfoil.run.models import (
     Models,
     how_to_do_without,
@@ -37,6 +40,7 @@ from counterfoil.run.models import (
     needed_for_evaluation,
     train_command,
 )
+from counterfoil.run.ranks import POLL, Helpers, Job, Ranks, device_of, divide, quiet, take_part, threads
 from counterfoil.run.results import (
     Evaluation,
     about_queries,
@@ -52,6 +56,8 @@ from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.disk import refuse_full
+from counterfoil.util.launched import Rank
+from counterfoil.util.lock import named
 from counterfoil.util.loggers import Label, close, open_loggers
 from counterfoil.util.record import arguments, command_line, read_json, versions, write_json, write_text
 
@@ -61,38 +67,161 @@ log = logging.getLogger("counterfoil")
 def evaluate(
     config: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json."""
+    """Run the evaluation of a composed config in `run_dir`; returns the content of metrics.json.
+
+    One of several processes that does not lead returns {}.
+    """
     started = time.perf_counter()
     run = RunConfig.of(config)
     refuse_unchosen(run, overrides)
-    if run.threads:
-        torch.set_num_threads(run.threads)
+    group = divide(os.environ, 1 if run.counterfactuals else run.devices, run.device, _stamped(config))
+    with threads(run.threads, len(group)) as each:
+        work = Work(run, run_dir, choices, overrides, group, each, started)
+        if group[0].launcher:
+            return take_part(group[0], run_dir, run.identity, work.lead, work.help)
+        return work.lead()
+
+
+def _stamped(config: DictConfig) -> bool:
+    """Whether the run folder is called by the time of day."""
+    written: Any = OmegaConf.to_container(config, resolve=False)
+    return "${now:" in str(written.get("run_dir"))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one process does at an evaluation.
+
+    Args:
+        run: the config.
+        run_dir: the run folder.
+        choices, overrides: of the command.
+        group: this process among all, and the helpers that it starts.
+        threads: of each.
+        started: when, by `time.perf_counter`.
+    """
+
+    run: RunConfig
+    run_dir: Path
+    choices: Mapping[str, str]
+    overrides: Sequence[str]
+    group: Sequence[Rank]
+    threads: int
+    started: float
+
+    def lead(self) -> dict[str, Any]:
+        """Explain, with all that help, score and report."""
+        run, run_dir, overrides = self._placed(0), self.run_dir, self.overrides
+        models = Models.of(run)
+        with claim(run_dir, run.identity, run.overwrite) as claimed:
+            models.data.setup()
+            run = run.measuring(measurable(run, models.data, overrides, _untrained(run, models)))
+            _require_models(run, models, self.choices, overrides)
+            label = Label.of(run.composed, run_dir, overrides, "evaluate")
+            loggers = open_loggers(run.logger, run_dir, label)
+            try:
+                with Helpers(self._helpers(run), self.group[0].size) as helpers:
+                    train_all(
+                        needed_for_evaluation(run),
+                        models,
+                        run.trainer,
+                        loggers,
+                        command=command_line(),
+                        announce=False,
+                    )
+                    ranks = Ranks(self.group[0], check=helpers.check)
+                    evaluation = self._explained(run, models, claimed, ranks)
+                with evaluated_once():
+                    return _score(evaluation, run_dir, loggers, time.perf_counter() - self.started)
+            finally:
+                close(loggers)
+
+    def _explained(self, run: RunConfig, models: Models, claimed: Claim, ranks: Ranks) -> Evaluation:
+        models.data.query_split = run.split
+        evaluation = _prepare(run, models)
+        _refuse_idle(evaluation, ranks.own)
+        explainers = _explainers(evaluation)
+        mask = _mask(run, models)
+        if claimed.old is None and not (self.run_dir / "counterfactuals").exists():
+            refuse_full(self.run_dir, _least_size(evaluation), "counterfactuals")
+        claimed.begin()
+        explaining = needed_for_counterfactuals(run)
+        same_weights(self.run_dir, {path: models.weights_sha256(model) for path, model in explaining.items()})
+        write_text(self.run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
+        if ranks.own.size > 1:
+            claimed.open(ranks.own.start)
+        _explain(evaluation, explainers, mask, self.run_dir, ranks)
+        _tell_failures(evaluation)
+        return evaluation
+
+    def help(self) -> None:
+        """Explain what nobody else does, where another process leads."""
+        run = self._placed(0)
+        with Helpers(self._helpers(run), self.group[0].size) as helpers, quiet():
+            ranks = Ranks(self.group[0], leads=False, check=helpers.check)
+            help_out(run, self.run_dir, ranks, self.threads)
+            helpers.wait()
+
+    def _placed(self, number: int) -> RunConfig:
+        """The run on the device of a rank."""
+        return replace(self.run, device=device_of(self.group[number], self.run.device, len(self.group)))
+
+    def _helpers(self, run: RunConfig) -> dict[int, Callable[[], None]]:
+        """What the helpers of this process do."""
+        return {
+            rank.number: partial(
+                help_out,
+                replace(run, device=self._placed(i).device),
+                self.run_dir,
+                Ranks(rank, leads=False),
+                self.threads,
+                named(os.getpid()) if not rank.launcher else "",
+            )
+            for i, rank in enumerate(self.group[1:], 1)
+        }
+
+
+def help_out(run: RunConfig, run_dir: Path, ranks: Ranks, each: int, leader: str = "") -> None:
+    """Explain what nobody else does, once the process that leads lets others in.
+
+    Args:
+        run: the config.
+        run_dir: the run folder.
+        ranks: this process among all.
+        each: its threads.
+        leader: the process, as locks name it; "": any.
+    """
+    torch.set_num_threads(each)
     models = Models.of(run)
-    with claim(run_dir, run.identity, run.overwrite) as claimed:
-        models.data.setup()
-        run = run.measuring(measurable(run, models.data, overrides, _untrained(run, models)))
-        _require_models(run, models, choices, overrides)
-        label = Label.of(run.composed, run_dir, overrides, "evaluate")
-        loggers = open_loggers(run.logger, run_dir, label)
-        try:
-            needed = needed_for_evaluation(run)
-            train_all(needed, models, run.trainer, loggers, command=command_line(), announce=False)
-            models.data.query_split = run.split
-            evaluation = _prepare(run, models)
-            explainers = _explainers(evaluation)
-            mask = None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
-            if claimed.old is None and not (run_dir / "counterfactuals").exists():
-                refuse_full(run_dir, _least_size(evaluation), "counterfactuals")
-            claimed.begin()
-            explaining = needed_for_counterfactuals(run)
-            same_weights(run_dir, {path: models.weights_sha256(model) for path, model in explaining.items()})
-            write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(run.as_dict())))
-            _explain(evaluation, explainers, mask, run_dir)
-            _tell_failures(evaluation)
-            with evaluated_once():
-                return _score(evaluation, run_dir, loggers, time.perf_counter() - started)
-        finally:
-            close(loggers)
+    models.data.setup()
+    while not opened(run_dir, run.identity, leader):
+        if not in_use(run_dir, leader):
+            return
+        time.sleep(POLL)
+    models.data.query_split = run.split
+    classifier = models.share(run.explained)
+    queries = _open_rows(query_set(run, models, classifier), classifier, run)
+    evaluation = Evaluation(run, models, classifier, None, queries, {}, Checked([], None, 0))
+    searches = _searches(evaluation, _explainers(evaluation), _mask(run, models))
+    ranks.share(_jobs(searches, run_dir / "counterfactuals", run.batch_size), lambda _: None)
+
+
+def _mask(run: RunConfig, models: Models) -> Tensor | None:
+    return None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
+
+
+def _refuse_idle(evaluation: Evaluation, rank: Rank) -> None:
+    """Refuse processes that would have nothing to do."""
+    run, queries = evaluation.config, evaluation.queries
+    if queries is None or rank.size == 1:
+        return
+    batches = -(-len(queries) // run.batch_size) * len(run.explainer)
+    if rank.size > batches:
+        started = f"{rank.size} processes of {rank.launcher}" if rank.launcher else f"devices={rank.size}"
+        raise UserError(
+            f"{started}: there are {batches} batches of at most {run.batch_size} queries; start {batches} or "
+            "fewer, or lower batch_size="
+        )
 
 
 def _untrained(run: RunConfig, models: Models) -> list[str]:
@@ -131,7 +260,7 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
     images = models.data.queried
     batch = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:256]]
     batch = batch._replace(x=batch.x.to(models.device, models.dtype), y=batch.y.to(models.device))
-    checked = check(
+    checked = check_classifier(
         classifier, batch, len(models.data.class_names), gradients=_needs_gradients(run), labelled=labelled
     )
     made = Evaluation(run, models, classifier, judge, None, {}, checked)
@@ -218,9 +347,13 @@ def _least_size(evaluation: Evaluation) -> int:
 
 
 def _explain(
-    evaluation: Evaluation, explainers: Mapping[str, Explainer], mask: Tensor | None, run_dir: Path
+    evaluation: Evaluation,
+    explainers: Mapping[str, Explainer],
+    mask: Tensor | None,
+    run_dir: Path,
+    ranks: Ranks,
 ) -> None:
-    run, models, queries = evaluation.config, evaluation.models, evaluation.queries
+    run, queries = evaluation.config, evaluation.queries
     folder = run_dir / "counterfactuals"
     if queries is None:
         for name, counterfactuals in evaluation.counterfactuals.items():
@@ -228,13 +361,42 @@ def _explain(
             counterfactuals.save(file, names=json.dumps(dict(evaluation.names)))
         return
     queries.save(run_dir / "query_set.csv", evaluation.classifier.class_names)
+    searches = _searches(evaluation, explainers, mask)
+    if ranks.own.size > 1:
+        jobs = _jobs(searches, folder, run.batch_size)
+        with _progress(f"{ranks.own.size} processes") as progress:
+            task = progress.add_task("", total=len(jobs))
+            ranks.share(jobs, lambda _: progress.update(task, advance=1))
+    for name, search in searches.items():
+        evaluation.counterfactuals[name] = explain_all(search, name, folder / name, run.batch_size)
+
+
+def _searches(
+    evaluation: Evaluation, explainers: Mapping[str, Explainer], mask: Tensor | None
+) -> dict[str, Searching]:
+    """Each method, prepared on the data, with the queries and a digest of all that it reads."""
+    run, models, queries = evaluation.config, evaluation.models, evaluation.queries
+    assert queries is not None
     weights = {path: models.weights_sha256(model) for path, model in needed_for_counterfactuals(run).items()}
     read = [models.data.identity, models.logits_of(run.explained), weights, run.seed, run.dtype]
+    found = {}
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         question = digest([read, untyped(run.explainer[name])], 64)
-        search = Searching(explainer, queries, models.device, models.dtype, mask, run.reference, question)
-        evaluation.counterfactuals[name] = explain_all(search, name, folder / name, run.batch_size)
+        found[name] = Searching(
+            explainer, queries, models.device, models.dtype, mask, run.reference, question
+        )
+    return found
+
+
+def _jobs(searches: Mapping[str, Searching], folder: Path, batch_size: int) -> list[Job]:
+    """The batch files of all methods, which several ranks share."""
+    found = []
+    for name, search in searches.items():
+        for i, rows in enumerate(torch.arange(len(search.queries)).split(batch_size)):
+            file = batch_file(folder / name, i)
+            found.append(Job(file, partial(search.stored, file, rows), partial(search.store, file, rows)))
+    return found
 
 
 def _tell_failures(evaluation: Evaluation) -> None:
@@ -304,6 +466,16 @@ class Searching:
             told.update(part.contiguous().numpy().data)
         return told.hexdigest()
 
+    def stored(self, file: Path, rows: Tensor) -> bool:
+        """Whether a file holds the counterfactuals of these rows of the query set."""
+        return _stored(file, self.question(*self.queries.at(rows))) is not None
+
+    def store(self, file: Path, rows: Tensor) -> None:
+        """Explain these rows of the query set, and write the file."""
+        batch = self.queries.at(rows)
+        names = self.queries.names_of(batch[2])
+        self(*batch).save(file, question=self.question(*batch), names=names)
+
     def __call__(self, x: Tensor, target: Tensor, query: Tensor) -> Counterfactuals:
         """A batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
         found = self._explained(x, target)
@@ -329,20 +501,24 @@ def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> 
     parts, files = [], set()
     with _progress(name) as progress:
         task = progress.add_task(name, total=len(search.queries))
-        for i, batch in enumerate(search.queries.batches(batch_size)):
-            file = folder / f"batch-{i:05d}.safetensors"
+        for i, rows in enumerate(torch.arange(len(search.queries)).split(batch_size)):
+            file = batch_file(folder, i)
             files.add(file)
-            question = search.question(*batch)
-            found = _stored(file, question)
+            found = _stored(file, search.question(*search.queries.at(rows)))
             if found is None:
-                search(*batch).save(file, question=question, names=search.queries.names_of(batch[2]))
+                search.store(file, rows)
                 found = Counterfactuals.load(file)
             parts.append(found)
-            progress.update(task, advance=len(batch[1]))
+            progress.update(task, advance=len(rows))
     for stranger in set(folder.glob("*.safetensors")) - files:
         log.info(f"{stranger} belongs to none of these {len(files)} batches; it is removed")
         stranger.unlink()
     return Counterfactuals.cat(parts)
+
+
+def batch_file(folder: Path, number: int) -> Path:
+    """The file of a method's batch of this number, from 0."""
+    return folder / f"batch-{number:05d}.safetensors"
 
 
 def _stored(file: Path, question: str) -> Counterfactuals | None:

@@ -18,10 +18,12 @@ from torch import Tensor
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.whole import ENDING
-from counterfoil.util.lock import InUse, locked
+from counterfoil.util.lock import InUse, holder, locked
 from counterfoil.util.record import read_json, whole, write_json
 
 LOCK = ".lock"
+OPEN, START = "open", "start"
+"""Noted in run.json: the process that lets other ranks write counterfactuals, and the start that it is of."""
 CLEARING = "clearing"
 """Noted in run.json as long as the run that is replaced is being removed."""
 OURS = (
@@ -35,10 +37,15 @@ OURS = (
     "config.yaml",
     "query_set.csv",
     "query_set.json",
+    "states",
     "csv",
     "wandb",
     "tensorboard",
 )
+
+
+class Held(UserError):
+    """Another process has the folder."""
 
 
 @dataclass
@@ -71,6 +78,14 @@ class Claim:
         self.old = None
         write_json(self.folder / "run.json", {"identity": self.identity})
 
+    def open(self, start: str) -> None:
+        """Let other ranks write counterfactuals too.
+
+        Args:
+            start: names this start of the run among all; "" for none.
+        """
+        _note(self.folder, **{OPEN: holder(self.folder / LOCK), START: start})
+
 
 NAMED = ("query", "image", "source", "target", "valid")
 """Columns that say what a row is about."""
@@ -101,10 +116,43 @@ def claim(folder: Path, identity: str, overwrite: bool) -> Iterator[Claim]:
                 if claimed.old is None and not (folder / "counterfactuals").exists():
                     _clear(folder)
                 raise
-    except InUse as holder:
-        raise UserError(
-            f"run_dir={folder} is in use by another run ({holder}); wait for it or choose another run_dir="
-        ) from holder
+    except InUse as other:
+        raise Held(
+            f"run_dir={folder} is in use by another run ({other}); wait for it or choose another run_dir="
+        ) from other
+
+
+def in_use(folder: Path, by: str = "") -> bool:
+    """Whether a process has the folder; `by`: the one of that name."""
+    found = holder(folder / LOCK)
+    return found == by if by else bool(found)
+
+
+def opened(folder: Path, identity: str, by: str = "") -> bool:
+    """Whether the process that has the folder lets other ranks of this run write counterfactuals.
+
+    Args:
+        folder: of the run.
+        identity: of the run.
+        by: the process that is to have it; "": any.
+
+    Raises:
+        UserError: it is at another run.
+    """
+    found = holder(folder / LOCK)
+    if not found or (by and found != by):
+        return False
+    noted = _noted(folder)
+    if noted.get(OPEN) != found:
+        return False
+    if noted.get("identity") != identity:
+        raise UserError(f"run_dir={folder} holds another evaluation; choose another run_dir=")
+    return True
+
+
+def noted_start(folder: Path) -> str:
+    """The start of the run that the folder holds, "" where it has no name."""
+    return str(_noted(folder).get(START, ""))
 
 
 def _files(folder: Path) -> dict[Path, int]:
@@ -116,10 +164,12 @@ def _files(folder: Path) -> dict[Path, int]:
 
 
 def _remove_temporary(folder: Path) -> None:
-    """Remove what a killed run of ours was writing."""
+    """Remove what a killed run of ours was writing, and the locks that its ranks held."""
     for place in (folder, *(folder / name for name in OURS)):
         for left in place.glob(f".*{ENDING}") if place == folder else place.rglob(f".*{ENDING}"):
             left.unlink(missing_ok=True)
+    for left in (folder / "counterfactuals").glob(f"*/.*{LOCK}"):
+        left.unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -29,6 +29,7 @@ from counterfoil.run.evaluate import evaluate
 from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
+from counterfoil.util.launched import Rank
 from counterfoil.util.lock import InUse, locked
 from counterfoil.util.record import ARGUMENTS, command_line, read_json, write_json, write_text
 
@@ -99,6 +100,9 @@ class Join(Callback):
         """
         talk()
         os.environ[ARGUMENTS] = json.dumps(sys.argv)
+        if config.get("study") or config.get("sweep"):
+            with _told():
+                _refuse_ranks(Rank.of(os.environ))
         if config.get("study"):
             with _told():
                 self.held.enter_context(_alone(_folder(config)))
@@ -112,6 +116,14 @@ class Join(Callback):
             failed = join_jobs(config)
         if failed:
             sys.exit(1)
+
+
+def _refuse_ranks(rank: Rank) -> None:
+    if rank.together:
+        raise UserError(
+            f"{rank.launcher} has started {rank.size} processes; a study or sweep is one command: start it "
+            "without, with devices= for the processes of a job, or launcher=slurm for a Slurm job of each"
+        )
 
 
 @contextmanager

@@ -49,6 +49,19 @@ def locked(path: Path, wait_for: str = "") -> Iterator[None]:
         handle.close()
 
 
+def named(process: int) -> str:
+    """A process of this machine as locks name it."""
+    return f"process {process} on {platform.node()}"
+
+
+def holder(path: Path) -> str:
+    """The process whose lock is or was on the file, "" where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
 def _taken(path: Path, wait_for: str) -> IO[str]:
     while True:
         handle = path.open("a+")
@@ -60,7 +73,7 @@ def _taken(path: Path, wait_for: str) -> IO[str]:
         if _is_still(path, handle):
             handle.seek(0)
             handle.truncate()
-            handle.write(f"process {os.getpid()} on {platform.node()}")
+            handle.write(named(os.getpid()))
             handle.flush()
             return handle
         handle.close()
@@ -71,10 +84,10 @@ def _take(handle: IO[str], path: Path, wait_for: str) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        holder = handle.read().strip() or "another process"
+        other = handle.read().strip() or "another process"
         if not wait_for:
-            raise InUse(holder) from None
-        log.info(f"waiting for {holder}, which {wait_for}")
+            raise InUse(other) from None
+        log.info(f"waiting for {other}, which {wait_for}")
         fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in LACKING:
