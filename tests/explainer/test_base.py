@@ -133,6 +133,18 @@ def test_a_batch_is_independent_problems(method: type, make: Any, x: Tensor) -> 
                 assert float(difference.amax()) < 1e-8, f"{name} of row {i}"
 
 
+@pytest.mark.parametrize("method", [cls for cls in METHODS if issubclass(cls, OptimisedExplainer)], ids=str)
+@pytest.mark.parametrize("width", [1, 3])
+def test_refilled_places_change_nothing(method: type, width: int, make: Any, x: Tensor) -> None:
+    """In float64: the same counterfactuals and costs where queries take each other's places."""
+    explainer = make(method, confidence=0.8, count=2)
+    together = fields_of(explainer(x))
+    explainer.search.refill, explainer.search.crowd = width, 0.0
+    for name, value in fields_of(explainer(x)).items():
+        difference = (together[name].double() - value.double()).nan_to_num().abs()
+        assert float(difference.amax()) < 1e-8, name
+
+
 @each_method
 def test_two_calls_are_bitwise_equal(method: type, make: Any, x: Tensor) -> None:
     explainer = make(method, confidence=0.8, count=2)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from counterfoil.core.counterfactuals import Found
+from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search import L1, CrossEntropy, Latent, Objective, Pixels, Search, Stop, Tradeoff
 
@@ -156,3 +157,78 @@ def test_the_last_point_is_kept_whatever_it_reaches(query: Query) -> None:
     found = search(query, steps=12, last=True, stop=Stop(0), tradeoff=Tradeoff(rounds=3))
     torch.testing.assert_close(found.counterfactual, x.detach())
     assert found.steps.tolist() == [12] * 10
+
+
+@pytest.mark.parametrize("bisect", [False, True])
+@pytest.mark.parametrize("width", [1, 4])
+def test_waiting_queries_take_the_places_of_finished_ones(query: Query, width: int, bisect: bool) -> None:
+    """Nothing changes for any of them, and no more than `refill` are at work at once."""
+    options: dict[str, Any] = {"stop": Stop(3), "tradeoff": Tradeoff(rounds=3, bisect=bisect), "steps": 15}
+    whole = search(query, optimizer=partial(Adam, lr=0.004), **options)
+    shown: list[int] = []
+    handle = query.classifier.register_forward_hook(lambda _m, inputs, _o: shown.append(len(inputs[0])))
+    refilled = search(query, optimizer=partial(Adam, lr=0.004), refill=width, crowd=0.0, **options)
+    handle.remove()
+    torch.testing.assert_close(refilled.counterfactual, whole.counterfactual, rtol=0, atol=1e-9)
+    assert torch.equal(refilled.steps, whole.steps)
+    assert torch.equal(refilled.classifier_calls, whole.classifier_calls)
+    assert max(shown) == width
+    assert len(whole.steps.unique()) > 2, "all queries finished together: this test would say nothing"
+    assert shown.count(width) > len(shown) / 2, "the batch does not stay full"
+
+
+def test_batches_of_a_stream_fill_each_other_up(query: Query) -> None:
+    parts = [query[torch.arange(start, start + 2)] for start in range(0, 10, 2)]
+    options: dict[str, Any] = {"steps": 40, "optimizer": partial(Adam, lr=0.02), "stop": Stop(3)}
+    whole = search(query, **options)
+    for refill in (None, 3):
+        made = Search(**options, refill=refill)
+        found = dict(made.stream(iter(parts), Pixels(), Objective(CrossEntropy(), L1(20.0))))
+        assert sorted(found) == [0, 1, 2, 3, 4]
+        together = torch.cat([found[place].counterfactual for place in range(5)])
+        torch.testing.assert_close(together, whole.counterfactual, rtol=0, atol=1e-9)
+        assert [found[place].seconds is None for place in range(5)] == [refill is None] * 5
+
+
+@pytest.mark.parametrize("every", [2, 7, 1000])
+def test_looking_less_often_changes_nothing(query: Query, every: int) -> None:
+    options: dict[str, Any] = {"stop": Stop(3), "tradeoff": Tradeoff(rounds=2)}
+    often, seldom = search(query, every=1, **options), search(query, every=every, **options)
+    torch.testing.assert_close(seldom.counterfactual, often.counterfactual, rtol=0, atol=1e-9)
+    assert torch.equal(seldom.steps, often.steps)
+    assert torch.equal(seldom.classifier_calls, often.classifier_calls)
+
+
+def test_an_optimiser_that_cannot_be_refilled_is_refused(query: Query) -> None:
+    with pytest.raises(UserError, match=r"refill: Adamax .*refill=null"):
+        search(query, optimizer=partial(torch.optim.Adamax, lr=0.02), refill=3)
+
+
+def test_schedules_go_by_the_steps_of_each_query(query: Query) -> None:
+    def run(**options: Any) -> Found:
+        objective = Objective(CrossEntropy(lambda progress: 1 + 9 * progress), L1(20.0))
+        made = Search(30, partial(Adam, lr=0.005), stop=Stop(2), **options)
+        return made(query, Pixels(), objective)
+
+    whole, refilled = run(), run(refill=3, crowd=0.0)
+    torch.testing.assert_close(refilled.counterfactual, whole.counterfactual, rtol=0, atol=1e-9)
+    assert torch.equal(refilled.steps, whole.steps)
+
+
+class ByRow(nn.Module):
+    """Two logits by sums over each row alone, which come out bit for bit the same in any batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.linspace(-1, 1, x[0].numel(), dtype=x.dtype)
+        score = (x.flatten(1).tanh() * weight).sum(1)
+        return torch.stack([score, -score], dim=1)
+
+
+def test_refilling_is_exact_where_the_network_is(query: Query) -> None:
+    """What the loop and the optimiser add to the independence of a row's arithmetic: nothing."""
+    x = query.factual
+    asked = Query(x, (ByRow()(x).argmax(1) + 1) % 2, ByRow(), confidence=0.9)
+    options: dict[str, Any] = {"stop": Stop(3), "steps": 60, "optimizer": partial(Adam, lr=0.002)}
+    whole, refilled = search(asked, **options), search(asked, refill=3, crowd=0.0, **options)
+    assert torch.equal(refilled.counterfactual, whole.counterfactual)
+    assert len(whole.steps.unique()) > 2, "all queries finished together: this test would say nothing"

@@ -42,6 +42,7 @@ class Found:
         changes: (B,) change of each attribute that the method moves, by its name; 1 leads from absent to
             present.
         extra: further tensors with a leading B, by a name that `core.extras` declares.
+        seconds: (B,) what each row took; None: the rows share the time of their batch.
 
     Raises:
         UserError: an extra that is not declared, or of another shape.
@@ -53,6 +54,7 @@ class Found:
     strip: Strip | None = None
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    seconds: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_extras(self.extra, len(self.counterfactual))
@@ -67,6 +69,7 @@ class Found:
             Strip.of({name: value[rows] for name, value in strip.items()}) if strip else None,
             {name: value[rows] for name, value in self.changes.items()},
             {name: value[rows] for name, value in self.extra.items()},
+            None if self.seconds is None else self.seconds[rows],
         )
 
     @property

@@ -58,6 +58,30 @@ class Query:
             part.__dict__["seeds"] = [self.seeds[int(i)] for i in chosen]
         return part
 
+    @staticmethod
+    def join(parts: Sequence[Query]) -> Query:
+        """Queries behind queries of the same networks, with what is cached of all of them."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        joined = replace(
+            first,
+            factual=torch.cat([part.factual for part in parts]),
+            target=torch.cat([part.target for part in parts]),
+            mask=None if first.mask is None else torch.cat([part.mask for part in parts]),  # type: ignore[misc]
+            repeat=None if first.repeat is None else torch.cat([part.repeat for part in parts]),  # type: ignore[misc]
+        )
+        if all("logits" in part.__dict__ for part in parts):
+            joined.__dict__["logits"] = torch.cat([part.logits for part in parts])
+        if all("seeds" in part.__dict__ for part in parts):
+            joined.__dict__["seeds"] = [seed for part in parts for seed in part.seeds]
+        joined.__dict__["remembered"] = {
+            name: torch.cat([part.remembered[name] for part in parts])
+            for name in first.remembered
+            if all(name in part.remembered for part in parts)
+        }
+        return joined
+
     @cached_property
     def logits(self) -> Tensor:
         """The classifier's logits (B, K) on the factuals, without gradient."""
@@ -96,7 +120,8 @@ class Query:
 
     def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """`reached` of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
-        return reaches(logits, self.target, self.confidence), probability_of(logits, self.target)
+        probability = probability_of(logits, self.target)
+        return _decides(logits, self.target) & (probability >= self.confidence), probability
 
     def keep(self, x: Tensor) -> Tensor:
         """Put the factual's values back where the mask forbids a change."""
@@ -138,8 +163,13 @@ def reaches(logits: Tensor, target: Tensor, confidence: float = 0.0) -> Tensor:
 
     Logits that are not finite decide for nothing.
     """
+    return _decides(logits, target) & (probability_of(logits, target) >= confidence)
+
+
+def _decides(logits: Tensor, target: Tensor) -> Tensor:
+    """Whether finite logits (B, ..., K) are largest at the target (B,): bool (B, ...)."""
     decided: Tensor = logits.argmax(-1) == _along(target, logits)
-    return decided & (probability_of(logits, target) >= confidence) & logits.isfinite().all(-1)
+    return decided & (logits.abs().amax(-1) < torch.inf)  # NaN is not smaller either
 
 
 def finite_rows(*values: Tensor | None) -> Tensor:
@@ -149,4 +179,4 @@ def finite_rows(*values: Tensor | None) -> Tensor:
 
 
 def _along(target: Tensor, logits: Tensor) -> Tensor:
-    return target.view(-1, *[1] * (logits.ndim - 2)).expand(logits.shape[:-1])
+    return target if logits.ndim == 2 else target.view(-1, *[1] * (logits.ndim - 2)).expand(logits.shape[:-1])

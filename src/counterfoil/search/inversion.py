@@ -22,6 +22,7 @@ class InvertedLatent(Latent):
     """
 
     trial = 32
+    refills = False
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,21 +39,26 @@ class Paced:
 
     def __call__(self, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of these tensors, as many as there are rates."""
-        groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(tensors, self.rates, strict=True)]
+        groups = [
+            {"params": [tensor], "lr": rate, "pace": partial(self._rate, i)}
+            for i, (tensor, rate) in enumerate(zip(tensors, self.rates, strict=True))
+        ]
         optimizer: torch.optim.Optimizer = torch.optim.Adam(groups) if self.adam else torch.optim.SGD(groups)
         taken = 0
 
         def pace(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
             nonlocal taken
-            turn, round_ = (
-                (taken % len(self.rates), taken // len(self.rates)) if self.alternate else (None, taken)
-            )
-            for i, group in enumerate(optimizer.param_groups):
-                group["lr"] = self.rates[i] * self.decay**round_ if turn in (None, i) else 0.0
+            for group in optimizer.param_groups:
+                group["lr"] = group["pace"](taken)
             taken += 1
 
         optimizer.register_step_pre_hook(pace)
         return optimizer
+
+    def _rate(self, i: int, taken: int) -> float:
+        """The step size of the i-th tensor after `taken` moves."""
+        turn, round_ = (taken % len(self.rates), taken // len(self.rates)) if self.alternate else (i, taken)
+        return self.rates[i] * self.decay**round_ if turn == i else 0.0
 
 
 @shows_options
@@ -75,14 +81,17 @@ class Unfrozen:
 
     def __call__(self, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of these tensors, as many as there are turns."""
-        groups = [{"params": [tensor]} for tensor, _turn in zip(tensors, self.turns, strict=True)]
+        groups = [
+            {"params": [tensor], "since": turn * self.every}
+            for tensor, turn in zip(tensors, self.turns, strict=True)
+        ]
         optimizer = torch.optim.Adam(groups, lr=self.lr)
         taken = 0
 
         def hold(optimizer: torch.optim.Optimizer, _args: Any, _kwargs: Any) -> None:
             nonlocal taken
-            for turn, group in zip(self.turns, optimizer.param_groups, strict=True):
-                if taken < turn * self.every:
+            for group in optimizer.param_groups:
+                if taken < group["since"]:
                     for tensor in group["params"]:
                         # Adam passes by a tensor without gradient, and starts counting its steps later
                         tensor.grad = None

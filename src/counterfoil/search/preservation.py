@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterfoil.core.bounds import Count, Positive, Weight, checks_options
 from counterfoil.core.query import Query
 from counterfoil.core.taps import default_taps
-from counterfoil.search.candidate import Candidate
+from counterfoil.search.candidate import Candidate, scheduled
 from counterfoil.search.term import Schedule, Term
 
 Curriculum = Callable[[float, int], Sequence[float]]
@@ -57,10 +57,15 @@ class FeaturePreservation(Term):
         pairs = [(candidate.decoded, query.factual)] * self.pixels + [
             (candidate.features[name], known[name]) for name in names
         ]
-        weights = (
-            [1.0] * len(pairs) if self.curriculum is None else self.curriculum(candidate.progress, len(pairs))
-        )
-        terms = [weight * relative(*pair) for weight, pair in zip(weights, pairs, strict=True) if weight]
+        curriculum = self.curriculum
+        weights: Sequence[float | Tensor] = [1.0] * len(pairs)
+        if curriculum is not None:
+            weights = scheduled(lambda progress: curriculum(progress, len(pairs)), candidate)
+        terms = [
+            weight * relative(*pair)
+            for weight, pair in zip(weights, pairs, strict=True)
+            if isinstance(weight, Tensor) or weight
+        ]
         return torch.stack(terms).sum(0) if terms else torch.zeros_like(candidate.logits[:, 0])
 
 

@@ -37,6 +37,7 @@ class PriorWeights(Space):
 
     kept = ("psnr", "fit_steps")
     held = ("psnr", "fit_steps")
+    refills = False
 
     def __init__(self, prior: str | Prior = "inr") -> None:
         if isinstance(prior, str):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
 
-from counterfoil.core.bounds import Share, Whole
+from counterfoil.core.bounds import Count, Share, Whole
 from counterfoil.core.counterfactuals import Found, unknown
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.core.taps import read
+from counterfoil.search.batch import Batch
 from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.feed import Feed, by_batch
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
 from counterfoil.search.term import Objective
 from counterfoil.search.tradeoff import Tradeoff
-from counterfoil.util.rows import take_rows
+from counterfoil.util.rows import MakeOptimizer, RowOptimizer
 
 FIRST, ONCE = Stop(), Tradeoff()
 """The first counterfactual ends a query; the flip weighs 1, in one round."""
-MakeOptimizer = Callable[[list[Tensor]], torch.optim.Optimizer]
+ON_CUDA = 8
+"""Steps between two looks at what is finished on a GPU, which the host would wait for at each."""
 
 
 @shows_options
@@ -44,6 +47,11 @@ class Search:
             at once.
         last: run every step of one round for every query and keep the last point, whatever it reaches; `stop`
             and further rounds are without effect.
+        refill: queries at work at once; those that wait, of the same batch or of the next ones, take the
+            places of finished ones, so that the batch stays full. None: all of a batch at once, and no other.
+            A query is then charged its share of each step's seconds.
+        every: steps between two looks at which queries are finished, for which the host waits for the device;
+            finished queries only take up room until then. None: 8 on CUDA, else 1.
     """
 
     def __init__(
@@ -55,6 +63,8 @@ class Search:
         tradeoff: Tradeoff = ONCE,
         crowd: Share = 0.1,
         last: bool = False,
+        refill: Count | None = None,
+        every: Count | None = None,
     ) -> None:
         self.steps = steps
         self.optimizer = optimizer
@@ -62,177 +72,131 @@ class Search:
         self.tradeoff = ONCE if last else tradeoff
         self.crowd = crowd
         self.last = last
+        self.refill = refill
+        self.every = every
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch, in parts where the space says that fewer fit."""
         fitting = space.capacity(query)
+        if self.refills(space):
+            return self._search(query, space, objective, min(self.refill or fitting, fitting))
         if fitting >= len(query):
-            return self._search(query, space, objective)
+            return self._search(query, space, objective, fitting)
         return _join(
             [
-                self._search(query[part], space, objective)
+                self._search(query[part], space, objective, fitting)
                 for part in torch.arange(len(query)).to(query.target).split(fitting)
             ]
         )
 
-    def _search(self, query: Query, space: Space, objective: Objective) -> Found:
-        best = _Best.empty(query)
-        layers = objective.layers(query.classifier)
-        if layers:
-            query.features(layers)
-        if layers or objective.images:
-            best.calls += bool(layers) + objective.images
-        space.prepare(query)
-        rows = torch.arange(len(query), device=query.factual.device)
-        value, failed, succeeded = self.tradeoff.start(best.distance)
-        for _round in range(self.tradeoff.rounds):
-            best.success = torch.zeros_like(best.found)
-            best.put(rows, self._descend(query[rows], space, objective, value[rows], best[rows]))
-            value, failed, succeeded = self.tradeoff.update(value, failed, succeeded, best.success)
-            if not self.tradeoff.bisect:
-                rows = rows[~best.success[rows]]
-            if not len(rows):
-                break
-        return Found(best.counterfactual, best.steps, best.calls, changes=best.changes, extra=best.extra)
+    def stream(
+        self, queries: Iterable[Query], space: Space, objective: Objective
+    ) -> Iterator[tuple[int, Found]]:
+        """What is found for each batch of queries, with the number of the batch, as soon as it is finished.
 
-    def _descend(
-        self, query: Query, space: Space, objective: Objective, tradeoff: Tensor, whole: _Best
-    ) -> _Best:
-        """One round for the queries of `whole`; returns what is known of them after it."""
-        best, places = whole, torch.arange(len(query), device=query.factual.device)
-        alive, idle = torch.ones_like(best.success), torch.zeros_like(places)
-        layers, images = objective.layers(query.classifier), objective.images
-        variables = {
-            name: value.detach().clone().requires_grad_(name not in space.held)
-            for name, value in space.start(query).items()
-        }
-        optimizer = self.optimizer([value for name, value in variables.items() if name not in space.held])
-        for step in range(self.steps + 1):
-            candidate, distance = self._evaluate(query, space, objective, variables, layers, step)
-            better = best.update(query, space, candidate, distance.detach(), alive, self.last)
-            idle = torch.where(better, 0, idle + 1)
-            alive = alive & ~self.stop(best.success, idle)
-            left = int(alive.count_nonzero())
-            if step == self.steps or not left:
-                break
-            best.steps += alive
-            if images:
-                best.calls += images * alive
-            total, _parts = objective(query, candidate, tradeoff, distance)
-            for value in variables.values():
+        With `refill` a batch is opened while others are still at work, and they finish in any order.
+        """
+        if not self.refills(space):
+            for place, query in enumerate(queries):
+                yield place, self(query, space, objective)
+            return
+        rest = iter(queries)
+        for first in rest:
+            fitting, width = space.capacity(first), self.refill or len(first)
+            width = min(width, fitting) if fitting < len(first) else width
+            yield from self._run(chain([first], rest), space, objective, width)
+
+    def refills(self, space: Space) -> bool:
+        """Whether waiting queries take the places of finished ones in this space."""
+        return self.refill is not None and space.refills
+
+    def _search(self, query: Query, space: Space, objective: Objective, width: int) -> Found:
+        ((_place, found),) = self._run([query], space, objective, width)
+        return found
+
+    def _run(
+        self, queries: Iterable[Query], space: Space, objective: Objective, width: int
+    ) -> Iterator[tuple[int, Found]]:
+        """Rows come in, at most `width` at once, move until enough are finished, and these are taken out."""
+        mixed, images = self.refills(space), objective.images
+
+        def prepare(query: Query) -> None:
+            layers = objective.layers(query.classifier)
+            if layers:
+                query.features(layers)
+            space.prepare(query)
+
+        def optimizer(variables: Variables) -> RowOptimizer:
+            return RowOptimizer(self.optimizer, variables, self.steps, mixed)
+
+        feed, batch = Feed(queries, self.tradeoff, prepare), None
+        layers: tuple[str, ...] | None = None
+        kept: list[int] = []
+        while True:
+            since, batch = time.perf_counter(), batch if kept else None
+            if rows := feed.take(width - len(kept)):
+                fresh = Batch.of(rows, space, optimizer)
+                fresh.since = since
+            if batch is not None:
+                batch.keep(kept, fresh if rows else None)
+            elif rows:
+                batch = fresh
+            else:
+                return
+            if layers is None:
+                layers = objective.layers(batch.query.classifier)
+            kept = self._advance(batch, space, objective, layers)
+            _take_out(batch, kept, feed)
+            for asked in feed.finished():
+                yield asked.place, asked.found(images, bool(layers) + images, mixed)
+
+    def _advance(self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str]) -> list[int]:
+        """Move a batch until enough of its rows are finished; returns the others."""
+        every = self.every or (ON_CUDA if batch.alive.is_cuda else 1)
+        while True:
+            candidate, distance = self._evaluate(batch, space, objective, layers)
+            better = batch.best.update(
+                batch.query, space, candidate, distance.detach(), batch.alive, self.last
+            )
+            batch.idle.add_(1).masked_fill_(better, 0)
+            batch.alive = batch.alive & ~self.stop(batch.best.success, batch.idle)
+            if batch.expire(self.steps):
+                return []
+            look = batch.clock % every == 0
+            left = int(batch.alive.count_nonzero()) if look else len(batch)
+            if not left:
+                return []
+            batch.best.steps += batch.alive
+            total, _parts = objective(batch.query, candidate, batch.tradeoff, distance)
+            for value in batch.variables.values():
                 value.grad = None
-            total.sum().backward()
-            optimizer.step()
+            total.backward(torch.ones_like(total))
+            batch.optimizer.step()
             with torch.no_grad():
-                space.project_(query, variables)
-            if 0 < len(alive) - left >= self.crowd * len(alive):
-                whole.put(places, best)
-                variables = take_rows(optimizer, variables, alive)
-                query, tradeoff, places, best, idle = (
-                    query[alive],
-                    tradeoff[alive],
-                    places[alive],
-                    best[alive],
-                    idle[alive],
-                )
-                alive = alive[alive]
-        whole.put(places, best)
-        return whole
+                space.project_(batch.query, batch.variables)
+            batch.clock += 1
+            if 0 < len(batch) - left >= self.crowd * len(batch):
+                return list(batch.alive.nonzero()[:, 0].tolist())
 
     def _evaluate(
-        self,
-        query: Query,
-        space: Space,
-        objective: Objective,
-        variables: Variables,
-        layers: Sequence[str],
-        step: int,
+        self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str]
     ) -> tuple[Candidate, Tensor]:
-        decoded = query.keep(space.decode(query, variables))
+        query, age = batch.query, batch.age()
+        decoded = query.keep(space.decode(query, batch.variables))
         logits, features = read(query.classifier, decoded, layers)
-        candidate = Candidate(variables, decoded, logits, step / max(self.steps, 1), features)
+        progress = (age if isinstance(age, int) else age.double()) / max(self.steps, 1)
+        candidate = Candidate(batch.variables, decoded, logits, progress, features)
         return candidate, objective.distance(query, candidate)
 
 
-@dataclass
-class _Best:
-    """The best point so far of each query of a batch, and what it has cost.
-
-    `success` is about the round that runs.
-    """
-
-    counterfactual: Tensor
-    distance: Tensor
-    probability: Tensor
-    found: Tensor
-    success: Tensor
-    steps: Tensor
-    calls: Tensor
-    changes: Variables = field(default_factory=dict)
-    extra: Variables = field(default_factory=dict)
-
-    @staticmethod
-    def empty(query: Query) -> _Best:
-        like = query.factual.flatten(1)[:, 0]
-        zeros = torch.zeros_like(query.target)
-        return _Best(
-            counterfactual=torch.full_like(query.factual, torch.nan),  # stays so where no point is finite
-            distance=torch.full_like(like, torch.inf),
-            probability=torch.full_like(like, -1.0),
-            found=zeros.bool(),
-            success=zeros.bool(),
-            steps=zeros.clone(),
-            calls=zeros,
-        )
-
-    def __getitem__(self, rows: Tensor) -> _Best:
-        """A copy of some rows, so that the steps between two removals work on whole tensors."""
-        named: dict[str, Any] = {
-            name: value[rows]
-            if isinstance(value, Tensor)
-            else {key: entry[rows] for key, entry in value.items()}
-            for name, value in vars(self).items()
-        }
-        return _Best(**named)
-
-    def put(self, rows: Tensor, part: _Best) -> None:
-        """Write rows (int64) back; nothing to do for the batch itself."""
-        if part is self:
-            return
-        for name, value in vars(part).items():
-            own = getattr(self, name)
-            if isinstance(value, Tensor):
-                own[rows] = value
-            else:
-                for key, entry in value.items():
-                    own.setdefault(key, entry.new_zeros(len(self.found), *entry.shape[1:]))[rows] = entry
-
-    def update(
-        self,
-        query: Query,
-        space: Space,
-        candidate: Candidate,
-        distance: Tensor,
-        alive: Tensor,
-        last: bool = False,
-    ) -> Tensor:
-        """Keep better points, or with `last` every point; returns where there was one, (B,) bool."""
-        self.calls += alive
-        reached, probability = query.grade(candidate.logits.detach())
-        reached = reached & alive
-        self.found = self.found | reached
-        self.success = self.success | reached
-        nearer = reached & (distance < self.distance)
-        better = alive if last else nearer | (alive & ~self.found & (probability > self.probability))
-        if bool(better.any()):
-            self.distance = torch.where(nearer, distance, self.distance)
-            self.probability = torch.where(better, probability, self.probability)
-            self.counterfactual = _choose(better, candidate.decoded.detach(), self.counterfactual)
-            point = {name: value.detach() for name, value in candidate.variables.items()}
-            for own, told in ((self.changes, space.changes(point)), (self.extra, space.extra(point))):
-                for name, value in told.items():
-                    own[name] = _choose(better, value, own.get(name, torch.zeros_like(value)))
-        return better
+def _take_out(batch: Batch, kept: Sequence[int], feed: Feed) -> None:
+    """Hand back what is known of the rows that are not kept."""
+    batch.spend()
+    staying = set(kept)
+    gone = [row for row in range(len(batch)) if row not in staying]
+    for asked, here, own in by_batch([batch.origins[row] for row in gone]):
+        at = torch.tensor([gone[place] for place in here])
+        feed.take_back(asked, own, batch.best[at.to(batch.alive.device)], batch.seconds[at])
 
 
 def _join(parts: Sequence[Found]) -> Found:
@@ -256,7 +220,3 @@ def _columns(tables: Sequence[Mapping[str, Tensor]], sizes: Sequence[int]) -> di
         )
         for name, value in like.items()
     }
-
-
-def _choose(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)

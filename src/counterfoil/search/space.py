@@ -28,6 +28,9 @@ class Space(ABC):
     held: tuple[str, ...] = ()
     """Names of the variables that the search carries along without moving them, such as the starting point.
     """
+    refills: bool = True
+    """Whether queries may come into a search one after the other: not where a start is a search of its own,
+    which is quick for many at once alone, or where each query holds much memory."""
     trial = 256
     """Images on which starting points are tried before a search."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
-from counterfoil.search.candidate import Candidate
+from counterfoil.search.candidate import Candidate, scheduled
 
 Schedule = Callable[[float], float]
 """A weight as a function of the search's progress in [0, 1]."""
@@ -44,9 +44,11 @@ class Term(ABC):
     def __call__(self, query: Query, candidate: Candidate) -> Tensor:
         """The unweighted value of each query: (B,)."""
 
-    def weight_at(self, progress: float) -> float:
-        """The weight at `progress` in [0, 1]."""
-        return self.weight(progress) if callable(self.weight) else self.weight
+    def weigh(self, value: Tensor, candidate: Candidate) -> Tensor:
+        """The values (B,) times the weight at the candidate's progress."""
+        schedule = self.weight
+        weight = scheduled(lambda at: [schedule(at)], candidate)[0] if callable(schedule) else schedule
+        return value if isinstance(weight, float) and weight == 1 else weight * value
 
 
 class L1(Term):
@@ -103,7 +105,7 @@ class Objective:
         """
         parts = {"flip": self.flip(query, candidate), "distance": distance}
         parts.update({name: term(query, candidate) for name, term in self.terms.items()})
-        total = tradeoff * self.flip.weight_at(candidate.progress) * parts["flip"]
+        total = self.flip.weigh(tradeoff, candidate) * parts["flip"]
         for name, term in {"distance": self.distance, **self.terms}.items():
-            total = total + term.weight_at(candidate.progress) * parts[name]
+            total = total + term.weigh(parts[name], candidate)
         return total, parts
