@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, Found, unknown_costs
@@ -28,7 +29,7 @@ def cf() -> Counterfactuals:
         counterfactual_logits=torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 0.0]]),
         query=torch.tensor([7, 7, 8, 9]),
         strip=Strip(
-            torch.rand(ROWS, 2, 1, 3, 3, generator=draw),
+            torch.randint(256, (ROWS, 2, 1, 3, 3), generator=draw) / 255,
             torch.rand(ROWS, 2, generator=draw),
             torch.rand(ROWS, 2, 2, generator=draw),
             Scale(
@@ -42,7 +43,7 @@ def cf() -> Counterfactuals:
 
 
 def same(a: Counterfactuals, b: Counterfactuals) -> bool:
-    left, right = a._tensors(), b._tensors()
+    left, right = a.tensors(), b.tensors()
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
@@ -125,6 +126,33 @@ def test_file_gives_back_every_field(cf: Counterfactuals, tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_the_images_of_a_strip_are_kept_with_8_bits(cf: Counterfactuals, tmp_path: Path) -> None:
+    """Those that are the factual or the counterfactual stay what they are, to the last bit."""
+    path, step = tmp_path / "a.safetensors", torch.full((ROWS, 1, 3, 3), 0.4321)
+    frames = torch.stack((cf.factual, cf.counterfactual, step), 1)
+    frames[3] = cf.factual[3]
+    strip = Strip(frames, logits=torch.rand(ROWS, 3, 2))
+    replace(cf, strip=strip).save(path)
+    with safe_open(str(path), framework="pt") as file:
+        assert file.get_slice("strip.images").get_dtype() == "U8"
+    read = Counterfactuals.load(path)
+    assert read.strip is not None
+    assert torch.equal(read.strip.images[:, :2], frames[:, :2])
+    assert torch.equal(read.strip.images[:3, 2], step[:3].mul(255).round() / 255)
+    assert torch.equal(read.strip.logits, strip.logits)
+    assert read.walked.tolist() == [True, True, True, False]
+
+
+def test_a_file_with_float_strips_is_still_read(cf: Counterfactuals, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    tensors = {name: value.contiguous() for name, value in cf.tensors().items()}
+    tensors["strip.images"] = torch.rand_like(tensors["strip.images"])
+    save_file(tensors, str(path), {"format": "counterfoil.counterfactuals/4"})
+    read = Counterfactuals.load(path)
+    assert read.strip is not None
+    assert torch.equal(read.strip.images, tensors["strip.images"])
+
+
 def test_a_failed_write_leaves_the_old_file(
     cf: Counterfactuals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +191,7 @@ def test_a_file_of_something_else_is_refused(cf: Counterfactuals, tmp_path: Path
     save_file({"weight": torch.zeros(2)}, str(path))
     with pytest.raises(UserError, match="not a file of counterfactuals"):
         Counterfactuals.load(path)
-    without = {name: value.contiguous() for name, value in cf._tensors().items() if name != "steps"}
+    without = {name: value.contiguous() for name, value in cf.tensors().items() if name != "steps"}
     save_file(without, str(path), {"format": FORMAT})
     with pytest.raises(UserError, match="steps"):
         Counterfactuals.load(path)
@@ -172,7 +200,7 @@ def test_a_file_of_something_else_is_refused(cf: Counterfactuals, tmp_path: Path
 def test_a_file_of_an_older_version_is_refused_in_one_line(cf: Counterfactuals, tmp_path: Path) -> None:
     path = tmp_path / "old.safetensors"
     save_file(
-        {**cf._tensors(), "path": cf.steps.clone()},
+        {**cf.tensors(), "path": cf.steps.clone()},
         str(path),
         {"format": "counterfoil.counterfactuals"},
     )

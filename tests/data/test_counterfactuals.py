@@ -16,8 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from counterfoil.core.batches import Batches
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.core.strip import Strip
 from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_names
 
 SIZE = (1, 4, 4)
@@ -45,8 +47,12 @@ def npz(path: Path, **changes: Any) -> Path:
 
 
 def read(path: Path) -> Counterfactuals:
-    (counterfactuals,) = read_counterfactuals(path, Brightness(), SIZE, known=9).values()
-    return counterfactuals
+    return batches(path)[:]
+
+
+def batches(path: Path) -> Batches:
+    (found,) = read_counterfactuals(path, Brightness(), SIZE, known=9).values()
+    return found
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
@@ -68,13 +74,16 @@ def test_good_file_is_graded_by_our_classifier(tmp_path: Path, suffix: str) -> N
 
 def test_rows_that_ask_for_what_is_there_are_left_out(tmp_path: Path) -> None:
     """A factual of class 0 with target 0 would count as valid, as it is."""
-    cf = read(npz(tmp_path / "a.npz", target=np.array([1, 0, 1])))
+    cf = batches(npz(tmp_path / "a.npz", target=np.array([1, 0, 1])))
     with pytest.warns(CounterfoilWarning, match="1 of 3 rows of theirs ask for the class"):
-        assert asking(cf, "theirs").query.tolist() == [0, 2]
-    corrupted = replace(cf, clean=cf.factual)
+        kept = asking(cf, "theirs")
+    assert kept.query.tolist() == kept[:].query.tolist() == [0, 2]
+    path = tmp_path / "corrupted.safetensors"
+    replace(cf[:], clean=cf[:].factual).save(path)
+    corrupted = batches(path)
     assert asking(corrupted, "theirs") is corrupted
     with pytest.raises(UserError, match="each of the 3 rows of theirs asks for the class"):
-        asking(read(npz(tmp_path / "b.npz", target=np.zeros(3, int))), "theirs")
+        asking(batches(npz(tmp_path / "b.npz", target=np.zeros(3, int))), "theirs")
 
 
 def test_one_file_of_a_run_keeps_failures_and_clean_queries(tmp_path: Path) -> None:
@@ -86,6 +95,20 @@ def test_one_file_of_a_run_keeps_failures_and_clean_queries(tmp_path: Path) -> N
     assert again.failures == 1
     assert again.clean is not None
     assert torch.equal(again.clean, cf.factual / 2)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_strip_is_graded_afresh_unless_it_was_graded_by_this_classifier(tmp_path: Path, same: bool) -> None:
+    """Its images lie in the file with 8 bits each, and were graded before that."""
+    cf = read(npz(tmp_path / "a.npz"))
+    strip = Strip(torch.full((3, 2, *SIZE), 0.4321)).graded(Brightness())
+    other = cf.counterfactual_logits if same else cf.counterfactual_logits + 1
+    file = tmp_path / "b.safetensors"
+    replace(cf, strip=strip, counterfactual_logits=other).save(file)
+    found = read(file).strip
+    assert found is not None
+    assert torch.equal(found.logits, strip.logits) == same
+    torch.testing.assert_close(found.logits, strip.logits, atol=0.05, rtol=0)
 
 
 def test_grey_images_need_no_channel_and_costs_are_kept(tmp_path: Path) -> None:

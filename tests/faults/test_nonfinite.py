@@ -226,7 +226,7 @@ def stored(folder: Path, name: str, value: float, ending: str) -> Path:
     """A file of three counterfactuals, one number of which is not finite."""
     x = torch.full((3, 1, 4, 4), 0.2)
     cf = Brightens(bright(torch.float32), lambda found: found)(x, 1)
-    tensors = {key: part.clone().contiguous() for key, part in cf._tensors().items()}
+    tensors = {key: part.clone().contiguous() for key, part in cf.tensors().items()}
     tensors[name] = spoilt(tensors[name], value).float()
     if ending == "npz":
         np.savez(folder / "a.npz", **{key: part.numpy() for key, part in tensors.items() if "." not in key})

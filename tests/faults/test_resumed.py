@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from counterfoil.core.counterfactuals import Counterfactuals, Found
+from counterfoil.core.batches import Batches
+from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
 from counterfoil.data import content
 from counterfoil.data.content import NAME, file_digests
@@ -93,8 +94,9 @@ def searching(toy: Toy, step: float = 0.1, method: str = "brighter", seed: int =
     )  # fmt: skip
 
 
-def told(cf: Counterfactuals) -> list[Tensor]:
+def told(batches: Batches) -> list[Tensor]:
     """What must be the same: questions and counterfactuals, not the time that they took."""
+    cf = batches[:]
     return [cf.factual, cf.counterfactual, cf.target, cf.query]
 
 

@@ -72,7 +72,7 @@ def test_posteriors_are_the_calibrated_ones(
 ) -> None:
     scale = strips.strip.scale._replace(temperature=torch.full((6,), 2.0))
     cf = flat(classifier, replace(strips, strip=replace(strips.strip, scale=scale)), torch.full((6, 4), 1.0))
-    read = compatibility.posteriors(cf)
+    read = cf.posteriors
     walked = strips.walked
     assert walked.any()
     expected = torch.full((int(walked.sum()), 4), float(torch.tensor(0.5).sigmoid()))
@@ -117,7 +117,8 @@ def test_extreme_validity_is_that_of_the_last_image(classifier: Classifier, stri
 def test_the_curve_groups_by_the_factuals_bin(
     classifier: Classifier, generator: Exaggerator, strips: Counterfactuals
 ) -> None:
-    read = compatibility.posteriors(strips)
+    read = strips.posteriors
+    assert read is not None
     x, series = compatibility.curve(read, groups=2)
     assert len(x) == 4
     usable = read.requested.isfinite().all(1)

@@ -11,7 +11,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.metric.agreement import JudgeAgreement
 from counterfoil.metric.cout import COUT
 from counterfoil.metric.manifold import IM1
-from counterfoil.metric.network import CHUNK, Borrowed, evaluated_once
+from counterfoil.metric.network import CHUNK, Borrowed, evaluated_once, forget
 from counterfoil.metric.realism import JudgeFID
 
 
@@ -72,3 +72,13 @@ def test_outputs_do_not_outlive_their_inputs(parts, make):
         assert output() is not None
         del x
         assert output() is None
+
+
+def test_nothing_is_kept_of_a_batch_that_is_done(parts, make):
+    judge = Borrowed(parts.judge, "m", "judge")
+    x = make(3).factual.clone()
+    with evaluated_once():
+        output = weakref.ref(judge(x))
+        forget()
+        assert output() is None
+    forget()

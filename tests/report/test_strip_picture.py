@@ -16,8 +16,7 @@ def test_pictures_are_kept_beside_the_page(run, walked, tmp_path):
     assert sorted(path.name for path in (tmp_path / "strips").iterdir()) == sorted(
         file.name for file in files
     )
-    strips = read_strips(walked, [1], ("a", "b"))
-    picture = draw_strips(walked, strips, 1.0)
+    picture = draw_strips(walked[1:2], read_strips(walked[1:2], ("a", "b")), 1.0)
     assert picture.shape == (*Image.fromarray(picture).size[::-1], 3)
     assert (picture == (31, 95, 191)).all(-1).sum() > 4 * 88, "the counterfactual is framed"
     assert save_strips(tmp_path / "none", {"wachter": run.methods["wachter"]}, ("a", "b")) == []

@@ -8,7 +8,7 @@ import torch
 from counterfoil.core.entry import Entry
 from counterfoil.core.strip import Scale
 from counterfoil.report.html import write_report
-from counterfoil.report.strips import read_strips, sheet, strip_view
+from counterfoil.report.strips import read_strips, sheet, strip_view, with_strips
 
 STEPS = 4
 
@@ -28,7 +28,7 @@ def calibrated(walked):
 
 
 def test_what_is_said_under_each_image(calibrated):
-    (first, second) = read_strips(calibrated, [0, 3, 1], ("a", "b"))
+    (first, second) = read_strips(with_strips(calibrated, [100, 103, 101]), ("a", "b"))
     assert (first.row, second.row) == (0, 1), "a query that needed no change has no strip"
     assert (first.query, first.source, first.target) == (100, "b", "a")
     assert first.start == pytest.approx(1 / (1 + math.exp(4)))
@@ -43,16 +43,16 @@ def test_what_is_said_under_each_image(calibrated):
 
 def test_without_requests_the_classifiers_own_probability_is_said(walked):
     plain = replace(walked, strip=replace(walked.strip, requested=None))
-    (strip,) = read_strips(plain, [0], ("a", "b"))
+    (strip,) = read_strips(plain[:1], ("a", "b"))
     assert [(frame.requested, frame.said) for frame in strip.frames] == [
         (None, pytest.approx(p)) for p in OWN
     ]
-    assert read_strips(replace(walked, strip=None), [0], ()) == []
+    assert with_strips(replace(walked, strip=None), [100]) is None
 
 
 def test_the_sheet_holds_images_over_differences(walked):
-    strips = read_strips(walked, [0, 1], ())
-    made = sheet(walked, strips, scale=1.0)
+    shown = walked[:2]
+    made = sheet(shown, read_strips(shown, ()), scale=1.0)
     assert made.shape == (4 * 8, (STEPS + 1) * 8, 4)
     top, below = made[16:24].reshape(8, STEPS + 1, 8, 4), made[24:].reshape(8, STEPS + 1, 8, 4)
     expected = (walked.counterfactual[1] * 255).round().permute(1, 2, 0).numpy()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.extras import EXTRAS, check_extras
 from counterfoil.core.query import finite_rows, probability_of, reaches
 from counterfoil.core.stored import COSTS, checked
-from counterfoil.core.strip import Strip
+from counterfoil.core.strip import Posteriors, Strip, levels
 from counterfoil.core.whole import whole
 
-FORMAT = "counterfoil.counterfactuals/4"
+FORMAT = "counterfoil.counterfactuals/5"
+_READ = (FORMAT, "counterfoil.counterfactuals/4")
+"""Formats that are read; in the older one the images of a strip are floats."""
 DIGEST = "sha256"
 """Key of a file's metadata that holds the hash of its tensors."""
 _TABLES = ("changes", "extra")
@@ -156,6 +158,21 @@ class Counterfactuals:
         return self.counterfactual - self.factual
 
     @property
+    def largest(self) -> Tensor:
+        """The largest absolute change of a pixel of each row: (B,)."""
+        return self.delta.abs().flatten(1).amax(1)
+
+    @property
+    def posteriors(self) -> Posteriors | None:
+        """Requests and results along strips, NaN for rows without one; None where nothing is requested."""
+        return None if self.strip is None else self.strip.posteriors(self.target, self.factual_logits)
+
+    @property
+    def bare(self) -> Counterfactuals:
+        """The same without strips."""
+        return replace(self, strip=None)
+
+    @property
     def target_probability(self) -> Tensor:
         """The classifier's probability of the target on the counterfactual: (B,)."""
         return probability_of(self.counterfactual_logits, self.target)
@@ -166,7 +183,7 @@ class Counterfactuals:
 
     def map(self, change: Callable[[str, Tensor], Tensor]) -> Counterfactuals:
         """`change` applied to each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
-        return assemble({name: change(name, value) for name, value in self._tensors().items()})
+        return assemble({name: change(name, value) for name, value in self.tensors().items()})
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
@@ -175,7 +192,7 @@ class Counterfactuals:
         A part in which nothing was searched gets its factuals for a strip, 0 for a change, and NaN (or -1)
         for what is not known.
         """
-        tables = [part._tensors() for part in parts]
+        tables = [part.tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
         return assemble(
             {
@@ -184,11 +201,24 @@ class Counterfactuals:
             }
         )
 
+    def holding(self, like: Mapping[str, Tensor]) -> Counterfactuals:
+        """The same rows with every tensor named in `like` (0, ...), filled as by `cat`."""
+        held = self.tensors()
+        if like.keys() <= held.keys():
+            return self
+        filled = {name: _column(held, name, value) for name, value in like.items() if name not in held}
+        return assemble(held | filled)
+
     def save(self, path: Path | str, **metadata: str) -> None:
-        """Write a safetensors file under a temporary name, then rename it: it is whole or absent."""
+        """Write a safetensors file under a temporary name, then rename it: it is whole or absent.
+
+        The images of strips are written with 8 bits, see `Strip.restored`.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self._tensors().items()}
+        tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self.tensors().items()}
+        if self.strip is not None:
+            tensors["strip.images"] = levels(tensors["strip.images"])
         noted = {"format": FORMAT, DIGEST: _digest(tensors), **metadata}
         with whole(path) as partial:
             save_file(tensors, str(partial), metadata=noted)
@@ -202,18 +232,22 @@ class Counterfactuals:
         if metadata.get(DIGEST, digest := _digest(tensors)) != digest:
             raise UserError(f"{path} is damaged: its content is not what was written; make it again")
         missing = [f.name for f in fields(Counterfactuals) if f.name not in (*_OPTIONAL, *tensors)]
-        if metadata.get("format", "").startswith(FORMAT.split("/")[0]) and metadata["format"] != FORMAT:
+        if metadata.get("format", "").startswith(FORMAT.split("/")[0]) and metadata["format"] not in _READ:
             raise UserError(
                 f"{path} was written by another version (format {metadata['format']}, expected {FORMAT}); "
                 "explain again with overwrite=true, or in another run_dir"
             )
-        if metadata.get("format") != FORMAT or missing:
+        if metadata.get("format") not in _READ or missing:
             raise UserError(
                 f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
             )
-        return assemble(checked(tensors, str(path)))
+        read = assemble(checked(tensors, str(path)))
+        if read.strip is None:
+            return read
+        return replace(read, strip=read.strip.restored(read.factual, read.counterfactual))
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """What it holds, by the names that `map` tells."""
         tables = {name: getattr(self, name) for name in _TABLES}
         tables["strip"] = {} if self.strip is None else self.strip.tensors()
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}

@@ -72,6 +72,11 @@ class Posteriors(NamedTuple):
     source: Tensor
 
 
+def levels(images: Tensor) -> Tensor:
+    """Images in [0, 1] with 8 bits: uint8 of the same shape."""
+    return (images * 255).round().to(torch.uint8)
+
+
 @dataclass(frozen=True)
 class Strip:
     """Images from the factual towards the target, one strip per row.
@@ -81,7 +86,8 @@ class Strip:
             searched.
         requested: (B, S) posterior of the target requested of each image, NaN in rows for which nothing was
             searched; None where the method does not request one.
-        logits: (B, S, K) by the classifier explained, on exactly these images; None until graded.
+        logits: (B, S, K) by the classifier explained, on these images before a file kept 8 bits of them; None
+            until graded.
         scale: of the requests; None: the classifier's own posterior.
     """
 
@@ -116,6 +122,20 @@ class Strip:
             inside.to(q).masked_fill(gap, torch.nan),
             torch.where(up, own, last - own).to(q).masked_fill(gap[:, 0], torch.nan),
         )
+
+    def restored(self, *known: Tensor) -> Strip:
+        """Read from 8 bits: floats in [0, 1] in place of levels.
+
+        An image with the levels of its row's image in one of `known` (B, C, H, W) is that image, so that rows
+        for which nothing was searched, and the counterfactual among the images, are found again.
+        """
+        if self.images.is_floating_point():
+            return self
+        images = self.images.to(known[0]) / 255
+        for image in known:
+            same = (self.images == levels(image)[:, None]).flatten(2).all(2)
+            images = torch.where(same[:, :, None, None, None], image[:, None], images)
+        return replace(self, images=images)
 
     def tensors(self) -> dict[str, Tensor]:
         """What it holds, by name; `of` makes a strip of it again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from counterfoil.core.batches import Batches
 from counterfoil.core.counterfactuals import FORMAT, Counterfactuals, assemble, metadata_of, unknown_costs
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.core.stored import COSTS, LOGITS, check_queries, checked
@@ -24,8 +26,8 @@ NEEDED = ("factual", "counterfactual", "target")
 
 def read_counterfactuals(
     path: Path, classifier: nn.Module, size: tuple[int, int, int], known: int = 0
-) -> dict[str, Counterfactuals]:
-    """Counterfactuals by method, graded afresh by this classifier.
+) -> dict[str, Batches]:
+    """Counterfactuals by method, graded afresh by this classifier whenever a file is read.
 
     Args:
         path: a run folder, a folder of *.safetensors of one method, or one npz or safetensors file.
@@ -41,23 +43,27 @@ def read_counterfactuals(
             f"counterfactuals={path} does not exist; give a run folder, or an npz or safetensors file"
         )
     if path.is_file():
-        return {path.stem: _graded(_read_file(path), classifier, size, path, known)}
+        return {path.stem: _batches([path], classifier, size, path, known)}
     folders = sorted(p for p in (path / "counterfactuals").glob("*") if p.is_dir()) or [path]
     methods = {folder.name: sorted(folder.glob("*.safetensors")) for folder in folders}
     if not any(methods.values()):
         raise UserError(
             f"counterfactuals={path} holds no *.safetensors; expected a run folder of evaluate.py or a file"
         )
-    return {
-        name: _graded(
-            Counterfactuals.cat([Counterfactuals.load(file) for file in files]), classifier, size, path, known
-        )
-        for name, files in methods.items()
-        if files
-    }
+    return {name: _batches(files, classifier, size, path, known) for name, files in methods.items() if files}
 
 
-def asking(cf: Counterfactuals, name: str) -> Counterfactuals:
+def _batches(
+    files: Sequence[Path], classifier: nn.Module, size: tuple[int, int, int], path: Path, known: int
+) -> Batches:
+    """Files that were all read once, so that what is wrong with one of them is told at once."""
+    read = Counterfactuals.load if path.is_dir() else _read_file
+    found = Batches(files, lambda file: _graded(read(file), classifier, size, path))
+    check_queries(found.query, known, f"counterfactuals={path}")
+    return found
+
+
+def asking(cf: Batches, name: str) -> Batches:
     """The rows that ask for another class than the factual's, with a warning where others are left out.
 
     Of corrupted queries all rows stay: their targets are those of the clean images.
@@ -70,7 +76,7 @@ def asking(cf: Counterfactuals, name: str) -> Counterfactuals:
         UserError: no row is left.
     """
     kept = cf.source != cf.target
-    if cf.clean is not None or bool(kept.all()):
+    if "clean" in cf.like or bool(kept.all()):
         return cf
     if not bool(kept.any()):
         raise UserError(
@@ -83,7 +89,7 @@ def asking(cf: Counterfactuals, name: str) -> Counterfactuals:
         CounterfoilWarning,
         stacklevel=2,
     )
-    return cf[kept]
+    return cf.only(kept)
 
 
 def read_names(path: Path) -> dict[int, int | str]:
@@ -169,9 +175,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _graded(
-    cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path, known: int
+    cf: Counterfactuals, classifier: nn.Module, size: tuple[int, int, int], path: Path
 ) -> Counterfactuals:
-    check_queries(cf.query, known, f"counterfactuals={path}")
     if tuple(cf.factual.shape[1:]) != size:
         raise UserError(
             f"counterfactuals={path}: images are {tuple(cf.factual.shape[1:])} (channels, height, width), "
@@ -186,12 +191,19 @@ def _graded(
             f"counterfactuals={path}: targets lie in {int(cf.target.min())}..{int(cf.target.max())}, "
             f"expected 0..{classes - 1}"
         )
-    return replace(
-        cf,
-        factual_logits=factual_logits,
-        counterfactual_logits=counterfactual_logits,
-        strip=None if cf.strip is None else cf.strip.graded(partial(_logits, classifier)),
+    graded = replace(cf, factual_logits=factual_logits, counterfactual_logits=counterfactual_logits)
+    if cf.strip is None or (cf.strip.logits is not None and _same_logits(cf, graded)):
+        return graded
+    return replace(graded, strip=cf.strip.graded(partial(_logits, classifier)))
+
+
+def _same_logits(one: Counterfactuals, other: Counterfactuals) -> bool:
+    """Whether one classifier gave both logits; then it graded the strip too, before that was rounded."""
+    pairs = (
+        (one.factual_logits, other.factual_logits),
+        (one.counterfactual_logits, other.counterfactual_logits),
     )
+    return all(a.shape == b.shape and torch.allclose(a.to(b), b, 1e-4, 1e-4) for a, b in pairs)
 
 
 def _logits(classifier: nn.Module, images: Tensor) -> Tensor:

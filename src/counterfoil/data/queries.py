@@ -56,6 +56,10 @@ class QuerySet:
         """The images (n, C, H, W) in [0, 1] as the data have them."""
         return self.images.float() / 255
 
+    def clean_of(self, query: Tensor) -> Tensor:
+        """Those of some queries (B,) alone."""
+        return self.images[query].float() / 255
+
     def corrupt(self, corruption: Corruption, seed: int) -> QuerySet:
         """The same queries, targets included, of corrupted images; one draw for all of them."""
         drawn = corruption(self.clean, torch.Generator().manual_seed(seed))
@@ -69,7 +73,7 @@ class QuerySet:
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs (B, C, H, W) in [0, 1], targets (B,) and query indices (B,) of some rows (B,)."""
         place = self.query[rows]
-        shown = self.images[place].float() / 255 if self.corrupted is None else self.corrupted[place]
+        shown = self.clean_of(place) if self.corrupted is None else self.corrupted[place]
         return shown, self.target[rows], place
 
     def save(self, path: Path, class_names: Sequence[str]) -> None:

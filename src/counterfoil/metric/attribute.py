@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.batches import Rows
 from counterfoil.core.bounds import Weight
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
@@ -19,7 +20,7 @@ MOVED = 0.25
 """An attribute has moved once it changed by more than this."""
 
 
-def declared_metrics(cf: Counterfactuals, classifier: Any) -> dict[str, SampleMetric]:
+def declared_metrics(cf: Rows, classifier: Any) -> dict[str, SampleMetric]:
     """Metrics of what counterfactuals declare: each attribute's change; the gate, given reconstructions."""
     gate: dict[str, SampleMetric] = (
         {ReconstructionGate.name: ReconstructionGate(classifier)} if "reconstruction" in cf.extra else {}

@@ -122,7 +122,7 @@ class SampleMetric(_Facts):
         if cf.failed is not None and self.failure is not None:
             failed = cf.failed.to(values.device)
             values = torch.where(failed & ~values.isnan(), self.failure, values)
-        self._values.append(values)
+        self._values.append(values.clone())  # a view would keep the whole batch
         self._valid.append(cf.valid)
 
     def compute(self) -> Tensor:

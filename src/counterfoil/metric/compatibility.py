@@ -1,4 +1,9 @@
-"""Does the classifier's output follow the request along a strip?"""
+"""Does the classifier's output follow the request along a strip?
+
+Posteriors are on the scale of the requests. Those of `explainer=progressive` are calibrated (see `Knob`):
+with tau > 1 they are milder than the classifier's own, so that errors can be compared for the same tau alone.
+Within one target the rank correlation is the same; pooled over targets of different tau it is not.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +16,6 @@ from counterfoil.core.query import reaches
 from counterfoil.core.strip import Posteriors
 from counterfoil.metric.base import SampleMetric, SetMetric
 from counterfoil.util.rank import spearman
-
-
-def posteriors(cf: Counterfactuals) -> Posteriors | None:
-    """Requested and obtained posteriors of the target, NaN in rows without a strip; None without requests.
-
-    On the scale of the requests. Those of `explainer=progressive` are calibrated posteriors (see `Knob`):
-    with tau > 1 they are milder than the classifier's own, so that errors can be compared for the same tau
-    alone. Within one target the rank correlation is the same; pooled over targets of different tau it is not.
-    """
-    return None if cf.strip is None else cf.strip.posteriors(cf.target, cf.factual_logits)
 
 
 class CompatibilityRho(SetMetric):
@@ -44,7 +39,7 @@ class CompatibilityRho(SetMetric):
     def update(self, cf: Counterfactuals) -> None:
         """Keep requested and obtained posteriors side by side."""
         if len(cf):
-            read = posteriors(cf)
+            read = cf.posteriors
             nothing = torch.full((len(cf), 2), torch.nan, device=cf.factual.device)
             self.keep(cf, nothing if read is None else torch.cat((read.requested, read.obtained), dim=1))
 
@@ -65,7 +60,7 @@ class _OnStrip(SampleMetric):
     """A mean over the images of a strip."""
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        read = posteriors(cf)
+        read = cf.posteriors
         return torch.full_like(cf.seconds, torch.nan) if read is None else self.along(read).mean(1)
 
     def along(self, read: Posteriors) -> Tensor:
@@ -76,7 +71,7 @@ class _OnStrip(SampleMetric):
 class CompatibilityMAE(_OnStrip):
     """Mean absolute difference between requested and obtained posterior.
 
-    mean_k |p_k - q(x_k)|, in [0, 1], of calibrated posteriors: see `posteriors` before comparing.
+    mean_k |p_k - q(x_k)|, in [0, 1], of calibrated posteriors: see the head of this file before comparing.
     """
 
     name = "compatibility_mae"
@@ -93,7 +88,7 @@ class CompatibilityMAE(_OnStrip):
 class CompatibilityMSE(_OnStrip):
     """Mean squared difference between requested and obtained posterior.
 
-    mean_k (p_k - q(x_k))², in [0, 1], of calibrated posteriors: see `posteriors` before comparing.
+    mean_k (p_k - q(x_k))², in [0, 1], of calibrated posteriors: see the head of this file before comparing.
     """
 
     name = "compatibility_mse"

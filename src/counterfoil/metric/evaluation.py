@@ -20,7 +20,7 @@ from counterfoil.metric.bootstrap import (
     resampled_means,
     share_interval,
 )
-from counterfoil.metric.network import evaluated_once
+from counterfoil.metric.network import evaluated_once, forget
 
 BATCH = 256
 
@@ -63,7 +63,7 @@ def evaluate_metrics(
 
     Args:
         metrics: by the name they are reported as.
-        counterfactuals: all of them, or batches in order; read once.
+        counterfactuals: all of them, or batches in order; read once, and none is kept.
         seed: of the resamples, the same for all metrics, so that two methods on the same queries are
             resampled alike.
         doubts: metric -> why its figures are not to be ranked, besides what the metric says itself.
@@ -103,8 +103,9 @@ def _feed(
     ):
         for metric in metrics.values():
             metric.update(batch)
-        query.append(batch.query.cpu())
+        query.append(batch.query.cpu().clone())
         valid.append(batch.valid.cpu())
+        forget()
     return torch.cat(query), torch.cat(valid)
 
 

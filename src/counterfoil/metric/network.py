@@ -23,14 +23,20 @@ _said: ContextVar[Any] = ContextVar("said", default=None)
 def evaluated_once() -> Iterator[None]:
     """Within, every `Borrowed` network is evaluated once on the same tensor, for all metrics.
 
-    An output is kept as long as its input lives, and at most until the outermost of these blocks ends.
-    Neither networks nor inputs may change meanwhile.
+    An output is kept as long as its input lives, and at most until `forget` is called or the outermost of
+    these blocks ends. Neither networks nor inputs may change meanwhile.
     """
     token = _said.set(WeakTensorKeyDictionary() if _said.get() is None else _said.get())
     try:
         yield
     finally:
         _said.reset(token)
+
+
+def forget() -> None:
+    """Drop the outputs kept so far: a batch is done, and none of its tensors is asked about again."""
+    if (held := _said.get()) is not None:
+        held.clear()
 
 
 def over(images: Images, call: Callable[[Tensor], Tensor]) -> Tensor:

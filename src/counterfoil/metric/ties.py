@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Rows
 from counterfoil.core.entry import Entry
 from counterfoil.metric.bootstrap import centred, percentiles, query_weights
 from counterfoil.metric.evaluation import Scored
@@ -19,7 +19,7 @@ Keyed = Mapping[tuple[str, ...], float]
 
 
 def rank(
-    scored: Mapping[str, Scored], counterfactuals: Mapping[str, Counterfactuals], seed: int = 0
+    scored: Mapping[str, Scored], counterfactuals: Mapping[str, Rows], seed: int = 0
 ) -> dict[str, dict[str, str]]:
     """`standing` in each metric of the methods of one run: {metric: {method: "best" | "tied"}}."""
     names = dict.fromkeys(metric for found in scored.values() for metric in found.summary)
@@ -40,7 +40,7 @@ def _gap(
     one: str,
     other: str,
     scored: Mapping[str, Scored],
-    counterfactuals: Mapping[str, Counterfactuals],
+    counterfactuals: Mapping[str, Rows],
     seed: int,
 ) -> tuple[float, float] | None:
     """The interval of the paired difference: over common queries, or resamples for numbers of a set."""
@@ -52,7 +52,7 @@ def _gap(
     return paired_interval([(keyed[0], keyed[1])], seed) if keyed[0] and keyed[1] else None
 
 
-def _keyed(table: Mapping[str, Tensor], cf: Counterfactuals, metric: str) -> Keyed:
+def _keyed(table: Mapping[str, Tensor], cf: Rows, metric: str) -> Keyed:
     """Value by (query, target); of the valid rows alone for `<name>_valid`."""
     name = metric if metric in table else metric.removesuffix("_valid")
     if name not in table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from counterfoil.core.batches import Rows
 from counterfoil.core.counterfactuals import Counterfactuals
 
 SHOWN = 6
@@ -56,7 +57,7 @@ def sentence(target: str, found: Sequence[Change], valid: bool = True, most: int
     return f"{'to be read' if valid else 'not yet read'} as {target}: {told}"
 
 
-def ranking(counterfactuals: Counterfactuals, class_names: Sequence[str]) -> dict[str, list[Change]]:
+def ranking(counterfactuals: Rows, class_names: Sequence[str]) -> dict[str, list[Change]]:
     """The attributes of each target by mean absolute change over its valid counterfactuals; else {}."""
     table = counterfactuals.changes
     ranked = {}

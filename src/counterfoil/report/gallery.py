@@ -6,12 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Rows
 from counterfoil.report.attributes import Change, changes, ranking, sentence
 from counterfoil.report.format import Methods, fact, title
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
@@ -81,7 +82,7 @@ class MethodView:
     by_query: dict[int, Card] = field(default_factory=dict)
 
 
-def common_queries(methods: Mapping[str, Counterfactuals], count: int = SHOWN) -> list[int]:
+def common_queries(methods: Mapping[str, Rows], count: int = SHOWN) -> list[int]:
     """The queries to show: those that every method explained, in turn the next of each source class."""
     first = next(iter(methods.values()))
     shared = set.intersection(
@@ -109,6 +110,8 @@ def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
 class Gallery:
     """Collects one method's counterfactuals for the page; each picture is stored once, in a sheet.
 
+    Rows are chosen by their numbers; the images of those chosen alone are read.
+
     Args:
         name: the method's name.
         counterfactuals: its N counterfactuals.
@@ -120,44 +123,43 @@ class Gallery:
     def __init__(
         self,
         name: str,
-        counterfactuals: Counterfactuals,
+        counterfactuals: Rows,
         table: Mapping[str, Tensor],
         class_names: Sequence[str],
         judge_probability: Tensor | None,
     ) -> None:
-        self.name, self.counterfactuals, self.table, self.class_names = (
-            name,
-            counterfactuals,
-            table,
-            class_names,
-        )
+        self.name, self.counterfactuals, self.class_names = name, counterfactuals.bare, class_names
+        self.table = {metric: values.detach().cpu().float() for metric, values in table.items()}
         self.judge_probability = judge_probability
         self.judge = self._verdicts()
-        self.rows: dict[int, int] = {}
 
     def view(self, methods: Methods, queries: Sequence[int]) -> MethodView:
         """Choose, label and draw: the shared queries, best, median and worst by each metric, failures."""
         valid = self.counterfactuals.valid.cpu()
         doubted = valid & (self.judge == 0) if self.judge is not None else torch.zeros_like(valid)
         confirmed = None if self.judge is None else int((valid & (self.judge == 1)).sum())
-        colour, scale = self.counterfactuals.factual.shape[1] > 1, symmetric_scale(self.counterfactuals.delta)
+        order = self.counterfactuals.query.tolist()
+        firsts = [order.index(query) for query in queries if query in order]
+        failures, unconfirmed = (part.nonzero()[:SHOWN, 0].tolist() for part in (~valid, doubted))
+        ranked = self._ranked(methods, valid)
+        groups = [firsts, *ranked.values(), failures, unconfirmed]
+        self.rows = {row: place for place, row in enumerate(dict.fromkeys(chain(*groups)))}
+        self.shown = self.counterfactuals[torch.tensor(list(self.rows), dtype=torch.long)]
         view = MethodView(
             self.name,
-            colour,
-            scale,
+            self.shown.factual.shape[1] > 1,
+            symmetric_scale(self.counterfactuals.largest),
             len(valid),
             int(valid.sum()),
             self.counterfactuals.failures,
             confirmed,
             int(doubted.sum()),
         )
-        order = self.counterfactuals.query.tolist()
-        firsts = [order.index(query) for query in queries if query in order]
         view.cards = [self._card(row) for row in firsts]
         view.by_query = {card.query: card for card in view.cards}
-        view.ranked = self._ranked(methods, valid)
-        view.failures = [self._card(row) for row in (~valid).nonzero()[:SHOWN, 0].tolist()]
-        view.unconfirmed = [self._card(row) for row in doubted.nonzero()[:SHOWN, 0].tolist()]
+        view.ranked = {metric: self._noted(methods, metric, rows) for metric, rows in ranked.items()}
+        view.failures = [self._card(row) for row in failures]
+        view.unconfirmed = [self._card(row) for row in unconfirmed]
         view.attributes = ranking(self.counterfactuals, self.class_names)
         view.sheet = self._sheet(view.scale)
         return view
@@ -165,71 +167,63 @@ class Gallery:
     def _verdicts(self) -> Tensor | None:
         """Whether the judge agrees (N,): 1, 0 or NaN; by its metric, else by a probability above 1/2."""
         if "judge_agreement" in self.table:
-            return self.table["judge_agreement"].detach().cpu().float()
+            return self.table["judge_agreement"]
         if self.judge_probability is None:
             return None
         agrees, failed = self.judge_probability.detach().cpu() > 0.5, self.counterfactuals.failed
         return (agrees if failed is None else agrees & ~failed.cpu()).float()
 
     def _card(self, row: int, note: str = "") -> Card:
-        counterfactuals = self.counterfactuals
+        place, shown = self.rows[row], self.shown
         source, target, verdict = (
-            int(part[row])
-            for part in (
-                counterfactuals.source,
-                counterfactuals.target,
-                counterfactuals.counterfactual_logits.argmax(1),
-            )
+            int(part[place]) for part in (shown.source, shown.target, shown.counterfactual_logits.argmax(1))
         )
         before, after = (
-            logits[row].float().softmax(0).tolist()
-            for logits in (counterfactuals.factual_logits, counterfactuals.counterfactual_logits)
+            logits[place].float().softmax(0).tolist()
+            for logits in (shown.factual_logits, shown.counterfactual_logits)
         )
         bars = tuple(Bar(self._class(k), before[k], after[k]) for k in dict.fromkeys((source, target)))
         judged = None if self.judge is None or math.isnan(self.judge[row]) else bool(self.judge[row])
         probability = None if self.judge_probability is None else float(self.judge_probability[row])
         return Card(
-            self.rows.setdefault(row, len(self.rows)),
-            int(counterfactuals.query[row]),
+            place,
+            int(shown.query[place]),
             self._class(source),
             self._class(target),
             self._class(verdict),
-            bool(counterfactuals.valid[row]),
+            bool(shown.valid[place]),
             bars,
             judged,
             probability,
             note,
-            changes(counterfactuals, row),
-            counterfactuals.failed is not None and bool(counterfactuals.failed[row]),
+            changes(shown, place),
+            shown.failed is not None and bool(shown.failed[place]),
         )
 
     def _class(self, index: int) -> str:
         return str(self.class_names[index]) if index < len(self.class_names) else str(index)
 
-    def _ranked(self, methods: Methods, valid: Tensor) -> dict[str, list[Card]]:
+    def _ranked(self, methods: Methods, valid: Tensor) -> dict[str, list[int]]:
+        """The best, median and worst row by each metric that has them."""
         rows = (valid if valid.any() else ~valid).nonzero()[:, 0]
-        found = {}
-        for metric, values in self.table.items():
-            facts = fact(methods, metric)
-            better, unit = facts.higher_is_better, facts.unit
-            values = values.detach().cpu().float()
-            chosen = [] if better is None else extremes(values, rows, better)
-            figures = (
-                f"{title(methods, metric)} {number(values[row].item(), unit)} {unit}".strip()
-                for row in chosen
-            )
-            notes = (
-                f"{rank} · {figure}"
-                for rank, figure in zip(("Best", "Median", "Worst"), figures, strict=False)
-            )
-            if chosen:
-                found[metric] = [self._card(row, note) for row, note in zip(chosen, notes, strict=True)]
-        return found
+        better = {metric: fact(methods, metric).higher_is_better for metric in self.table}
+        found = {
+            metric: extremes(self.table[metric], rows, up) for metric, up in better.items() if up is not None
+        }
+        return {metric: chosen for metric, chosen in found.items() if chosen}
+
+    def _noted(self, methods: Methods, metric: str, rows: Sequence[int]) -> list[Card]:
+        """Cards of the best, median and worst row, with the metric's value."""
+        name, unit = title(methods, metric), fact(methods, metric).unit
+        figures = (f"{name} {number(self.table[metric][row].item(), unit)} {unit}".strip() for row in rows)
+        return [
+            self._card(row, f"{rank} · {figure}")
+            for row, rank, figure in zip(rows, ("Best", "Median", "Worst"), figures, strict=True)
+        ]
 
     def _sheet(self, scale: float) -> str:
         """All chosen rows below one another: factual, counterfactual, signed difference (see-through)."""
-        part = self.counterfactuals[torch.tensor(list(self.rows), dtype=torch.long)]
-        factual, counterfactual = shrink(part.factual), shrink(part.counterfactual)
+        factual, counterfactual = shrink(self.shown.factual), shrink(self.shown.counterfactual)
         layers = [torch.from_numpy(pixels(images)) for images in (factual, counterfactual)]
         opaque = [torch.cat((layer, torch.full_like(layer[..., :1], 255)), -1) for layer in layers]
         change = torch.from_numpy(difference_layer(counterfactual - factual, scale))

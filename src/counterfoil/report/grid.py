@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Rows
 from counterfoil.util.record import whole
 
 Pixels = NDArray[np.uint8]
@@ -81,9 +81,9 @@ def signed_difference(delta: Tensor, scale: float = 1.0, background: int = 255) 
     return np.rint(layer[..., :3] * opacity + background * (1 - opacity)).astype(np.uint8)
 
 
-def symmetric_scale(delta: Tensor) -> float:
-    """One colour scale for differences: the 99th percentile of the largest |change|, at least 0.01."""
-    largest = delta.detach().abs().flatten(1).amax(1).float()
+def symmetric_scale(largest: Tensor) -> float:
+    """One colour scale for differences: the 99th percentile of the largest |change| (N,), at least 0.01."""
+    largest = largest.detach().float()
     return max(0.01, float(f"{torch.quantile(largest, 0.99).item():.2g}")) if len(largest) else 1.0
 
 
@@ -92,13 +92,13 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def overview(counterfactuals: Counterfactuals, limit: int = 16, side: int = 56) -> Pixels:
+def overview(counterfactuals: Rows, limit: int = 16, side: int = 56) -> Pixels:
     """Factual, counterfactual and difference, one column per row; tiles at least `side` pixels wide."""
     part = counterfactuals[:limit]
     tiles = (
         pixels(part.factual),
         pixels(part.counterfactual),
-        signed_difference(part.delta, symmetric_scale(part.delta)),
+        signed_difference(part.delta, symmetric_scale(part.largest)),
     )
     picture = grid(np.concatenate(tiles), columns=len(part), pad=1)
     return enlarge(picture, max(1, -(-side // part.factual.shape[-1])))

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Rows
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
@@ -26,7 +26,7 @@ _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "
 def write_report(
     path: Path | str,
     summary: Mapping[str, Any],
-    methods: Mapping[str, Counterfactuals],
+    methods: Mapping[str, Rows],
     tables: Mapping[str, Mapping[str, Tensor]],
     class_names: Sequence[str],
     descriptions: Mapping[str, str],
@@ -166,9 +166,9 @@ def _cell(entry: Entry | None, main: bool, rank: str) -> dict[str, Any]:
     return {"sort": sort, "rank": rank, "main": main, "doubt": entry.doubt, **text}
 
 
-def _display(methods: Mapping[str, Counterfactuals]) -> dict[str, Any]:
+def _display(methods: Mapping[str, Rows]) -> dict[str, Any]:
     """Width of a picture on the page: a multiple of its pixels, near 96 in grids, near 120 else."""
-    height, width = shrink(next(iter(methods.values())).factual[:1]).shape[-2:]
+    height, width = shrink(next(iter(methods.values()))[:1].factual).shape[-2:]
     return {
         "width": width * max(1, round(96 / width)),
         "large": width * max(1, round(120 / width)),

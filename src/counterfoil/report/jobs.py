@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Batches
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.util.digest import file_digest
@@ -70,12 +70,12 @@ class Job:
                 found.setdefault(line["method"], []).append(line)
         return found
 
-    def counterfactuals(self, method: str) -> Counterfactuals:
-        """All that a method made, in the order of the queries."""
+    def counterfactuals(self, method: str) -> Batches:
+        """All that a method made, in the order of the queries; read when asked about."""
         files = sorted((self.folder / "counterfactuals" / method).glob("*.safetensors"))
         if not files:
             raise UserError(f"{self.folder} holds no counterfactuals of {method}; run the study again")
-        return Counterfactuals.cat([Counterfactuals.load(file) for file in files])
+        return Batches(files)
 
 
 def read_job(folder: Path) -> Job:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from counterfoil.core.batches import Rows
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.format import probability
 from counterfoil.report.gallery import common_queries
@@ -23,7 +24,7 @@ from counterfoil.report.grid import (
     symmetric_scale,
 )
 from counterfoil.report.plot import save_svg
-from counterfoil.report.strips import Walk, compatibility_figure, first_rows, images_of, read_strips
+from counterfoil.report.strips import Walk, compatibility_figure, images_of, read_strips, with_strips
 
 SIDE = 84
 """Pixels that a tile is at least wide."""
@@ -33,7 +34,7 @@ _INK, _MUTED, _ACCENT, _GOOD = (27, 31, 36), (89, 97, 107), (31, 95, 191), (24, 
 
 def save_strips(
     folder: Path,
-    methods: Mapping[str, Counterfactuals],
+    methods: Mapping[str, Rows],
     class_names: Sequence[str],
 ) -> list[Path]:
     """Write <method>.png of each method with strips; the queries are those of the page.
@@ -47,14 +48,11 @@ def save_strips(
     queries = common_queries(explained) if explained else []
     files: list[Path] = []
     for name, counterfactuals in explained.items():
-        strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names)
-        if strips:
-            files.append(
-                save_png(
-                    folder / f"{name}.png",
-                    draw_strips(counterfactuals, strips, symmetric_scale(counterfactuals.delta)),
-                )
-            )
+        shown = with_strips(counterfactuals, queries)
+        if shown is not None:
+            scale = symmetric_scale(counterfactuals.largest)
+            picture = draw_strips(shown, read_strips(shown, class_names), scale)
+            files.append(save_png(folder / f"{name}.png", picture))
         figure = compatibility_figure(counterfactuals)
         if figure is not None:
             for end, dark in (("", False), ("-dark", True)):

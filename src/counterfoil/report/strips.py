@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from counterfoil.core.batches import Rows
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 from counterfoil.core.query import probability_of, reaches
 from counterfoil.core.strip import Posteriors, Strip
-from counterfoil.metric.compatibility import curve, posteriors
+from counterfoil.metric.compatibility import curve
 from counterfoil.report.format import Methods, finite, title
 from counterfoil.report.gallery import shrink
 from counterfoil.report.grid import Pixels, data_uri, difference_layer, grid, pixels
@@ -55,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Walk:
-    """A factual and the images on the way from it, by their row in the counterfactuals.
+    """A factual and the images on the way from it, by their row in the counterfactuals shown.
 
     `start` is the classifier's posterior of the target on the factual.
     """
@@ -68,29 +69,27 @@ class Walk:
     frames: tuple[Frame, ...]
 
 
-def first_rows(counterfactuals: Counterfactuals, queries: Sequence[int]) -> list[int]:
-    """The row of the first counterfactual to each of these queries that was explained."""
+def with_strips(counterfactuals: Rows, queries: Sequence[int]) -> Counterfactuals | None:
+    """The first counterfactual to each of these queries, the first `SHOWN` of them that have a strip.
+
+    None for a method without strips.
+    """
     order = counterfactuals.query.tolist()
-    return [order.index(query) for query in queries if query in order]
+    rows = [order.index(query) for query in queries if query in order]
+    walked = counterfactuals.walked
+    chosen = [row for row in rows if bool(walked[row])][:SHOWN]
+    return counterfactuals[torch.tensor(chosen)] if chosen else None
 
 
-def read_strips(
-    counterfactuals: Counterfactuals, rows: Sequence[int], class_names: Sequence[str]
-) -> list[Walk]:
-    """The strips of the first `SHOWN` of these rows that were searched; [] for a method without strips."""
-    walked = [row for row in rows if bool(counterfactuals.walked[row])][:SHOWN]
-    if not walked:
-        return []
-    shown = counterfactuals[torch.tensor(walked)]
+def read_strips(shown: Counterfactuals, class_names: Sequence[str]) -> list[Walk]:
+    """The strips of the counterfactuals shown."""
     assert shown.strip is not None
-    read = posteriors(shown)
+    read = shown.posteriors
     start = probability_of(shown.factual_logits, shown.target).tolist()
     names = [[_name(class_names, i) for i in part.tolist()] for part in (shown.source, shown.target)]
     return [
-        Walk(
-            row, int(shown.query[i]), names[0][i], names[1][i], start[i], _frames(shown, shown.strip, read, i)
-        )
-        for i, row in enumerate(walked)
+        Walk(i, int(shown.query[i]), names[0][i], names[1][i], start[i], _frames(shown, shown.strip, read, i))
+        for i in range(len(shown))
     ]
 
 
@@ -169,7 +168,7 @@ class StripView:
 
 def strip_view(
     name: str,
-    counterfactuals: Counterfactuals,
+    counterfactuals: Rows,
     queries: Sequence[int],
     class_names: Sequence[str],
     methods: Methods,
@@ -189,10 +188,11 @@ def strip_view(
     """
     from markupsafe import Markup
 
-    strips = read_strips(counterfactuals, first_rows(counterfactuals, queries), class_names)
-    if not strips:
+    shown = with_strips(counterfactuals, queries)
+    if shown is None:
         return None
-    made = sheet(counterfactuals, strips, scale)
+    strips = read_strips(shown, class_names)
+    made = sheet(shown, strips, scale)
     side = made.shape[1] // (len(strips[0].frames) + 1)
     whole = side < _SMOOTH
     figure = compatibility_figure(counterfactuals)
@@ -207,9 +207,9 @@ def strip_view(
     )
 
 
-def compatibility_figure(counterfactuals: Counterfactuals) -> Figure | None:
+def compatibility_figure(counterfactuals: Rows) -> Figure | None:
     """Obtained against requested posterior, by groups of the factual's bins; None without requests."""
-    read = posteriors(counterfactuals)
+    read = counterfactuals.posteriors
     x, series = ([], {}) if read is None else curve(read)
     return against(x, series, "posterior requested", "posterior obtained") if series else None
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from counterfoil.classifier.check import Checked
 from counterfoil.classifier.check import check as check_classifier
 from counterfoil.classifier.trust import check_judge
+from counterfoil.core.batches import Batches, Note, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
 from counterfoil.core.decision import Attribute, Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
@@ -29,7 +30,6 @@ from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
-from counterfoil.metric.network import evaluated_once
 from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
 from counterfoil.run.folder import Claim, claim, in_use, opened, same_weights, write_queries
 from counterfoil.run.models import (
@@ -131,8 +131,7 @@ class Work:
                     )
                     ranks = Ranks(self.group[0], check=helpers.check)
                     evaluation = self._explained(run, models, claimed, ranks)
-                with evaluated_once():
-                    return _score(evaluation, run_dir, loggers, time.perf_counter() - self.started)
+                return _score(evaluation, run_dir, loggers, time.perf_counter() - self.started)
             finally:
                 close(loggers)
 
@@ -356,9 +355,10 @@ def _explain(
     run, queries = evaluation.config, evaluation.queries
     folder = run_dir / "counterfactuals"
     if queries is None:
-        for name, counterfactuals in evaluation.counterfactuals.items():
-            file = folder / name / "batch-00000.safetensors"
-            counterfactuals.save(file, names=json.dumps(dict(evaluation.names)))
+        evaluation.counterfactuals = {
+            name: _copied(cf, folder / name, evaluation.names)
+            for name, cf in evaluation.counterfactuals.items()
+        }
         return
     queries.save(run_dir / "query_set.csv", evaluation.classifier.class_names)
     searches = _searches(evaluation, explainers, mask)
@@ -397,6 +397,17 @@ def _jobs(searches: Mapping[str, Searching], folder: Path, batch_size: int) -> l
             file = batch_file(folder / name, i)
             found.append(Job(file, partial(search.stored, file, rows), partial(search.store, file, rows)))
     return found
+
+
+def _copied(cf: Batches, folder: Path, names: Mapping[int, int | str], rows: int = 256) -> Batches:
+    """Counterfactuals from elsewhere as batches of this run, with the names of their images."""
+    files, notes = [], []
+    for place, part in enumerate(regrouped(cf, rows)):
+        files.append(batch_file(folder, place))
+        told = {query: names[query] for query in part.query.unique().tolist() if query in names}
+        part.save(files[-1], names=json.dumps(told))
+        notes.append(Note.of(part))
+    return Batches(files, notes=notes)
 
 
 def _tell_failures(evaluation: Evaluation) -> None:
@@ -480,7 +491,7 @@ class Searching:
         """A batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
         found = self._explained(x, target)
         if self.queries.corrupted is not None:
-            clean = self.queries.clean[query]
+            clean = self.queries.clean_of(query)
             own = self._explained(clean, target).counterfactual if self.reference else None
             found = replace(found, clean=clean[found.query], reference=own)
         return replace(found, query=query[found.query])
@@ -492,28 +503,28 @@ class Searching:
         return found.map(_single)
 
 
-def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> Counterfactuals:
+def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> Batches:
     """The counterfactuals of all rows of a query set, written to `folder` batch by batch.
 
     A batch that is there and was made of the same question is read instead of computed; `name` stands beside
     the progress bar.
     """
-    parts, files = [], set()
+    notes, files = [], []
     with _progress(name) as progress:
         task = progress.add_task(name, total=len(search.queries))
         for i, rows in enumerate(torch.arange(len(search.queries)).split(batch_size)):
             file = batch_file(folder, i)
-            files.add(file)
+            files.append(file)
             found = _stored(file, search.question(*search.queries.at(rows)))
             if found is None:
                 search.store(file, rows)
                 found = Counterfactuals.load(file)
-            parts.append(found)
+            notes.append(Note.of(found))
             progress.update(task, advance=len(rows))
-    for stranger in set(folder.glob("*.safetensors")) - files:
+    for stranger in set(folder.glob("*.safetensors")) - set(files):
         log.info(f"{stranger} belongs to none of these {len(files)} batches; it is removed")
         stranger.unlink()
-    return Counterfactuals.cat(parts)
+    return Batches(files, notes=notes)
 
 
 def batch_file(folder: Path, number: int) -> Path:

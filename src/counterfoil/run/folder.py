@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.batches import Rows
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.whole import ENDING
 from counterfoil.util.lock import InUse, holder, locked
@@ -252,7 +252,7 @@ def _refuse_foreign(folder: Path, identity: str) -> None:
 
 def write_queries(
     path: Path,
-    counterfactuals: Mapping[str, Counterfactuals],
+    counterfactuals: Mapping[str, Rows],
     tables: Mapping[str, Mapping[str, Tensor]],
     names: Mapping[int, int | str],
     class_names: Sequence[str],
@@ -281,7 +281,7 @@ def write_queries(
 
 
 def named_rows(
-    cf: Counterfactuals,
+    cf: Rows,
     table: Mapping[str, Tensor],
     names: Mapping[int, int | str],
     class_names: Sequence[str],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from counterfoil.classifier.check import Checked
 from counterfoil.classifier.order import listed
+from counterfoil.core.batches import Batches, Rows, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import CounterfoilWarning, UserError
@@ -22,8 +23,8 @@ from counterfoil.data.base import ImageData
 from counterfoil.data.queries import QuerySet
 from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.base import describe
-from counterfoil.metric.evaluation import evaluate_metrics
-from counterfoil.metric.network import Borrowed
+from counterfoil.metric.evaluation import Scored, evaluate_metrics
+from counterfoil.metric.network import Borrowed, evaluated_once
 from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.folder import named_rows
@@ -43,7 +44,7 @@ class Evaluation:
         models: data and networks.
         classifier, judge: networks; there may be no judge.
         queries: None where stored counterfactuals are scored again.
-        counterfactuals: by method.
+        counterfactuals: by method, in files.
         checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
         stored_names: of the images of stored counterfactuals, by query, where they are noted.
@@ -55,16 +56,11 @@ class Evaluation:
     classifier: Any
     judge: Any
     queries: QuerySet | None
-    counterfactuals: dict[str, Counterfactuals]
+    counterfactuals: dict[str, Batches]
     checked: Checked
     doubt: str = ""
     stored_names: Mapping[int, int | str] = field(default_factory=dict)
     left_out: int = 0
-
-    @cached_property
-    def batches(self) -> dict[str, list[Counterfactuals]]:
-        """Each method's counterfactuals; the same tensors each time, see `evaluated_once`."""
-        return {name: placed(cf, self.models) for name, cf in self.counterfactuals.items()}
 
     @cached_property
     def names(self) -> Mapping[int, int | str]:
@@ -79,13 +75,13 @@ IMAGES = ("factual", "counterfactual", "clean", "reference")
 """Fields of `Counterfactuals` that networks may be shown."""
 
 
-def placed(cf: Counterfactuals, models: Models, rows: int = 256) -> list[Counterfactuals]:
-    """Batches on the networks' device and in their type."""
+def placed(parts: Iterable[Counterfactuals], models: Models, rows: int = 256) -> Iterator[Counterfactuals]:
+    """Batches of so many rows, one after another, on the networks' device and in their type."""
 
     def place(name: str, value: Tensor) -> Tensor:
         return value.to(models.device, models.dtype if name in IMAGES else value.dtype)
 
-    return [cf[slice(start, start + rows)].map(place) for start in range(0, len(cf), rows)]
+    return (part.map(place) for part in regrouped(parts, rows))
 
 
 def measurable(
@@ -160,12 +156,14 @@ class Scores:
         standing: metric -> method -> "best" or "tied".
         tables: the value of each counterfactual.
         described: what each metric is, in one line.
+        judged: the judge's probability (N,) of the target, by method; {} without a judge.
     """
 
     methods: dict[str, dict[str, Entry]]
     standing: dict[str, dict[str, str]]
     tables: Tables
     described: dict[str, str]
+    judged: dict[str, Tensor]
 
 
 def score(evaluation: Evaluation) -> Scores:
@@ -178,16 +176,32 @@ def score(evaluation: Evaluation) -> Scores:
     told = {
         name: declared_metrics(cf, evaluation.classifier) for name, cf in evaluation.counterfactuals.items()
     }
-    scored = {
-        name: evaluate_metrics({**metrics, **told[name]}, batches, config.seed, doubts)
-        for name, batches in evaluation.batches.items()
-    }
+    judge = None if evaluation.judge is None else Borrowed(evaluation.judge, "report", "judge")
+    scored: dict[str, Scored] = {}
+    probabilities: dict[str, Tensor] = {}
+    for name, cf in evaluation.counterfactuals.items():
+        said: list[Tensor] = []
+        with evaluated_once():
+            seen = _asked(placed(cf, models), judge, said)
+            scored[name] = evaluate_metrics({**metrics, **told[name]}, seen, config.seed, doubts)
+        probabilities |= {name: torch.cat(said)} if said else {}
     described = {
         name: describe(metric) for part in (metrics, *told.values()) for name, metric in part.items()
     }
     methods = {name: found.summary for name, found in scored.items()}
     standing = rank(scored, evaluation.counterfactuals, config.seed)
-    return Scores(methods, standing, {name: found.table for name, found in scored.items()}, described)
+    tables = {name: found.table for name, found in scored.items()}
+    return Scores(methods, standing, tables, described, probabilities)
+
+
+def _asked(
+    batches: Iterable[Counterfactuals], judge: Borrowed | None, said: list[Tensor]
+) -> Iterator[Counterfactuals]:
+    """The same batches; the judge's probability (B,) of each target goes to `said`."""
+    for batch in batches:
+        if judge is not None:
+            said.append(probability_of(judge(batch.counterfactual), batch.target).cpu())
+        yield batch
 
 
 def _metrics(config: RunConfig, models: Models) -> dict[str, Mapping[str, Any]]:
@@ -277,7 +291,7 @@ def report(
         scores.described,
         title=f"Counterfactuals of {about['data']}",
         command=about["command"],
-        judge_probabilities=_judged(evaluation),
+        judge_probabilities=scores.judged,
         facts=_facts(about),
         names=evaluation.names,
     )
@@ -288,17 +302,6 @@ def report(
         console.print(table)
     told = f"{about['n']} queries, {about['seconds']:.0f} s.  Report: {page}"
     console.print(told, soft_wrap=True, markup=False)
-
-
-def _judged(evaluation: Evaluation) -> dict[str, Tensor]:
-    """The judge's probability (N,) of the target, by method; nothing without a judge."""
-    if evaluation.judge is None:
-        return {}
-    judge = Borrowed(evaluation.judge, "report", "judge")
-    return {
-        name: torch.cat([probability_of(judge(p.counterfactual), p.target) for p in batches]).cpu()
-        for name, batches in evaluation.batches.items()
-    }
 
 
 def _facts(about: dict[str, Any]) -> dict[str, Any]:
@@ -330,7 +333,7 @@ def _facts(about: dict[str, Any]) -> dict[str, Any]:
 def to_logger(
     logger: Any,
     summary: dict[str, Any],
-    counterfactuals: Mapping[str, Counterfactuals],
+    counterfactuals: Mapping[str, Rows],
     tables: Tables,
     names: Mapping[int, int | str],
     page: Path,

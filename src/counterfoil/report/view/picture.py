@@ -65,7 +65,7 @@ def draw(shown: Mapping[str, Counterfactuals], names: Sequence[str], differences
 
     first = next(iter(shown.values()))
     columns, rows = len(first), 1 + len(shown) * (1 + differences)
-    scale = symmetric_scale(torch.cat([cf.delta for cf in shown.values()]))
+    scale = symmetric_scale(torch.cat([cf.largest for cf in shown.values()]))
     figure = Figure(figsize=(1.5 + 0.82 * columns, 0.45 + 0.82 * rows), facecolor="white")
     axes = iter(figure.subplots(rows, columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}))
     width, height = figure.get_figwidth(), figure.get_figheight()
