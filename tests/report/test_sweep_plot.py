@@ -22,7 +22,7 @@ POINTS = [
 
 
 def test_each_point_opens_its_page() -> None:
-    svg = inline_svg(trials(POINTS, "l1", "judge", ["3"]), "t")
+    svg = inline_svg(trials(POINTS, "l1", "judge", {"3": "3"}), "t")
     assert all(f'href="{i}/report.html"' in svg for i in range(4))
     assert ">3<" in svg
 

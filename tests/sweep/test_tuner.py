@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job
 from counterfoil.sweep.plan import Plan
-from counterfoil.sweep.tuner import Task, Tuner
+from counterfoil.sweep.tuner import ERRORS, Task, Tuner, choose
 from tests.sweep.conftest import OPTIONS, Bench
 
 Node = Callable[..., dict[str, Any]]
@@ -203,3 +204,17 @@ def test_a_metric_that_is_not_measured_is_named(
 ) -> None:
     with pytest.raises(UserError, match=says):
         tuner(toy_jobs, node(**options)).run()
+
+
+@pytest.mark.parametrize(
+    ("error", "wins"),
+    [(0.0, 0), (0.004, 0), (0.013, 2), (0.2, 1)],
+)
+def test_of_trials_not_told_from_the_best_the_one_that_changes_least_wins(error: float, wins: int) -> None:
+    """The last one is the best in the first objective, but is not as good as the default in the second."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for judge, l1 in ((0.99, 0.088), (0.9, 0.055), (0.98, 0.065), (0.985, 0.08), (1.0, 0.1)):
+        study.add_trial(optuna.trial.create_trial(values=[judge, l1], user_attrs={ERRORS: [error, 0.0]}))
+    found = choose(study, [0.99, 0.088])
+    assert found is not None
+    assert found.number == wins

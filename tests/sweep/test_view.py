@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from counterfoil.core.entry import Entry
 from counterfoil.report.jobs import Job
 from counterfoil.sweep.tuner import Task
-from counterfoil.sweep.view import Trials
+from counterfoil.sweep.view import Trials, verdict
 from tests.sweep.conftest import OPTIONS, Bench
+
+Bounds = tuple[float | None, float | None]
 
 
 def jobs_of(bench: Bench, settings: dict[str, tuple[float, float]]) -> list[Job]:
@@ -32,7 +35,7 @@ def test_the_front_holds_what_keeps_the_constraints_and_is_not_beaten(
 ) -> None:
     tried = {"default": (0.5, 0.5), "1": (0.5, 0.1), "2": (0.9, 0.1), "3": (0.05, 0.001), "4": (0.2, 0.01)}
     shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
-    assert [row.split(":")[0] for row in shown.tables["front"].rows] == ["1", "2", "4"]
+    assert [row.split(":")[0] for row in shown.tables["front"].rows] == ["2", "1", "4"]
     assert list(shown.tables) == ["front"]
     assert 'href="2/report.html"' in shown.inline["trials"]
     assert all(path.is_file() for path in shown.files.values())
@@ -47,5 +50,36 @@ def test_the_test_stands_beside_the_default(view: Trials, toy_jobs: Bench, tmp_p
     rows = shown.tables["test"].rows
     assert list(rows) == ["default", "winner (trial 3)", "winner - default"]
     assert rows["winner - default"]["judge_agreement"].value == pytest.approx(0.2)
+    assert ">3 (winner)<" not in shown.inline["trials"], "trial 3 was not among the trials"
     again = "The winner again: explainer.toy.pull=0.7 explainer.toy.rate=0.1"
     assert shown.tables["test"].note.endswith(again)
+    assert "The winner does not beat the default: not told apart in Judge" in shown.tables["test"].note
+
+
+def test_a_page_without_a_winner_says_so(view: Trials, toy_jobs: Bench, tmp_path: Path) -> None:
+    shown = view.show(jobs_of(toy_jobs, {"default": (0.05, 0.5), "1": (0.01, 0.1)}), tmp_path, "trials")
+    assert shown.tables["front"].note.endswith("No trial keeps them, so there is no winner to test.")
+    tried = {"default": (0.5, 0.5), "1": (0.6, 0.9), "test-default": (0.5, 0.5)}
+    shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
+    assert "No trial came out better than the default options" in shown.tables["test"].note
+
+
+def gap(low: float | None, high: float | None, better: bool) -> Entry:
+    return Entry(0.0, low=low, high=high, higher_is_better=better)
+
+
+@pytest.mark.parametrize(
+    ("judge", "l1", "says"),
+    [
+        (
+            (-0.02, 0.01),
+            (-0.04, -0.02),
+            "beats the default: better in L1; not told apart in Judge agreement",
+        ),
+        ((0.01, 0.05), (-0.04, -0.02), "beats the default: better in Judge agreement and L1"),
+        ((0.01, 0.05), (0.01, 0.02), "does not beat the default: better in Judge agreement; worse in L1"),
+        ((None, None), (-0.1, 0.1), "does not beat the default: not told apart in Judge agreement and L1"),
+    ],
+)
+def test_the_verdict_follows_the_intervals(judge: Bounds, l1: Bounds, says: str) -> None:
+    assert verdict({"judge_agreement": gap(*judge, True), "l1": gap(*l1, False)}) == f"The winner {says}."

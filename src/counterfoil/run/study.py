@@ -99,6 +99,8 @@ class Join(Callback):
         The processes of a launcher are told the command.
         """
         talk()
+        with _told():
+            _check_jobs(config)
         os.environ[ARGUMENTS] = json.dumps(sys.argv)
         if config.get("study") or config.get("sweep"):
             with _told():
@@ -124,6 +126,12 @@ def _refuse_ranks(rank: Rank) -> None:
             f"{rank.launcher} has started {rank.size} processes; a study or sweep is one command: start it "
             "without, with devices= for the processes of a job, or launcher=slurm for a Slurm job of each"
         )
+
+
+def _check_jobs(config: DictConfig) -> None:
+    jobs = config.get("jobs", 1)
+    if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
+        raise UserError(f"jobs={jobs}: expected a whole number of at least 1, the jobs that run at once")
 
 
 @contextmanager

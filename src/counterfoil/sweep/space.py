@@ -47,7 +47,11 @@ def _distribution(option: str, value: Any) -> BaseDistribution:
         raise UserError(f"{where}: low={low} and high={high} are no range; expected numbers, low below high")
     if log and low <= 0:
         raise UserError(f"{where}: low={low} has no logarithm; choose low above 0, or log: false")
-    if isinstance(low, int) and isinstance(high, int):
+    if step is not None and not (number(step) and 0 < step <= high - low):
+        raise UserError(f"{where}: step={step}; expected a number above 0 and at most high - low, or none")
+    if log and step is not None:
+        raise UserError(f"{where}: step={step} and log: true exclude each other; leave one out")
+    if all(isinstance(end, int) for end in (low, high, step or 1)):
         return IntDistribution(low, high, log=bool(log), step=step or 1)
     return FloatDistribution(float(low), float(high), log=bool(log), step=step)
 

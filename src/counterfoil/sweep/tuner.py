@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, GridSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import StudyDirection
+from optuna.study import StudyDirection, StudySummary
 from optuna.trial import FrozenTrial, TrialState
 
 from counterfoil.core.entry import Entry
@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 DEFAULT, TEST, STORAGE = "default", "test-", "sweep.db"
 RETRY = "retry_of"
 """What a trial notes that has the options of one that failed: the number of that one."""
+ERRORS = "standard_errors"
+"""What a trial notes of its objectives."""
 ENDS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -103,7 +105,7 @@ class Tuner:
     def _refuse_other(self) -> None:
         """Refuse the storage of another sweep, before anything is run or replaced beside it."""
         path = self.folder / STORAGE
-        if not path.is_file():
+        if not path.exists():
             return
         try:
             found = optuna.get_all_study_summaries(f"sqlite:///{path}", include_best_trial=False)
@@ -111,12 +113,17 @@ class Tuner:
             raise UserError(
                 f"{path} is no storage of a sweep ({first_line(error)}); move it, or choose another run_dir="
             ) from error
-        others = [held for held in found if held.user_attrs.get("identity", self.identity) != self.identity]
-        if others:
+        if not all(self._is_own(held) for held in found):
             raise UserError(
                 f"{path} holds the trials of another sweep (space, objectives, data or models differ); "
                 "choose another run_dir="
             )
+
+    def _is_own(self, held: StudySummary) -> bool:
+        """Whether a study in the storage is this sweep's; a kill may come before its identity is noted."""
+        begun = held.study_name == self.plan.name and held.n_trials == 0
+        known = held.user_attrs.get("identity")
+        return begun if known is None else known == self.identity
 
     def _study(self, default: Job) -> optuna.Study:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +152,7 @@ class Tuner:
             params=self.defaults,
             distributions=self.space,
             values=[float(entry.value) for entry in entries.values() if entry.value is not None],
-            user_attrs={"folder": DEFAULT},
+            user_attrs={"folder": DEFAULT, ERRORS: [_error(entry) for entry in entries.values()]},
         )
         for name, violation in self._violations(default).items():
             trial.set_constraint(name, violation)
@@ -192,19 +199,21 @@ class Tuner:
         for trial, job in zip(left, jobs, strict=True):
             if isinstance(job, str):
                 study.tell(trial.number, state=TrialState.FAIL)
-                LOG.info("trial %d failed: %s", trial.number + 1, job)
+                LOG.info("trial %d failed: %s", trial.number, job)
                 continue
             entries = measured(job, self.plan.objectives)
             values = [entry.value for entry in entries.values()]
             if None in values:
                 study.tell(trial.number, state=TrialState.PRUNED)  # it would have none if tried again
-                LOG.info("trial %d has no figures: %s", trial.number + 1, told(entries))
+                LOG.info("trial %d has no figures: %s", trial.number, told(entries))
                 continue
             trial.set_user_attr("folder", str(trial.number))
+            trial.set_user_attr(ERRORS, [_error(entry) for entry in entries.values()])
             for name, violation in self._violations(job).items():
                 trial.set_constraint(name, violation)
             study.tell(trial.number, [float(value) for value in values if value is not None])
-            LOG.info("trial %d of %d: %s", trial.number + 1, self.plan.trials, told(entries))
+            ended = sum(other.state in ENDS for other in study.get_trials(deepcopy=False))
+            LOG.info("trial %d (%d of %d): %s", trial.number, ended, self.plan.trials, told(entries))
 
     def _after_slice(self, study: optuna.Study, batch: Sequence[optuna.Trial]) -> list[optuna.Trial]:
         """The trials that the first queries leave in the race."""
@@ -214,10 +223,10 @@ class Tuner:
         for trial, job in zip(batch, jobs, strict=True):
             if isinstance(job, str):
                 study.tell(trial.number, state=TrialState.FAIL)
-                LOG.info("trial %d failed: %s", trial.number + 1, job)
+                LOG.info("trial %d failed: %s", trial.number, job)
             elif self._hopeless(study, trial, job):
                 study.tell(trial.number, state=TrialState.PRUNED)
-                LOG.info("trial %d is left after %d queries", trial.number + 1, self.plan.first)
+                LOG.info("trial %d is left after %d queries", trial.number, self.plan.first)
             else:
                 kept.append(trial)
         return kept
@@ -308,25 +317,32 @@ def feasible(trial: FrozenTrial) -> bool:
 
 
 def choose(study: optuna.Study, default: Sequence[float | None]) -> FrozenTrial | None:
-    """The trial that goes to the test: the best in the first objective, among equals in the next ones.
+    """The trial that goes to the test, of those that keep the constraints; None where none does.
 
-    It is taken of the trials that keep the constraints and are as good as the default in the other
-    objectives; where there is none, of all that keep the constraints; None where none does.
+    Of the trials that are as good as the default in the objectives after the first (of all, where there is
+    none) it takes the best in the first objective. Those within a standard error of that one are not told
+    from it: of these it takes the best in the second objective. So one query more or less does not decide.
+
+    Source: the one-standard-error rule of "Classification and Regression Trees" (Breiman et al., 1984).
     """
     signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in study.directions]
+    kept = [trial for trial in study.trials if feasible(trial)]
+    if not kept:
+        return None
     costs = {
         trial.number: [sign * value for sign, value in zip(signs, trial.values, strict=True)]
-        for trial in study.trials
-        if feasible(trial)
+        for trial in kept
     }
     floor = [math.inf if value is None else sign * value for sign, value in zip(signs, default, strict=True)]
-    level = {
-        number: own
+    level = [
+        number
         for number, own in costs.items()
         if all(cost <= most for cost, most in zip(own[1:], floor[1:], strict=True))
-    }
-    number = min(level or costs, key=lambda n: costs[n], default=None)
-    return None if number is None else study.trials[number]
+    ]
+    best = min(level or costs, key=lambda number: costs[number])
+    error = study.trials[best].user_attrs.get(ERRORS, [0.0])[0]
+    near = [number for number in level or costs if costs[number][0] <= costs[best][0] + error]
+    return study.trials[min(near, key=lambda number: (costs[number][1:], costs[number][0]))]
 
 
 def told(entries: Mapping[str, Entry]) -> str:
@@ -337,6 +353,12 @@ def told(entries: Mapping[str, Entry]) -> str:
         else f"{name} {entry.value * entry.scale:.4g}{' %' if entry.unit == '%' else ''}"
         for name, entry in entries.items()
     )
+
+
+def _error(entry: Entry) -> float:
+    """The standard error that an interval of 95 % tells; 0 where there is none."""
+    known = entry.low is not None and entry.high is not None
+    return (entry.high - entry.low) / (2 * 1.96) if known else 0.0  # type: ignore[operator]
 
 
 def _violation(entry: Entry, limit: float) -> float:

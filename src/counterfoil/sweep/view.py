@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from counterfoil.core.entry import Entry
+from counterfoil.core.entry import Entry, label
 from counterfoil.report.jobs import Job
 from counterfoil.report.plot import inline_svg, save_both
 from counterfoil.report.sweep_plot import Point, importances, parallel, trials
@@ -18,6 +18,8 @@ from counterfoil.report.view.base import Shown, View
 from counterfoil.report.view.difference import between
 from counterfoil.sweep.space import contains, overrides, read_space
 from counterfoil.sweep.tuner import DEFAULT, TEST, measured
+
+GAP = "winner - default"
 
 
 class Trials(View):
@@ -47,7 +49,9 @@ class Trials(View):
         if DEFAULT in named:
             tables["test"] = self._test(named)
         x, y = (self.objectives[1:] or self.objectives)[0], self.objectives[0]
-        figure = trials(points, x, y, [DEFAULT, *(point.name for point in front)])
+        shown = {DEFAULT: DEFAULT} | {point.name: point.name for point in front}
+        shown |= {trial: f"{trial} (winner)" for trial in named if trial != DEFAULT}
+        figure = trials(points, x, y, shown)
         files = save_both(figure, folder / f"{name}.svg")
         inline = {name: inline_svg(figure, name)}
         files |= save_both(
@@ -81,11 +85,14 @@ class Trials(View):
         )
 
     def _front(self, front: Sequence[Point]) -> Table:
-        rows = {f"{point.name}: {_told(point.values)}": point.figures for point in front}
+        ordered = sorted(front, key=lambda point: [_cost(point.figures[name]) for name in self.objectives])
+        rows = {f"{point.name}: {_told(point.values)}": point.figures for point in ordered}
         limits = ", ".join(f"{name} {limit:g}" for name, limit in self.constraints.items())
         note = "On validation queries: the trials that no other beats in all objectives" + (
             f", among those that keep {limits}." if limits else "."
         )
+        if not front:
+            note += " No trial keeps them, so there is no winner to test."
         return Table(rows, [*self.objectives, *self.constraints], corner="trial", note=note)
 
     def _test(self, jobs: Mapping[str, Job]) -> Table:
@@ -96,12 +103,14 @@ class Trials(View):
         for trial, winner in jobs.items():
             if trial != DEFAULT:
                 rows[f"winner (trial {trial})"] = measured(winner, metrics)
-                rows["winner - default"] = between(default, winner, self.objectives)
+                rows[GAP] = between(default, winner, self.objectives)
         note = "On test queries, which the sweep has not read; the difference is paired by query."
+        if len(jobs) == 1:
+            note += " No trial came out better than the default options on validation queries."
         for trial, winner in jobs.items():
             if trial != DEFAULT:
                 found = overrides({option: winner.option(option) for option in self.space})
-                note += f" The winner again: {' '.join(found)}"
+                note += f" {verdict(rows[GAP])} The winner again: {' '.join(found)}"
         return Table(rows, [*self.objectives, *self.constraints], corner="options", note=note)
 
     def _importances(self, points: Sequence[Point]) -> dict[str, dict[str, float]]:
@@ -132,6 +141,19 @@ class Trials(View):
                 except (ValueError, RuntimeError):  # all trials alike, or too few apart
                     continue
         return shares
+
+
+def verdict(gaps: Mapping[str, Entry]) -> str:
+    """Whether the winner beats the default: better in an objective, and worse in none, by their intervals."""
+    found: dict[str, list[str]] = {"better": [], "worse": [], "not told apart": []}
+    for name, gap in gaps.items():
+        lower = gap.high is not None and gap.high < 0
+        higher = gap.low is not None and gap.low > 0
+        better, worse = (higher, lower) if gap.higher_is_better else (lower, higher)
+        found["better" if better else "worse" if worse else "not told apart"].append(gap.label or label(name))
+    beats = found["better"] and not found["worse"]
+    told = "; ".join(f"{word} in {' and '.join(names)}" for word, names in found.items() if names)
+    return f"The winner {'beats' if beats else 'does not beat'} the default: {told}."
 
 
 def _cost(entry: Entry, value: float | None = None) -> float:

@@ -49,6 +49,7 @@ LAUNCHERS = {"joblib": "hydra-joblib-launcher", "submitit_slurm": "hydra-submiti
 LAUNCHERS["submitit_local"] = LAUNCHERS["submitit_slurm"]
 """The package that brings each launcher."""
 LOST = ("TerminatedWorkerError", "UncompletedJobError", "FailedJobError", "FailedSubmissionError")
+LOST += ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "RaySystemError")
 """What launchers raise where a job's process is gone."""
 
 

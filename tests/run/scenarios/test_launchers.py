@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from joblib.externals.loky import get_reusable_executor
 from tests.bench import Bench
 
 Script = Callable[..., tuple[int, str, str]]
+SRC = str(Path(__file__).parents[3] / "src")
 COST = ("seconds", "peak_memory_mb")
 
 
@@ -21,24 +25,37 @@ def new_processes() -> Iterator[None]:
     """A command has processes of its own; joblib would take those of the test before, in its folder."""
     yield
     get_reusable_executor().shutdown(wait=True)
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+LAUNCHERS = [
+    "joblib",
+    "submitit",
+    pytest.param(
+        "ray",
+        marks=pytest.mark.skipif(find_spec("ray") is None, reason="needs pip install 'counterfoil[ray]'"),
+    ),
+]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_gives_the_same_figures(
-    script: Script, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    launcher: str, script: Script, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3] / "src"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SRC, os.environ.get("PYTHONPATH", "")]))
     found = {}
     small = ("logger=none", f"store={bench.store}", *bench.models, *bench.quick, "n=6")
-    for launcher in ("", "joblib", "submitit"):
-        chosen = (f"launcher={launcher}", "jobs=2") if launcher else ()
-        given = (*chosen, "threads=1", "confidence=0.6,0.95", f"run_dir=run{launcher}", *small)
+    for name in ("none", launcher):
+        chosen = () if name == "none" else (f"launcher={name}", "jobs=2")
+        given = (*chosen, "threads=1", "confidence=0.6,0.95", f"run_dir=run-{name}", *small)
         code, _, error = script("evaluate", "-m", *given)
         assert code == 0, error
-        found[launcher] = [figures(Path(f"run{launcher}", job)) for job in ("0", "1")]
-    assert found[""] == found["joblib"] == found["submitit"]
-    told = json.loads(Path("runjoblib", "1", "metrics.json").read_text())["queries"]["command"]
-    assert told.startswith("python evaluate.py -m launcher=joblib jobs=2")
+        found[name] = [figures(Path(f"run-{name}", job)) for job in ("0", "1")]
+    assert found["none"] == found[launcher]
+    told = json.loads(Path(f"run-{launcher}", "1", "metrics.json").read_text())["queries"]["command"]
+    assert told.startswith(f"python evaluate.py -m launcher={launcher} jobs=2")
 
 
 @pytest.mark.slow
@@ -46,7 +63,7 @@ def test_a_sweep_runs_its_trials_in_processes(
     script: Script, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its study holds the folder meanwhile, and no lock goes to another process."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3] / "src"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SRC, os.environ.get("PYTHONPATH", "")]))
     code, _, error = script(
         "evaluate", "sweep=revise", "launcher=joblib", "jobs=2", "threads=1", "sweep.trials=8", "n=4",
         "metric=[validity,judge_agreement,l1]", "~sweep.constraints.validity", "explainer.revise.steps=2",
