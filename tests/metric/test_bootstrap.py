@@ -11,7 +11,6 @@ import torch
 
 from counterfoil.metric import bootstrap
 from counterfoil.metric.bootstrap import (
-    centred,
     mean_interval,
     percentiles,
     query_weights,
@@ -125,9 +124,3 @@ def test_nothing_defined_gives_nan():
 def test_one_query_tells_no_spread():
     values, query = torch.tensor([1.0, 2.0, math.nan]), torch.tensor([4, 4, 5])
     assert all(math.isnan(x) for x in interval(values, query))
-
-
-def test_centred_interval_keeps_its_width_and_holds_the_value():
-    samples = torch.linspace(10, 12, 101, dtype=torch.float64)
-    low, high = centred(samples, 5.0)
-    assert (low, high) == pytest.approx((4.05, 5.95))

@@ -63,17 +63,6 @@ def percentiles(samples: Tensor, level: float = LEVEL) -> tuple[float, float]:
     return low, high
 
 
-def centred(samples: Tensor, value: float, level: float = LEVEL) -> tuple[float, float]:
-    """The percentile interval of `samples` (R,), moved so that their mean lies on `value`.
-
-    For numbers of a whole set: a resample holds some rows twice and so is less diverse than the set itself,
-    which moves all of its Frechet distances up; unmoved, the interval may not even hold the value.
-    """
-    low, high = percentiles(samples, level)
-    shift = value - float(samples[samples.isfinite()].mean())
-    return low + shift, high + shift
-
-
 def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a share of n independent trials; it has a width at 0 and 1 too.
 

@@ -13,13 +13,8 @@ from torch import Tensor
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry, label
 from counterfoil.metric.base import AnyMetric, FigureMetric, SampleMetric, SetMetric
-from counterfoil.metric.bootstrap import (
-    centred,
-    mean_interval,
-    query_weights,
-    resampled_means,
-    share_interval,
-)
+from counterfoil.metric.bootstrap import mean_interval, resampled_means, share_interval
+from counterfoil.metric.jackknife import jackknife, weights_without
 from counterfoil.metric.network import evaluated_once, forget
 
 BATCH = 256
@@ -32,7 +27,8 @@ class Scored(NamedTuple):
         summary: one entry per metric, with `<name>_valid` after each that is also reported over the valid
             rows alone; n counts the rows whose value is defined.
         table: the values (N,) of every sample metric, float64 on the CPU, NaN where not defined.
-        draws: the values (R,) of every set metric in the resamples, the same resamples for all methods.
+        draws: the values (G,) of every set metric without each group of queries, the same groups for all
+            methods.
     """
 
     summary: dict[str, Entry]
@@ -53,21 +49,22 @@ def evaluate_metrics(
     doubts: Mapping[str, str] | None = None,
     *,
     resamples: int = 1000,
-    set_resamples: int = 100,
+    groups: int = 50,
 ) -> Scored:
     """Reset the metrics, show them all counterfactuals and sum up.
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row per
-    query, or with all rows alike: Wilson. Set metrics: percentile bootstrap moved onto the value, the
+    query, or with all rows alike: Wilson. Set metrics: jackknife over groups of queries, the
     reference images held fixed. A maximum has none; a `FigureMetric` brings its own.
 
     Args:
         metrics: by the name they are reported as.
         counterfactuals: all of them, or batches in order; read once, and none is kept.
         seed: of the resamples, the same for all metrics, so that two methods on the same queries are
-            resampled alike.
+            resampled and grouped alike.
         doubts: metric -> why its figures are not to be ranked, besides what the metric says itself.
-        resamples, set_resamples: how many, for sample and for set metrics.
+        resamples: of the queries, for sample metrics.
+        groups: of queries, for set metrics.
     """
     with evaluated_once():
         query, valid = _feed(metrics, counterfactuals)
@@ -78,7 +75,7 @@ def evaluate_metrics(
     sampled = {column.name: _sample_entry(column, query, means[:, i]) for i, column in enumerate(columns)}
     for name, metric in metrics.items():
         if isinstance(metric, SetMetric):
-            draws[name] = _draws(metric, query, set_resamples, seed)
+            draws[name] = _draws(metric, query, groups, seed)
             summary[name] = _set_entry(metric, query, draws[name])
         elif isinstance(metric, FigureMetric):
             summary[name] = metric.entry(*metric.figure())
@@ -144,16 +141,13 @@ def _sample_entry(column: _Column, query: Tensor, samples: Tensor) -> Entry:
     return replace(entry, main=metric.main and distance, label=f"{metric.label or label(metric.name)}, valid")
 
 
-def _draws(metric: SetMetric, query: Tensor, resamples: int, seed: int) -> Tensor:
-    """The number in each resample of the queries (R,); empty for fewer than two queries."""
+def _draws(metric: SetMetric, query: Tensor, groups: int, seed: int) -> Tensor:
+    """The number without each group of queries (G,); empty for fewer than two queries."""
     if len(torch.unique(query)) < 2:
         return torch.zeros(0, dtype=torch.float64)
-    return torch.cat([metric.weighted(weights) for weights in query_weights(query, resamples, seed)])
+    return torch.cat([metric.weighted(weights) for weights in weights_without(query, groups, seed)])
 
 
 def _set_entry(metric: SetMetric, query: Tensor, draws: Tensor) -> Entry:
     value = float(metric.compute()) if len(query) else math.nan
-    low, high = math.nan, math.nan
-    if math.isfinite(value) and bool(draws.isfinite().any()):
-        low, high = centred(draws, value)
-    return metric.entry(value, low, high, int(metric.usable.sum()))
+    return metric.entry(value, *jackknife(draws, value), int(metric.usable.sum()))

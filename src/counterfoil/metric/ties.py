@@ -10,8 +10,9 @@ from torch import Tensor
 
 from counterfoil.core.batches import Rows
 from counterfoil.core.entry import Entry
-from counterfoil.metric.bootstrap import centred, percentiles, query_weights
+from counterfoil.metric.bootstrap import percentiles, query_weights
 from counterfoil.metric.evaluation import Scored
+from counterfoil.metric.jackknife import jackknife
 
 RESAMPLES = 1000
 Keyed = Mapping[tuple[str, ...], float]
@@ -43,11 +44,11 @@ def _gap(
     counterfactuals: Mapping[str, Rows],
     seed: int,
 ) -> tuple[float, float] | None:
-    """The interval of the paired difference: over common queries, or resamples for numbers of a set."""
+    """The interval of the paired difference: over common queries, or by jackknife for numbers of a set."""
     draws = [scored[name].draws.get(metric) for name in (one, other)]
     if draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1]) > 0:
         value = (scored[one].summary[metric].value or 0.0) - (scored[other].summary[metric].value or 0.0)
-        return centred(draws[0] - draws[1], value)
+        return jackknife(draws[0] - draws[1], value)
     keyed = [_keyed(scored[name].table, counterfactuals[name], metric) for name in (one, other)]
     return paired_interval([(keyed[0], keyed[1])], seed) if keyed[0] and keyed[1] else None
 
