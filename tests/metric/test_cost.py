@@ -30,3 +30,12 @@ def test_unknown_costs_are_none(make):
     summary, _, _ = evaluate_metrics({"seconds": Seconds(), "peak_memory_mb": PeakMemory()}, cf)
     for entry in summary.values():
         assert (entry.value, entry.low, entry.high, entry.n) == (None, None, None, 0)
+
+
+def test_the_time_of_a_batch_is_one_measurement(make):
+    cf = replace(make(6), seconds=torch.tensor([0.1, 0.1, 0.1, 0.3, 0.3, 0.3]))
+    entry = evaluate_metrics({"seconds": Seconds()}, cf)[0]["seconds"]
+    assert (entry.n, entry.measured) == (6, 2)
+    assert entry.low == 0.0  # two batches tell little
+    alone = evaluate_metrics({"seconds": Seconds()}, cf[:3])[0]["seconds"]
+    assert (alone.value, alone.low, alone.measured) == (pytest.approx(0.1), None, 1)

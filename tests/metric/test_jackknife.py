@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import ttest_1samp
 
-from counterfoil.metric.jackknife import jackknife, weights_without
+from counterfoil.metric.jackknife import jackknife, shared_groups, shared_interval, weights_without
 from counterfoil.metric.realism import JudgeFID, JudgeKID
 
 
@@ -62,3 +62,21 @@ def test_it_covers_the_number_and_is_as_wide_as_its_spread(cls, features):
     assert 0.88 <= sum(low <= middle <= high for low, high in found) / 150 <= 0.99
     half = sum(high - low for low, high in found) / 300
     assert 0.8 < half / (2.09 * float(values.std())) < 1.3
+
+
+def test_equal_values_side_by_side_are_one_measurement():
+    values = torch.tensor([0.1, 0.1, 0.1, 0.3, 0.3, 0.1, 0.2])
+    assert shared_groups(values).tolist() == [0, 0, 0, 1, 1, 2, 3]
+    assert shared_groups(values[:0]).tolist() == []
+
+
+def test_the_interval_of_a_shared_time_counts_batches_not_rows():
+    batches = torch.tensor([0.1, 0.2, 0.4, 0.3], dtype=torch.float64)
+    values = batches.repeat_interleave(64)
+    expected = ttest_1samp(batches.numpy(), 0).confidence_interval(0.95)
+    found = shared_interval(values, shared_groups(values), 0.25)
+    assert found == pytest.approx((expected.low, expected.high))
+    one = torch.full((64,), 0.2, dtype=torch.float64)
+    assert all(math.isnan(end) for end in shared_interval(one, shared_groups(one), 0.2))
+    none = torch.full((4,), math.nan)
+    assert all(math.isnan(end) for end in shared_interval(none, shared_groups(none), math.nan))

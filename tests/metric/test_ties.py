@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from counterfoil.core.entry import Entry
-from counterfoil.metric.ties import best_of, keyed, over_runs, paired_interval, ranked, standing
+from counterfoil.metric.ties import _apart, best_of, keyed, over_runs, paired_interval, ranked, standing
 
 
 def row(better: bool | None = True, n: int = 100, **values: float | None) -> dict[str, Entry]:
@@ -79,3 +79,10 @@ def test_what_is_in_doubt_is_not_ranked() -> None:
     assert ranked(entries) == ["b", "c"]
     assert standing(entries, {}) == {"b": "best"}
     assert standing({name: replace(entry, doubt="why") for name, entry in entries.items()}, {}) == {}
+
+
+def test_times_are_measured_apart_and_one_measurement_tells_nobody_from_the_best() -> None:
+    one, other = Entry(0.5, 0.4, 0.6, measured=4), Entry(0.2, 0.1, 0.3, measured=4)
+    assert _apart(one, other) == pytest.approx((0.3 - 0.02**0.5, 0.3 + 0.02**0.5))
+    bounds = _apart(one, Entry(0.2, measured=1))
+    assert bounds[0] < 0 < bounds[1]

@@ -83,12 +83,14 @@ class SampleMetric(_Facts):
         boolean: every value is 0 or 1, so that the mean is a share: its unit is "%", its range [0, 1].
         also_valid: the value over the valid rows alone is reported too, as `<name>_valid`.
         aggregate: how rows become one number.
+        shared: rows of a batch share one measurement, so equal values side by side count as one.
     """
 
     failure: ClassVar[float | None] = math.nan
     boolean: ClassVar[bool] = False
     also_valid: ClassVar[bool] = False
     aggregate: ClassVar[Literal["mean", "max"]] = "mean"
+    shared: ClassVar[bool] = False
 
     _values: list[Tensor]
     _valid: list[Tensor]

@@ -32,11 +32,14 @@ class Seconds(_Cost):
     """Mean wall seconds per counterfactual.
 
     In [0, inf); a batch's time, encoding included, is shared equally among its rows, so it depends on batch
-    size and device.
+    size and device. A batch is one measurement: the interval is Student's by jackknife over batches. With
+    `refill` rows have times of their own, which count as measurements although rows at work together share
+    their steps' time.
     """
 
     name = "seconds"
     unit = "s"
+    shared = True
     minimum = 0.0
     main = True
     higher_is_better = False

@@ -14,7 +14,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.entry import Entry, label
 from counterfoil.metric.base import AnyMetric, FigureMetric, SampleMetric, SetMetric
 from counterfoil.metric.bootstrap import mean_interval, resampled_means, share_interval
-from counterfoil.metric.jackknife import jackknife, weights_without
+from counterfoil.metric.jackknife import jackknife, shared_groups, shared_interval, weights_without
 from counterfoil.metric.network import evaluated_once, forget
 
 BATCH = 256
@@ -54,8 +54,8 @@ def evaluate_metrics(
     """Reset the metrics, show them all counterfactuals and sum up.
 
     Intervals cover 95 % and resample queries, not rows. Means: percentile bootstrap. Shares with one row per
-    query, or with all rows alike: Wilson. Set metrics: jackknife over groups of queries, the
-    reference images held fixed. A maximum has none; a `FigureMetric` brings its own.
+    query, or with all rows alike: Wilson. Times: jackknife over batches. Set metrics: jackknife over groups
+    of queries, the reference images held fixed. A maximum has none; a `FigureMetric` brings its own.
 
     Args:
         metrics: by the name they are reported as.
@@ -127,11 +127,16 @@ def _stack(columns: list[_Column], rows: int) -> Tensor:
 
 def _sample_entry(column: _Column, query: Tensor, samples: Tensor) -> Entry:
     values, metric = column.values, column.metric
+    value, n = float(metric.reduce(values)), int(values.isfinite().sum())
+    if metric.shared:
+        groups = shared_groups(values)
+        bounds = shared_interval(values, groups, value)
+        return replace(metric.entry(value, *bounds, n), measured=len(groups.unique()))
     if metric.aggregate == "max":  # the bootstrap of a maximum is not consistent
         low, high = math.nan, math.nan
     else:
         low, high = (share_interval if metric.boolean else mean_interval)(values, query, samples)
-    entry = metric.entry(float(metric.reduce(values)), low, high, int(values.isfinite().sum()))
+    entry = metric.entry(value, low, high, n)
     over_valid, distance = (
         column.name == f"{metric.name}_valid",
         metric.role == "distance" and metric.also_valid,

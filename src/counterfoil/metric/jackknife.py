@@ -56,3 +56,18 @@ def jackknife(samples: Tensor, value: float, level: float = LEVEL) -> tuple[floa
     spread = math.sqrt((groups - 1) / groups * float((samples - samples.mean()).square().sum()))
     half = float(t.ppf((1 + level) / 2, groups - 1)) * spread
     return value - half, value + half
+
+
+def shared_groups(values: Tensor) -> Tensor:
+    """Which measurement each row (N,) is part of, int64: equal values side by side are one."""
+    new = torch.ones(len(values), dtype=torch.bool)
+    new[1:] = values[1:] != values[:-1]
+    return new.cumsum(0) - 1
+
+
+def shared_interval(values: Tensor, groups: Tensor, value: float) -> tuple[float, float]:
+    """The jackknife interval of the mean of `values` (N,) over measurements (N,) int64, at most 50 parts."""
+    finite = values.isfinite()
+    values, groups = values[finite].double(), groups[finite]
+    parts = [(weights @ values) / weights.sum(1) for weights in weights_without(groups, 50, seed=0)]
+    return jackknife(torch.cat([*parts, values[:0]]), value)

@@ -44,13 +44,30 @@ def _gap(
     counterfactuals: Mapping[str, Rows],
     seed: int,
 ) -> tuple[float, float] | None:
-    """The interval of the paired difference: over common queries, or by jackknife for numbers of a set."""
+    """The interval of the paired difference: over common queries, or by jackknife for numbers of a set.
+
+    Times are measured apart, not in pairs.
+    """
     draws = [scored[name].draws.get(metric) for name in (one, other)]
     if draws[0] is not None and draws[1] is not None and len(draws[0]) == len(draws[1]) > 0:
         value = (scored[one].summary[metric].value or 0.0) - (scored[other].summary[metric].value or 0.0)
         return jackknife(draws[0] - draws[1], value)
+    entries = [scored[name].summary[metric] for name in (one, other)]
+    if any(entry.measured for entry in entries):
+        return _apart(*entries)
     keyed = [_keyed(scored[name].table, counterfactuals[name], metric) for name in (one, other)]
     return paired_interval([(keyed[0], keyed[1])], seed) if keyed[0] and keyed[1] else None
+
+
+def _apart(one: Entry, other: Entry) -> tuple[float, float]:
+    """The interval of the difference of two figures measured apart; unbounded where one tells no spread."""
+    halves = []
+    for entry in (one, other):
+        if entry.low is None or entry.high is None:
+            return -math.inf, math.inf
+        halves.append((entry.high - entry.low) / 2)
+    gap, half = (one.value or 0.0) - (other.value or 0.0), math.hypot(*halves)
+    return gap - half, gap + half
 
 
 def _keyed(table: Mapping[str, Tensor], cf: Rows, metric: str) -> Keyed:

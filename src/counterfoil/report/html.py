@@ -159,7 +159,7 @@ def _cell(entry: Entry | None, main: bool, rank: str) -> dict[str, Any]:
     text = {
         "value": tab.number(entry.value, entry.unit),
         "interval": tab.interval(entry),
-        "n": entry.n or None,
+        "n": f"{entry.n} in {entry.measured} measurements" if entry.measured else entry.n or None,
     }
     rank = "doubted" if entry.doubt else rank
     sort = repr(entry.value) if entry.known else ""
