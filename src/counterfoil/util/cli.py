@@ -48,8 +48,10 @@ OmegaConf.register_new_resolver("share", lambda jobs: share(int(jobs)), replace=
 LAUNCHERS = {"joblib": "hydra-joblib-launcher", "submitit_slurm": "hydra-submitit-launcher"}
 LAUNCHERS["submitit_local"] = LAUNCHERS["submitit_slurm"]
 """The package that brings each launcher."""
-LOST = ("TerminatedWorkerError", "UncompletedJobError", "FailedJobError", "FailedSubmissionError")
-LOST += ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "RaySystemError")
+LOST = (
+    *("TerminatedWorkerError", "UncompletedJobError", "FailedJobError", "FailedSubmissionError"),
+    *("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "RaySystemError"),
+)
 """What launchers raise where a job's process is gone."""
 
 
