@@ -22,8 +22,8 @@ class Entry:
         main: whether it stands among the first columns of a page; the others are unfolded.
         role: what it tells, for plots: "success", "distance", "strip", or "".
         seeds: how many runs it is a mean over.
-        measured: how many independent measurements it rests on, where these are fewer than n, as for the time of
-            a batch that its rows share; 0: n.
+        measured: how many independent measurements it rests on, where these are fewer than n, as for the
+            time of a batch that its rows share; 0: n.
         doubt: why it is not to be ranked, such as a judge no better than chance; "" for what is.
     """
 
