@@ -377,3 +377,35 @@ def test_data_whose_own_option_is_called_split_are_evaluated(bench: Any, tmp_pat
     assert found["queries"]["n"] == 4
     assert found["config"]["data"].get("split", "balanced") == "balanced"
     assert [path.name.split("-")[1] for path in (tmp_path / "store").glob("*.safetensors")] == ["classifier"]
+
+
+def test_refilled_batches_give_the_same_figures_and_files(bench: Any, tmp_path: Path) -> None:
+    """In float64, of corrupted queries beside the clean ones; and resumed."""
+    asked = (
+        "explainer=wachter",
+        "dtype=float64",
+        "corruption=noise",
+        "reference=true",
+        "metric=[validity,l1]",
+    )
+    alone, refilled = (
+        bench.evaluate(tmp_path / name, *asked, *options)["methods"]["wachter"]
+        for name, options in (("alone", ()), ("refilled", ("refill=4",)))
+    )
+    folder = tmp_path / "refilled" / "counterfactuals" / "wachter"
+    for lost in (folder / "batch-00001.safetensors", tmp_path / "refilled" / "metrics.json"):
+        lost.unlink()
+    resumed = bench.evaluate(tmp_path / "refilled", *asked, "refill=4")["methods"]["wachter"]
+    for name in ("validity", "l1"):
+        for found in (refilled, resumed):
+            assert found[name]["value"] == pytest.approx(alone[name]["value"], abs=1e-9)
+    seconds = []
+    for file in sorted((tmp_path / "alone" / "counterfactuals" / "wachter").iterdir()):
+        one, other = Counterfactuals.load(file), Counterfactuals.load(folder / file.name)
+        assert torch.equal(one.query, other.query)
+        assert torch.equal(one.steps, other.steps)
+        torch.testing.assert_close(one.counterfactual, other.counterfactual)
+        torch.testing.assert_close(one.reference, other.reference)
+        assert one.seconds.unique().numel() == 1
+        seconds += other.seconds.tolist()
+    assert len(set(seconds)) > 3, "each row has its own"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
@@ -34,6 +36,8 @@ class Explainer(nn.Module, ABC):
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
     asks_all = False
     """Whether queries that reach their target already are explained too, not returned as they are."""
+    refills = False
+    """Whether `stream` explains several batches side by side, rows of the next in place of finished ones."""
 
     def __init__(
         self,
@@ -84,38 +88,95 @@ class Explainer(nn.Module, ABC):
         Raises:
             UserError: for inputs of the wrong shape, type or range, and for unknown targets.
         """
-        with torch.inference_mode(False), torch.enable_grad():
-            x = as_inputs(x, self.classifier)
-            started = Meter(x.device)
-            query, index = self._ask(x.clone(), target, mask)
-            reached = query.reached(query.logits)
-            todo = torch.ones_like(reached) if self.asks_all else ~reached
-            found, failed = self._explain(query, todo)
+        ((_place, counterfactuals),) = self.stream([(x, target)], mask=mask)
+        return counterfactuals
+
+    @final
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def stream(
+        self, batches: Iterable[tuple[Tensor | Any, Target]], *, mask: Tensor | Any = None
+    ) -> Iterator[tuple[int, Counterfactuals]]:
+        """Counterfactuals of batch after batch, each with the number of its batch, as soon as it is finished.
+
+        A batch is taken when there is room for it: a search that refills its places, see `Search`, takes the
+        next one while others are at work, and they may finish in any order. A row is then charged its own
+        seconds of the search; all others are shared equally by the rows of a batch.
+
+        Args:
+            batches: x and target of each, see `forward`.
+            mask: see `forward`.
+        """
+        at_work: dict[int, _Asked] = {}
+        unmoved: list[_Asked] = []
+
+        def queries() -> Iterator[Query]:
+            number = 0
+            for place, (x, target) in enumerate(batches):
+                asked = self._begin(place, x, target, mask, next(iter(at_work.values()), None))
+                if bool(asked.todo.any()):
+                    at_work[number] = asked
+                    number += 1
+                    yield asked.open
+                else:
+                    unmoved.append(asked)
+
+        for number, part in self.explain_each(queries()):
+            asked = at_work.pop(number)
+            yield asked.place, self._finish(asked, part)
+            while unmoved:
+                asked = unmoved.pop(0)
+                yield asked.place, self._finish(asked, None)
+        for asked in unmoved:
+            yield asked.place, self._finish(asked, None)
+
+    def explain_each(self, queries: Iterable[Query]) -> Iterator[tuple[int, Found]]:
+        """What `explain` finds for each batch, with its number; one after the other by default."""
+        for place, query in enumerate(queries):
+            yield place, self.explain(query)
+
+    def _begin(self, place: int, x: Any, target: Target, mask: Any, beside: _Asked | None) -> _Asked:
+        x = as_inputs(x, self.classifier)
+        own = Meter(x.device) if beside is None else None
+        since = time.perf_counter()
+        query, index = self._ask(x.clone(), target, mask)
+        reached = query.reached(query.logits)
+        todo = torch.ones_like(reached) if self.asks_all else ~reached
+        meter = own or beside.meter  # type: ignore[union-attr]
+        return _Asked(place, query, index, todo, meter, time.perf_counter() - since)
+
+    def _finish(self, asked: _Asked, part: Found | None) -> Counterfactuals:
+        """Graded counterfactuals of what was found for the open rows; None: there were none."""
+        query, since = asked.query, time.perf_counter()
+        found, failed = asked.whole(part)
+        image, logits = self._graded(query, found)
+        seconds, memory = asked.meter.read()
+        if found.seconds is not None:
+            seconds = asked.seconds + time.perf_counter() - since
+        strip = None if found.strip is None else found.strip.graded(self.classifier)
+        said = finite_rows(logits, None if strip is None else strip.logits)
+        if not bool(said.all()):
+            found, failed = _settled(found, query, said if failed is None else said & ~failed)
             image, logits = self._graded(query, found)
-            seconds, memory = started.read()
             strip = None if found.strip is None else found.strip.graded(self.classifier)
-            said = finite_rows(logits, None if strip is None else strip.logits)
-            if not bool(said.all()):
-                found, failed = _settled(found, query, said if failed is None else said & ~failed)
-                image, logits = self._graded(query, found)
-                strip = None if found.strip is None else found.strip.graded(self.classifier)
-            like = logits.new_ones(len(query), dtype=torch.float64)
-            return Counterfactuals(
-                factual=query.factual,
-                counterfactual=image,
-                target=query.target,
-                factual_logits=query.logits,
-                counterfactual_logits=logits,
-                query=index,
-                steps=found.steps.to(like),
-                seconds=like * seconds / max(len(query), 1),
-                classifier_calls=found.classifier_calls.to(like) + 2,
-                peak_memory_mb=like * memory,
-                strip=strip,
-                changes={name: value.detach() for name, value in found.changes.items()},
-                extra={name: value.detach() for name, value in found.extra.items()},
-                failed=failed,
-            )
+        like = logits.new_ones(len(query), dtype=torch.float64)
+        own = 0.0 if found.seconds is None else found.seconds.to(like)
+        return Counterfactuals(
+            factual=query.factual,
+            counterfactual=image,
+            target=query.target,
+            factual_logits=query.logits,
+            counterfactual_logits=logits,
+            query=asked.index,
+            steps=found.steps.to(like),
+            seconds=like * seconds / max(len(query), 1) + own,
+            classifier_calls=found.classifier_calls.to(like) + 2,
+            peak_memory_mb=like * memory,
+            strip=strip,
+            changes={name: value.detach() for name, value in found.changes.items()},
+            extra={name: value.detach() for name, value in found.extra.items()},
+            failed=failed,
+        )
 
     def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
         """One row for each query, target and counterfactual; and the query index of each row."""
@@ -134,17 +195,6 @@ class Explainer(nn.Module, ABC):
         query.__dict__["logits"] = logits[index]
         return query, index
 
-    def _explain(self, query: Query, todo: Tensor) -> tuple[Found, Tensor | None]:
-        """Explain the open rows, the others, which need no change, beside them; and which rows failed."""
-        if bool(todo.all()) and len(query):
-            found = self.explain(query)
-            return _settled(found, query, found.finite)
-        zeros = query.target.new_zeros(len(query))
-        if not bool(todo.any()):
-            return Found(query.factual, zeros, zeros), None
-        part = self.explain(query[todo])
-        return _settled(_beside(part, todo, query), query, (~todo).masked_scatter(todo, part.finite))
-
     def _graded(self, query: Query, found: Found) -> tuple[Tensor, Tensor]:
         """The images exactly as they are returned, and the classifier's logits (B, K) on them."""
         image = query.keep(found.counterfactual.detach().clamp(0, 1))
@@ -152,12 +202,48 @@ class Explainer(nn.Module, ABC):
             return image, self.classifier(image)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A batch that is being explained.
+
+    Attributes:
+        place: its number.
+        query, index: one row for each query, target and counterfactual; the query index of each row.
+        todo: (B,) bool, the rows to explain; the others need no change.
+        meter: since the batch was asked about, or another one beside which it is explained.
+        seconds: what asking took.
+    """
+
+    place: int
+    query: Query
+    index: Tensor
+    todo: Tensor
+    meter: Meter
+    seconds: float
+
+    @property
+    def open(self) -> Query:
+        """The rows to explain."""
+        return self.query if bool(self.todo.all()) else self.query[self.todo]
+
+    def whole(self, part: Found | None) -> tuple[Found, Tensor | None]:
+        """What was found for the open rows, the others beside them; and which rows failed."""
+        query, todo = self.query, self.todo
+        if part is None:
+            zeros = query.target.new_zeros(len(query))
+            return Found(query.factual, zeros, zeros), None
+        if bool(todo.all()):
+            return _settled(part, query, part.finite)
+        return _settled(_beside(part, todo, query), query, (~todo).masked_scatter(todo, part.finite))
+
+
 def _settled(found: Found, query: Query, sound: Tensor) -> tuple[Found, Tensor | None]:
     """The same with the factual in rows that are not sound (B,); and which these are, None for none."""
     if bool(sound.all()):
         return found, None
     shown = _beside(found[sound], sound, query)
-    return replace(shown, steps=found.steps, classifier_calls=found.classifier_calls), ~sound
+    calls, seconds = found.classifier_calls, found.seconds
+    return replace(shown, steps=found.steps, classifier_calls=calls, seconds=seconds), ~sound
 
 
 def _beside(part: Found, rows: Tensor, query: Query) -> Found:
@@ -176,6 +262,7 @@ def _beside(part: Found, rows: Tensor, query: Query) -> Found:
             name: _spread(value.detach(), rows, unknown(value, len(query)))
             for name, value in part.extra.items()
         },
+        None if part.seconds is None else _spread(part.seconds, rows, part.seconds.new_zeros(len(rows))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -58,6 +58,16 @@ class OptimisedExplainer(Explainer):
         for term in self.objective.terms.values():
             term.fit(self.classifier, data)
 
+    @property
+    def refills(self) -> bool:  # type: ignore[override]
+        """Whether the search refills its places in this space."""
+        return self.search.refills(self.space)
+
     def explain(self, query: Query) -> Found:
         """The nearest counterfactual the search finds for each query."""
         return self.search(query if self.ask is None else self.ask(query), self.space, self.objective)
+
+    def explain_each(self, queries: Iterable[Query]) -> Iterator[tuple[int, Found]]:
+        """The same for each batch, side by side where the search refills its places."""
+        asked = queries if self.ask is None else map(self.ask, queries)
+        yield from self.search.stream(asked, self.space, self.objective)

@@ -29,7 +29,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
-    "sweep", "jobs", "devices",
+    "sweep", "jobs", "devices", "refill",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
@@ -56,7 +56,7 @@ PATHS = (*FILES, "counterfactuals", "store")
 
 
 NUMBERS = (
-    "seed", "target", "confidence", "n", "count", "batch_size", "threads",
+    "seed", "target", "confidence", "n", "count", "batch_size", "refill", "threads",
     "overwrite", "train_missing", "reference", "only_correct", "split", "device", "dtype",
     "devices",
 )  # fmt: skip
@@ -177,7 +177,8 @@ class RunConfig:
         seed: of the queries, and by default of the models.
         target: runner_up, all, a class or a pair of classes.
         confidence: probability of the target to reach, in (0, 1].
-        n, count, batch_size: queries, counterfactuals per query, queries explained at once.
+        n, count, batch_size: queries, counterfactuals per query, queries explained at once and kept together.
+        refill: queries at work at once, where those of the next batches take the places of finished ones.
         queries: a CSV, an image or a folder of images in place of a sample.
         only_correct: ask about images alone that the classifier gets right.
         mask: an image file; white pixels stay.
@@ -221,6 +222,7 @@ class RunConfig:
     reference: bool = False
     split: Literal["test", "val"] = "test"
     devices: Processes = 1
+    refill: Count | None = None
 
     @classmethod
     def of(cls, config: DictConfig) -> RunConfig:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
+from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
 from counterfoil.run.folder import Claim, claim, in_use, opened, same_weights, write_queries
 from counterfoil.run.models import (
@@ -382,6 +383,8 @@ def _searches(
     found = {}
     for name, explainer in explainers.items():
         explainer.fit(models.data)
+        if isinstance(explainer, OptimisedExplainer):
+            explainer.search.refill = run.refill or explainer.search.refill
         question = digest([read, untyped(run.explainer[name])], 64)
         found[name] = Searching(
             explainer, queries, models.device, models.dtype, mask, run.reference, question
@@ -487,13 +490,44 @@ class Searching:
         names = self.queries.names_of(batch[2])
         self(*batch).save(file, question=self.question(*batch), names=names)
 
+    def store_each(self, jobs: Sequence[tuple[Path, Tensor]]) -> Iterator[tuple[Path, Tensor]]:
+        """Explain the rows of several files side by side; yields each pair once the file is written."""
+        own = 1 + (self.reference and self.queries.corrupted is not None)
+        found: dict[int, dict[int, Counterfactuals]] = {}
+        for number, part in self.explainer.stream(self._batches(jobs), mask=self.mask):
+            job, which = divmod(number, own)
+            found.setdefault(job, {})[which] = part.map(_single)
+            if len(found[job]) == own:
+                parts, (file, rows) = found.pop(job), jobs[job]
+                batch = self.queries.at(rows)
+                whole = self._settled(parts[0], parts.get(1), batch[2])
+                names = self.queries.names_of(batch[2])
+                whole.save(file, question=self.question(*batch), names=names)
+                yield file, rows
+
+    def _batches(self, jobs: Sequence[tuple[Path, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The queries of each file, and behind them the clean ones where they are explained too."""
+        for _file, rows in jobs:
+            x, target, query = self.queries.at(rows)
+            yield x.to(self.device, self.dtype), target.to(self.device)
+            if self.reference and self.queries.corrupted is not None:
+                yield self.queries.clean_of(query).to(self.device, self.dtype), target.to(self.device)
+
     def __call__(self, x: Tensor, target: Tensor, query: Tensor) -> Counterfactuals:
         """A batch's counterfactuals on the CPU in float32, numbered by the query set's own indices."""
-        found = self._explained(x, target)
+        found, own = self._explained(x, target), None
+        if self.reference and self.queries.corrupted is not None:
+            own = self._explained(self.queries.clean_of(query), target)
+        return self._settled(found, own, query)
+
+    def _settled(
+        self, found: Counterfactuals, reference: Counterfactuals | None, query: Tensor
+    ) -> Counterfactuals:
+        """The same beside the clean images, numbered by the query set's own indices."""
         if self.queries.corrupted is not None:
-            clean = self.queries.clean_of(query)
-            own = self._explained(clean, target).counterfactual if self.reference else None
-            found = replace(found, clean=clean[found.query], reference=own)
+            clean = self.queries.clean_of(query)[found.query]
+            own = None if reference is None else reference.counterfactual
+            found = replace(found, clean=clean, reference=own)
         return replace(found, query=query[found.query])
 
     def _explained(self, x: Tensor, target: Tensor) -> Counterfactuals:
@@ -507,20 +541,27 @@ def explain_all(search: Searching, name: str, folder: Path, batch_size: int) -> 
     """The counterfactuals of all rows of a query set, written to `folder` batch by batch.
 
     A batch that is there and was made of the same question is read instead of computed; `name` stands beside
-    the progress bar.
+    the progress bar. Where the method refills its places, the batches that lack are explained side by side,
+    and each is written as soon as its last row is finished.
     """
-    notes, files = [], []
+    notes, files, made = [], [], set()
     with _progress(name) as progress:
         task = progress.add_task(name, total=len(search.queries))
-        for i, rows in enumerate(torch.arange(len(search.queries)).split(batch_size)):
-            file = batch_file(folder, i)
+        parts = enumerate(torch.arange(len(search.queries)).split(batch_size))
+        jobs = [(batch_file(folder, i), rows) for i, rows in parts]
+        if search.explainer.refills:
+            lacking = [job for job in jobs if not search.stored(*job)]
+            for file, rows in search.store_each(lacking):
+                made.add(file)
+                progress.update(task, advance=len(rows))
+        for file, rows in jobs:
             files.append(file)
             found = _stored(file, search.question(*search.queries.at(rows)))
             if found is None:
                 search.store(file, rows)
                 found = Counterfactuals.load(file)
             notes.append(Note.of(found))
-            progress.update(task, advance=len(rows))
+            progress.update(task, advance=0 if file in made else len(rows))
     for stranger in set(folder.glob("*.safetensors")) - set(files):
         log.info(f"{stranger} belongs to none of these {len(files)} batches; it is removed")
         stranger.unlink()

@@ -62,7 +62,7 @@ class Asked:
             points + images * best.steps + before,
             changes=best.changes,
             extra=best.extra,
-            seconds=self.seconds if timed else None,
+            seconds=self.seconds.to(best.steps.device) if timed else None,
         )
 
 
