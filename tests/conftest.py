@@ -106,6 +106,14 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(autouse=True)
+def quiet_log() -> None:
+    """The logger as it is in a library, whatever a command of an earlier test has made of it."""
+    log = logging.getLogger("counterfoil")
+    log.handlers, log.propagate = [], True
+    log.setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def seeded() -> torch.Generator:
     """A generator with a fixed seed."""
@@ -161,15 +169,11 @@ def script(
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
 
-    log = logging.getLogger("counterfoil")
-
     def called(name: str, *arguments: str) -> tuple[int, str, str]:
         GlobalHydra.instance().clear()
         capfd.readouterr()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [str(ROOT / f"{name}.py"), *arguments])
-            for kept in ("handlers", "propagate", "level"):
-                patch.setattr(log, kept, getattr(log, kept))
             try:
                 runpy.run_path(sys.argv[0], run_name="__main__")
                 code = 0

@@ -29,7 +29,7 @@ def classes(tmp_path: Path) -> Path:
 
 
 def names_by_part(data: Folder) -> dict[str, str | None]:
-    return {str(row.path.name): row.part for row in data._table[0]}
+    return {str(Path(row.path).name): row.part for row in data._table[0]}
 
 
 def test_sub_folders_are_classes(classes: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from counterfoil.data.listing import counted, image_files, sub_folders
+from counterfoil.data.listing import counted, image_files, image_names, sub_folders
 
 
 def test_images_by_name_and_the_rest_by_kind(tmp_path: Path) -> None:
@@ -20,6 +20,7 @@ def test_images_by_name_and_the_rest_by_kind(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
     skipped: Counter[str] = Counter()
     assert [path.name for path in image_files(tmp_path, skipped)] == ["a.jpg", "b.PNG"]
+    assert image_names(tmp_path) == ["a.jpg", "b.PNG"]
     assert skipped == {
         "hidden": 3,
         ".txt": 2,

@@ -12,16 +12,8 @@ from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.util import cli
 
 
-@pytest.fixture(autouse=True)
-def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The logger is as it was after each test."""
-    log = logging.getLogger("counterfoil")
-    for kept in ("handlers", "propagate", "level"):
-        monkeypatch.setattr(log, kept, getattr(log, kept))
-
-
 @pytest.fixture
-def talking(restored: None) -> Iterator[None]:
+def talking() -> Iterator[None]:
     with warnings.catch_warnings():
         cli.talk()
         cli.talk()

@@ -28,7 +28,10 @@ Reader = Callable[[Path], bytes]
 
 
 def file_digests(
-    files: Sequence[Path], root: Path, cache_dir: str | Path | None = None, read: Reader = Path.read_bytes
+    files: Sequence[str | Path],
+    root: Path,
+    cache_dir: str | Path | None = None,
+    read: Reader = Path.read_bytes,
 ) -> list[str]:
     """A digest of the content of each file, 32 hex digits; where they lie tells nothing.
 
@@ -49,33 +52,37 @@ def file_digests(
     known = _known(places)
     prefix = f"{root}{os.sep}"
     names = [str(path).removeprefix(prefix) for path in files]
-    stamps, newest = _stamps(files)
+    stamps = _stamps(files)
     entries = list(map(known.get, names, [""] * len(names)))
     new = [i for i, stamp in enumerate(stamps) if not entries[i].startswith(stamp)]
     if new:
-        for i, found in zip(new, _read([files[i] for i in new], read), strict=True):
+        for i, found in zip(new, _read([Path(files[i]) for i in new], read), strict=True):
             entries[i] = stamps[i] + found
-        settled = [i for i in new if newest[i] < began - SETTLED]
+        settled = [i for i in new if _changed(stamps[i]) < began - SETTLED]
         if settled:
             _keep(places, {**known, **{names[i]: entries[i] for i in settled}})
     return [entry[-_DIGITS:] for entry in entries]
 
 
-def _stamps(files: Sequence[Path]) -> tuple[list[str], list[float]]:
-    """Size and times of each file as text, and the later one of its times in seconds.
+def _stamps(files: Sequence[str | Path]) -> list[str]:
+    """Size and times of each file as text.
 
     The second time is that of the inode, which no program sets: it tells a file that took another's place
     and its time of change.
     """
-    stamps, newest = [], []
+    stamps = []
     for path in files:
         try:
             status = os.stat(path)
         except OSError as error:
             raise UserError(f"{path} is missing; put it there or take it off the list") from error
         stamps.append(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} ")
-        newest.append(max(status.st_mtime, status.st_ctime))
-    return stamps, newest
+    return stamps
+
+
+def _changed(stamp: str) -> float:
+    """The later one of the times of a stamp, in seconds."""
+    return max(map(int, stamp.split()[1:])) / 1e9
 
 
 def _read(files: Sequence[Path], read: Reader) -> list[str]:

@@ -6,9 +6,10 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.content import file_digests
 from counterfoil.data.decode import Shape
 from counterfoil.data.files import file_names
-from counterfoil.data.listing import counted, image_files, sub_folders
+from counterfoil.data.listing import counted, image_names, sub_folders
 from counterfoil.data.reading import Rule, read_files
 from counterfoil.data.rows import NUMBER, PARTS, Row, csv_rows
 from counterfoil.util.digest import digest
@@ -97,12 +98,11 @@ class Folder(ImageData):
 
     def content(self) -> str:
         """Names, labels, splits, attributes and content of the files, wherever the folder lies."""
-        root = f"{self.root}{os.sep}"
-        rows, attribute_names = self._table
         with uncollected():
+            rows, attribute_names = self._table
             told = [
-                (_below(root, row.path), *row[1:], found)
-                for row, found in zip(rows, self._digests, strict=True)
+                (name, *row[1:], found)
+                for name, row, found in zip(_below(self.root, rows), rows, self._digests, strict=True)
             ]
             return digest([attribute_names, told], 32)
 
@@ -115,13 +115,13 @@ class Folder(ImageData):
         """Decode the images, or open the cache."""
         rows, attribute_names = self._table
         classes = _class_names(rows, self.csv or self.root)
-        files = [row.path for row in rows]
+        files = [Path(row.path) for row in rows]
         images = read_files(files, self.rule, self.name, self.cache_dir, self._digests)
         labels = torch.tensor([classes.index(row.label) for row in rows])
         attributes = (
             torch.tensor([row.attributes for row in rows], dtype=torch.uint8) if attribute_names else None
         )
-        whole = Images(images, labels, attributes, file_names([row.path for row in rows], self.root))
+        whole = Images(images, labels, attributes, file_names(files, self.root))
         train, val, test = whole.cut([sum(row.part == part for row in rows) for part in _ORDER])
         return Splits(train, test, classes, val if len(val) else None, attribute_names)
 
@@ -157,8 +157,10 @@ class Folder(ImageData):
         if found:
             log.info(f"data={self.name}: {len(rows)} images; left aside below {self.root}: {found}")
         if any(row.part is None for row in rows):
-            root = f"{self.root}{os.sep}"
-            rows = [row._replace(part=hashed_part(_below(root, row.path))) for row in rows]
+            rows = [
+                Row(row.path, row.label, hashed_part(name), row.attributes)
+                for name, row in zip(_below(self.root, rows), rows, strict=True)
+            ]
         filled = {row.part for row in rows}
         for part in ("train", "test"):
             if part not in filled:
@@ -166,7 +168,9 @@ class Folder(ImageData):
                     f"{self.csv or self.root}: none of its {len(rows)} images is in the {part} split; "
                     "give train and test splits"
                 )
-        rows.sort(key=lambda row: (_ORDER.index(row.part or ""), "" if self.csv else str(row.path)))
+        if not self.csv:
+            rows.sort(key=attrgetter("path"))
+        rows.sort(key=lambda row: _ORDER.index(row.part or ""))
         return rows, attribute_names
 
     @property
@@ -195,9 +199,10 @@ def _folder_rows(root: Path, skipped: Counter[str]) -> Iterator[Row]:
     else:
         pairs = [(label, None) for label in folders]
     for label, part in pairs:
-        images = image_files(label, skipped)
-        skipped["folders without images"] += not images
-        yield from (Row(path, label.name, part) for path in images)
+        names = image_names(label, skipped)
+        skipped["folders without images"] += not names
+        start, text = f"{label}{os.sep}", label.name
+        yield from (Row(start + name, text, part) for name in names)
 
 
 def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
@@ -224,11 +229,15 @@ def _class_names(rows: list[Row], where: Path) -> tuple[str, ...]:
 
 def hashed_part(name: str) -> str:
     """The split that a name draws: 80 % train, 10 % val, 10 % test, whatever other names there are."""
-    tenth = int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) % 10
+    drawn = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    tenth = int.from_bytes(drawn[:4], "big") % 10
     return "test" if tenth == 9 else "val" if tenth == 8 else "train"
 
 
-def _below(root: str, path: Path) -> str:
-    """A path from a folder on, which ends in a separator; of a file elsewhere its name."""
-    text = str(path)
-    return text[len(root) :].replace(os.sep, "/") if text.startswith(root) else path.name
+def _below(root: Path, rows: Sequence[Row]) -> list[str]:
+    """The path of each row from a folder on; of a file elsewhere its name."""
+    start = f"{root}{os.sep}"
+    return [
+        path[len(start) :].replace(os.sep, "/") if path.startswith(start) else Path(path).name
+        for path in map(attrgetter("path"), rows)
+    ]

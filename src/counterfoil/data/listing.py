@@ -27,6 +27,11 @@ _SYSTEM = "__MACOSX"  # what macOS puts into its zip archives
 
 def image_files(folder: Path, skipped: Counter[str] | None = None) -> list[Path]:
     """The image files right in a folder, by name; whatever else is there is counted by its kind."""
+    return [folder / name for name in image_names(folder, skipped)]
+
+
+def image_names(folder: Path, skipped: Counter[str] | None = None) -> list[str]:
+    """The names of `image_files`, for folders of so many that a Path of each would take its time."""
     images = []
     with os.scandir(folder) as entries:  # an entry mostly knows its kind, which Path asks the disk for
         for entry in entries:
@@ -34,7 +39,7 @@ def image_files(folder: Path, skipped: Counter[str] | None = None) -> list[Path]
                 _count(skipped, kind, entry.name)
             else:
                 images.append(entry.name)
-    return [folder / name for name in sorted(images)]
+    return sorted(images)
 
 
 def sub_folders(folder: Path, skipped: Counter[str] | None = None) -> list[Path]:
@@ -64,12 +69,10 @@ def _kind(entry: os.DirEntry[str]) -> str:
     """What an entry of a folder is where it is no image; '' for an image."""
     if _hidden(entry.name):
         return "hidden"
-    if entry.is_dir():
-        return "nested folders"
     if not entry.is_file():
-        return "broken links"
-    suffix = os.path.splitext(entry.name)[1].lower()
-    return "" if suffix in SUFFIXES else suffix or "without a suffix"
+        return "nested folders" if entry.is_dir() else "broken links"
+    name = entry.name.lower()
+    return "" if name.endswith(SUFFIXES) else os.path.splitext(name)[1] or "without a suffix"
 
 
 def _hidden(name: str) -> bool:

@@ -32,7 +32,7 @@ _WHOLE = re.compile(r"([+-]?\d+)(\.0+)?", re.ASCII)
 class Row(NamedTuple):
     """One image of the set: where it lies, what it shows, and the split it is in."""
 
-    path: Path
+    path: str
     label: str
     part: str | None
     attributes: tuple[int, ...] = ()
@@ -103,7 +103,7 @@ def _row(line: Line, attributes: Sequence[str], whole: bool, root: Path, where: 
         raise UserError(f"{where}: split is {part!r}, expected train, val or test")
     number = _WHOLE.fullmatch(line["label"]) if whole else None
     return Row(
-        find_file(line["path"], [root], where),
+        str(find_file(line["path"], [root], where)),
         number[1] if number else line["label"],
         part and PARTS[part.lower()],
         tuple(_YES_NO[line[name].lower()] for name in attributes),
@@ -112,7 +112,7 @@ def _row(line: Line, attributes: Sequence[str], whole: bool, root: Path, where: 
 
 def _once(rows: Sequence[Row], where: str) -> list[Row]:
     """Each image once; raises UserError where two rows say different things of it."""
-    by_path: dict[Path, Row] = {}
+    by_path: dict[str, Row] = {}
     for row in rows:
         other = by_path.setdefault(row.path, row)
         if other != row:
@@ -120,7 +120,7 @@ def _once(rows: Sequence[Row], where: str) -> list[Row]:
                 name for name in ("label", "part", "attributes") if _of(row, name) != _of(other, name)
             )
             raise UserError(
-                f"{where}: {row.path.name} stands twice, its {what.replace('part', 'split')} once "
+                f"{where}: {Path(row.path).name} stands twice, its {what.replace('part', 'split')} once "
                 f"{_of(other, what)} and once {_of(row, what)}; remove one"
             )
     if len(by_path) < len(rows):
