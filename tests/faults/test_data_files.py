@@ -150,7 +150,8 @@ def test_npz(name: str, fault: Fault, tmp_path: Path) -> None:
     np.savez(file, factual=x, counterfactual=1 - x, target=np.array([0, 1, 0]))
 
     def read() -> Any:
-        (found,) = read_counterfactuals(file, Bright(), (1, 4, 4)).values()
+        (batches,) = read_counterfactuals(file, Bright(), (1, 4, 4)).values()
+        found = batches[:]
         return found.factual.tolist(), found.counterfactual.tolist(), found.target.tolist()
 
     whole = read()

@@ -69,5 +69,8 @@ class OptimisedExplainer(Explainer):
 
     def explain_each(self, queries: Iterable[Query]) -> Iterator[tuple[int, Found]]:
         """The same for each batch, side by side where the search refills its places."""
+        if not self.refills:
+            yield from super().explain_each(queries)
+            return
         asked = queries if self.ask is None else map(self.ask, queries)
         yield from self.search.stream(asked, self.space, self.objective)
