@@ -89,3 +89,21 @@ def test_one_predicate_says_what_is_reached() -> None:
     assert reaches(logits[:, 0], target).tolist() == [True, False]
     assert reaches(logits, torch.tensor([0, 1]), 0.99).tolist() == [[False, False], [True, False]]
     torch.testing.assert_close(probability_of(logits, target)[0], torch.tensor([1.0, -3.0]).sigmoid())
+
+
+@pytest.mark.parametrize("confidence", [0.2, 0.5, 0.52, 0.95])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_batch_is_graded_by_the_same_predicate(confidence: float, dtype: torch.dtype) -> None:
+    """Above one half the probability alone is asked, with the same answers: also on ties and infinities."""
+    draw = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(500, 4, generator=draw).to(dtype)
+    logits[:100, 1] = logits[:100, 0] + torch.linspace(-0.05, 0.05, 100).to(dtype)
+    logits[100:200, 2:] = -20.0
+    for row, value in enumerate((torch.nan, torch.inf, -torch.inf)):
+        logits[row::50, 3] = value
+    target = torch.arange(500) % 2
+    query = Query(torch.zeros(500, 1, 2, 2), target, torch.nn.Identity(), confidence)
+    reached = query.reached(logits)
+    assert torch.equal(reached, reaches(logits, target, confidence))
+    assert reached.any()
+    assert not reached.all()

@@ -11,11 +11,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
-from counterfoil.search import L1, CrossEntropy, Latent, Objective, Pixels, Search, Stop, Tradeoff
+from counterfoil.search import (
+    L1,
+    CrossEntropy,
+    Latent,
+    Margin,
+    Objective,
+    Pixels,
+    Search,
+    Stop,
+    Tradeoff,
+)
 
 
 @pytest.fixture
@@ -197,6 +208,27 @@ def test_looking_less_often_changes_nothing(query: Query, every: int) -> None:
     torch.testing.assert_close(seldom.counterfactual, often.counterfactual, rtol=0, atol=1e-9)
     assert torch.equal(seldom.steps, often.steps)
     assert torch.equal(seldom.classifier_calls, often.classifier_calls)
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often the host asks for a number of a tensor."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("flip", [CrossEntropy(), Margin()])
+def test_a_step_asks_for_nothing_but_what_is_better_and_what_is_left(query: Query, flip: Any) -> None:
+    counts = []
+    for steps in (16, 32):
+        made = Search(steps, partial(Adam, lr=0.02), stop=Stop(100), every=8)
+        with Reads() as reads:
+            made(query, Pixels(), Objective(flip, L1(20.0)))
+        counts.append(reads.count)
+    assert counts[1] - counts[0] == 16 + 16 // 8  # the first is asked on the CPU alone
 
 
 def test_an_optimiser_that_cannot_be_refilled_is_refused(query: Query) -> None:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from counterfoil.core.taps import read
 
+MAJORITY = 0.51
+"""A class with more than this probability is the decision, however softmax is rounded."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -121,7 +124,9 @@ class Query:
     def grade(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """`reached` of logits (B, K), and the probability of the target: bool (B,) and (B,)."""
         probability = probability_of(logits, self.target)
-        return _decides(logits, self.target) & (probability >= self.confidence), probability
+        sure = probability >= self.confidence
+        decided = _finite(logits) if self.confidence > MAJORITY else _decides(logits, self.target)
+        return decided & sure, probability
 
     def keep(self, x: Tensor) -> Tensor:
         """Put the factual's values back where the mask forbids a change."""
@@ -169,7 +174,12 @@ def reaches(logits: Tensor, target: Tensor, confidence: float = 0.0) -> Tensor:
 def _decides(logits: Tensor, target: Tensor) -> Tensor:
     """Whether finite logits (B, ..., K) are largest at the target (B,): bool (B, ...)."""
     decided: Tensor = logits.argmax(-1) == _along(target, logits)
-    return decided & (logits.abs().amax(-1) < torch.inf)  # NaN is not smaller either
+    return decided & _finite(logits)
+
+
+def _finite(logits: Tensor) -> Tensor:
+    """Whether all of a row's logits (B, ..., K) are finite: bool (B, ...)."""
+    return logits.abs().amax(-1) < torch.inf  # NaN is not smaller either
 
 
 def finite_rows(*values: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from counterfoil.search.best import Best
 from counterfoil.search.candidate import Variables
 from counterfoil.search.feed import Asked, by_batch
 from counterfoil.search.space import Space
+from counterfoil.search.stop import Stop
 from counterfoil.util.rows import RowOptimizer
 
 Origin = tuple[Asked, int]
@@ -29,7 +30,7 @@ class Batch:
         query, best, tradeoff: of the rows, the last (B,).
         variables: the point at which each row stands.
         alive: (B,) bool, whether the row is not finished.
-        idle: (B,) int64, steps since the last improvement.
+        idle: (B,) int64, steps since the last improvement; 0 where no `Stop` asks.
         begun: (B,) int64 on the CPU, the `clock` at which the row's round began.
         seconds: (B,) float64 on the CPU; what a step takes is shared equally among the rows at work, finished
             ones that are not taken out yet too.
@@ -88,6 +89,14 @@ class Batch:
     def age(self) -> int | Tensor:
         """Steps taken in this round: of all rows, or (B,) int64 on the CPU where they began apart."""
         return self.optimizer.made if isinstance(self.optimizer.made, int) else self.clock - self.begun
+
+    def finish(self, better: Tensor, stop: Stop) -> None:
+        """Finish the rows that have waited long enough for a better point; `better` (B,) have found one."""
+        if stop.patience is None:
+            return
+        if stop.patience:
+            self.idle.add_(1).masked_fill_(better, 0)
+        self.alive = self.alive > stop(self.best.success, self.idle)  # alive and not finished
 
     def expire(self, steps: int) -> bool:
         """Finish the rows that have taken all their steps; returns whether all have."""

@@ -97,5 +97,5 @@ def flip_term(flip: Flip, method: str, weight: float | Schedule = 1.0) -> Term:
 
 def _apart(query: Query, logits: Tensor) -> tuple[Tensor, Tensor]:
     """The target's logit (B,), and those of all classes with the target's at minus infinity (B, K)."""
-    target = F.one_hot(query.target, logits.shape[1]).bool()
-    return logits.gather(1, query.target[:, None])[:, 0], logits.masked_fill(target, -torch.inf)
+    target = query.target[:, None]
+    return logits.gather(1, target)[:, 0], logits.scatter(1, target, -torch.inf)

@@ -158,8 +158,7 @@ class Search:
             better = batch.best.update(
                 batch.query, space, candidate, distance.detach(), batch.alive, self.last
             )
-            batch.idle.add_(1).masked_fill_(better, 0)
-            batch.alive = batch.alive & ~self.stop(batch.best.success, batch.idle)
+            batch.finish(better, self.stop)
             if batch.expire(self.steps):
                 return []
             look = batch.clock % every == 0

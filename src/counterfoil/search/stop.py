@@ -27,6 +27,6 @@ class Stop:
         """Finished queries: bool (B,), given which have a counterfactual (B,) and the steps since their last
         improvement (B,).
         """
-        if self.patience is None:
-            return found & False
+        if not self.patience:
+            return found if self.patience == 0 else found & False
         return found & (idle >= self.patience)
