@@ -125,10 +125,8 @@ class JudgeFID(_JudgeDistance):
         if len(real) < 2:  # no covariance, and so no distance
             self._root, self._trace = real.new_zeros(real.shape[1], real.shape[1]), real.new_tensor(torch.nan)
             return
-        covariance = _covariance(real, torch.ones(len(real), dtype=real.dtype))
-        values, vectors = torch.linalg.eigh(covariance)
-        self._root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-        self._trace = covariance.trace()
+        spread = covariance(real, torch.ones(len(real), dtype=real.dtype))
+        self._root, self._trace = root(spread), spread.trace()
 
     def _distances(self, features: Tensor, weights: Tensor) -> Tensor:
         return torch.stack([self._distance(features, row) for row in weights])
@@ -136,12 +134,8 @@ class JudgeFID(_JudgeDistance):
     def _distance(self, features: Tensor, weights: Tensor) -> Tensor:
         if weights.sum() < 2:
             return torch.tensor(torch.nan, dtype=torch.float64)
-        covariance = _covariance(features, weights)
-        common = torch.linalg.eigvalsh(self._root @ covariance @ self._root).clamp(min=0).sqrt().sum()
         mean = weights @ features / weights.sum()
-        # rounding may leave a distance of nearly nothing a little below it
-        distance: Tensor = (mean - self._mean).square().sum() + covariance.trace() + self._trace - 2 * common
-        return distance.clamp(min=0)
+        return _apart(mean, covariance(features, weights), self._mean, self._root, self._trace)
 
 
 class JudgeKID(_JudgeDistance):
@@ -177,7 +171,56 @@ class JudgeKID(_JudgeDistance):
         return _within(features, weights) + self._within_real - 2 * (weights @ between) / weights.sum(1)
 
 
-def _covariance(x: Tensor, weights: Tensor) -> Tensor:
+class ValidFID(JudgeFID):
+    """Fréchet distance of the valid counterfactuals alone to real images, in the judge's features.
+
+    See `JudgeFID`. A method that leaves the input as it is has nothing to show here.
+
+    Args:
+        judge, reference, max_reference: see `JudgeFID`.
+    """
+
+    name = "fid_judge_valid"
+    label = "FID (judge), valid"
+    main = False
+
+    def __init__(self, judge: nn.Module | None, reference: Any, max_reference: Pair = 2000) -> None:
+        super().__init__(judge, reference, max_reference, _Valid())
+
+
+class _Valid:
+    """The valid counterfactuals and all real images."""
+
+    def rows(self, cf: Counterfactuals) -> Tensor:
+        return cf.valid
+
+    def real(self, images: Images, order: Tensor) -> Tensor:
+        return order
+
+
+def frechet(mean: Tensor, spread: Tensor, other_mean: Tensor, other_spread: Tensor) -> Tensor:
+    """Fréchet distance () of two normal distributions by their means (D,) and covariances (D, D).
+
+    ||m - n||² + tr(C + S - 2 (S^1/2 C S^1/2)^1/2), in [0, inf)
+    """
+    return _apart(mean, spread, other_mean, root(other_spread), other_spread.trace())
+
+
+def _apart(mean: Tensor, spread: Tensor, other_mean: Tensor, other_root: Tensor, trace: Tensor) -> Tensor:
+    common = torch.linalg.eigvalsh(other_root @ spread @ other_root).clamp(min=0).sqrt().sum()
+    # rounding may leave a distance of nearly nothing a little below it
+    distance: Tensor = (mean - other_mean).square().sum() + spread.trace() + trace - 2 * common
+    return distance.clamp(min=0)
+
+
+def root(spread: Tensor) -> Tensor:
+    """The symmetric square root of a covariance (D, D)."""
+    values, vectors = torch.linalg.eigh(spread)
+    found: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return found
+
+
+def covariance(x: Tensor, weights: Tensor) -> Tensor:
     """Unbiased covariance (D, D) of rows x (N, D) that occur `weights` (N,) times."""
     n = weights.sum()
     centred = x - weights @ x / n
