@@ -39,6 +39,11 @@ def command(*overrides: str, without: str = "") -> Callable[[At], Any]:
     return act
 
 
+def shared(*overrides: str) -> Callable[[At], Any]:
+    """An act: an evaluation by several processes."""
+    return lambda at: at.bench.evaluate(at.folder / "run", "explainer=[nearest]", *overrides)
+
+
 def space(text: str) -> Callable[[At], Any]:
     """An act: a sweep over a space of one's own."""
     return command("sweeper=optuna", f"+sweep.space={{{text}}}")
@@ -114,6 +119,16 @@ def other_tool(path: Path) -> None:
         command("-m", "launcher=slurm", without="submitit_slurm.yaml"),
         says=("hydra-submitit-launcher", "pip install 'counterfoil[launch]'"),
     ),
+    Case(
+        "more processes than queries",
+        shared("devices=3", "device=cpu", "batch_size=1", "n=2"),
+        says=("devices=3", "there are 2 batches", "start 2 or fewer"),
+    ),
+    Case(
+        "more processes than batches",
+        shared("devices=2", "device=cpu", "batch_size=2", "n=2"),
+        says=("devices=2", "there is 1 batch of at most 2 queries", "lower batch_size="),
+    ),
     Case("no jobs at once", command("-m", "launcher=joblib", "jobs=0"), says=("jobs=0", "at least 1")),
     Case("jobs by name", command("-m", "launcher=joblib", "jobs=all"), says=("jobs=all", "at least 1")),
 )
@@ -137,7 +152,7 @@ def halved(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-RAY = {"address": None, "jobs": 2, "threads": 1, "gpus": 0, "wait": 30}
+RAY = {"address": None, "jobs": 2, "threads": 1, "gpus": 0, "wait": 20}
 
 
 def options(**given: Any) -> Callable[[At], Any]:

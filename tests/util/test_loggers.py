@@ -6,11 +6,13 @@ import json
 import struct
 import time
 from collections import defaultdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from counterfoil.core.errors import UserError
@@ -87,19 +89,14 @@ def test_wandb_offline_run_is_written_and_closed(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_is_complete_in_an_offline_run(tmp_path: Path, bench: Bench) -> None:
-    given = ("logger=wandb", "explainer=[nearest]", "metric=[validity,l1]", "n=3")
+    given = ("logger=[csv,wandb]", "explainer=[nearest]", "metric=[validity,l1]", "n=3")
     summary = bench.evaluate(tmp_path / "run", *given)
     records = wandb_records(tmp_path)
     (run,) = records["run"]
     assert (run.display_name, run.job_type) == ("run", "evaluate")
     assert "n=3" in run.tags
-    config = {item.key: json.loads(item.value_json) for item in run.config.update}
-    for record in records["config"]:
-        config |= {item.key: json.loads(item.value_json) for item in record.update}
-    assert config["n"] == 3
-    assert config["classifier"]["net"]["width"] == 8
-    items = [item for record in records["history"] for item in record.item]
-    logged = {item.key or item.nested_key[0]: item.value_json for item in items}
+    assert told_config(records) == summary["config"]
+    logged = history(records)
     assert float(logged["nearest/l1"]) == pytest.approx(summary["methods"]["nearest"]["l1"]["value"])
     assert {"leaderboard", "report", "nearest/queries", "nearest/grid"} <= set(logged)
     (table,) = tmp_path.rglob("leaderboard*.table.json")
@@ -111,6 +108,61 @@ def test_an_evaluation_is_complete_in_an_offline_run(tmp_path: Path, bench: Benc
     )
     (page,) = tmp_path.rglob("media/html/report*")
     assert "Counterfactuals of digits" in page.read_text()
+    csv = tmp_path / "run" / "csv"
+    assert yaml.safe_load((csv / "hparams.yaml").read_text()) == summary["config"]
+    assert f"{entry['value']}" in (csv / "metrics.csv").read_text()
+    assert any((csv / "images").iterdir())
+
+
+def test_a_training_tells_every_logger_its_config_and_its_curve(tmp_path: Path, bench: Bench) -> None:
+    given = (
+        "classifier=cnn",
+        "classifier.seed=5",
+        "classifier.training.epochs=1",
+        f"store={tmp_path}/models",
+    )
+    bench.train(tmp_path / "run", "logger=[csv,wandb]", *given)
+    records = wandb_records(tmp_path)
+    (run,) = records["run"]
+    assert (run.display_name, run.job_type) == ("run", "train")
+    config = told_config(records)
+    assert (config["classifier"]["seed"], config["classifier"]["net"]["width"]) == (5, 8)
+    assert {"data", "trainer", "seed", "store", "run_dir"} <= set(config)
+    csv = tmp_path / "run" / "csv"
+    assert yaml.safe_load((csv / "hparams.yaml").read_text()) == config
+    curves = set((csv / "metrics.csv").read_text().splitlines()[0].split(","))
+    assert {"cnn/val/loss", "cnn/val/accuracy"} <= curves
+    assert curves - {"step"} <= set(history(records))
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="needs pip install tensorboard")
+def test_tensorboard_is_told_beside_the_others(tmp_path: Path, bench: Bench) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    given = ("explainer=[nearest]", "metric=[validity,l1]", "n=3")
+    summary = bench.evaluate(tmp_path / "run", "logger=[csv,wandb,tensorboard]", *given)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    (l1,) = events.Scalars("nearest/l1")
+    assert l1.value == pytest.approx(summary["methods"]["nearest"]["l1"]["value"])
+    assert events.Tags()["images"] == ["nearest/grid"]
+    assert wandb_records(tmp_path)["exit"]
+    assert (tmp_path / "run" / "csv" / "metrics.csv").is_file()
+
+
+def told_config(records: dict[str, list[Any]]) -> dict[str, Any]:
+    """The config of a W&B run, less what W&B notes of itself."""
+    (run,) = records["run"]
+    updates = [run.config, *records["config"]]
+    found = {item.key: json.loads(item.value_json) for each in updates for item in each.update}
+    found.pop("_wandb", None)
+    return found
+
+
+def history(records: dict[str, list[Any]]) -> dict[str, str]:
+    """What a W&B run logged last under each name."""
+    items = [item for record in records["history"] for item in record.item]
+    return {item.key or item.nested_key[0]: item.value_json for item in items}
 
 
 def wandb_records(folder: Path) -> dict[str, list[Any]]:

@@ -127,6 +127,7 @@ class Work:
                         models,
                         run.trainer,
                         loggers,
+                        run.as_dict(),
                         command=command_line(),
                         announce=False,
                     )
@@ -218,9 +219,10 @@ def _refuse_idle(evaluation: Evaluation, rank: Rank) -> None:
     batches = -(-len(queries) // run.batch_size) * len(run.explainer)
     if rank.size > batches:
         started = f"{rank.size} processes of {rank.launcher}" if rank.launcher else f"devices={rank.size}"
+        found = f"there are {batches} batches" if batches > 1 else "there is 1 batch"
+        few = f"start {batches} or fewer" if batches > 1 else "start 1"
         raise UserError(
-            f"{started}: there are {batches} batches of at most {run.batch_size} queries; start {batches} or "
-            "fewer, or lower batch_size="
+            f"{started}: {found} of at most {run.batch_size} queries; {few}, or lower batch_size="
         )
 
 

@@ -48,7 +48,7 @@ class Options:
     jobs: Count = 2
     threads: Count = 1
     gpus: Weight = 0
-    wait: Positive = 30
+    wait: Positive = 20
 
 
 def options_of(node: Mapping[str, Any]) -> Options:

@@ -56,7 +56,13 @@ def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> l
     loggers = open_loggers(run.logger, run_dir, label)
     try:
         return train_all(
-            recipes, models, run.trainer, loggers, overwrite=run.overwrite, command=command_line()
+            recipes,
+            models,
+            run.trainer,
+            loggers,
+            run.composed,
+            overwrite=run.overwrite,
+            command=command_line(),
         )
     finally:
         close(loggers)
@@ -67,6 +73,7 @@ def train_all(
     models: Models,
     trainer: Mapping[str, Any],
     loggers: Sequence[Any],
+    config: Mapping[str, Any],
     *,
     overwrite: bool = False,
     command: str = "",
@@ -81,6 +88,7 @@ def train_all(
         models: data and store.
         trainer: options of Lightning's trainer.
         loggers: of Lightning.
+        config: of the run, which the loggers are told before a training.
         overwrite: train anew what is trained; the old weights stay until the new ones are whole.
         command: for the manifest.
         announce: say what is trained already, and go on with a training anew that was cut off.
@@ -102,6 +110,8 @@ def train_all(
             if not overwrite and place.done(go_on=announce):
                 log.info(f"{path}: {file}, trained by the other process")
                 continue
+            for logger in loggers:
+                logger.log_hyperparams(dict(config))
             manifest = train_one(
                 recipe, place, models, trainer, loggers, path=path, overwrite=overwrite, command=command
             )
@@ -131,8 +141,6 @@ def train_one(
     module = training_module(recipe, models)
     work.mkdir(parents=True, exist_ok=True)
     place.needs(sum(value.nbytes for value in kept(module.net).values()), recipe)
-    for logger in loggers:
-        logger.log_hyperparams({path: recipe.as_dict()})
     watch = StopDiverged(str(recipe), path)
     trainer = lightning_trainer(trainer_options, module.epochs, work, loggers, _reseeding(recipe), watch)
     data = module.prepare(models.data)
