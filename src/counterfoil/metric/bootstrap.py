@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 LEVEL = 0.95
-_BLOCK = 20_000_000  # numbers held at once
+_BLOCK = 1_000_000  # numbers held at once, in each of a few tables
 
 
 def query_weights(query: Tensor, resamples: int, seed: int) -> Iterator[Tensor]:

@@ -11,7 +11,7 @@ from counterfoil.core.bounds import Count
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SetMetric
-from counterfoil.metric.network import Borrowed
+from counterfoil.metric.network import CHUNK, Borrowed
 
 
 class LatentCloseness(SetMetric):
@@ -36,6 +36,8 @@ class LatentCloseness(SetMetric):
     maximum = 1.0
     higher_is_better = True
 
+    _codes: list[Tensor]
+
     def __init__(
         self, generator: Any, neighbours: Count = 11, components: Count = 300, pool: Count = 500
     ) -> None:
@@ -47,40 +49,52 @@ class LatentCloseness(SetMetric):
                 "net.conditioned_encoder=false"
             )
         self.neighbours, self.components, self.pool = neighbours, components, pool
+        self.add_state("_codes", default=[], dist_reduce_fx="cat")
         self._share: Tensor | None = None
 
     def embed(self, x: Tensor) -> Tensor:
         return self._generator(x, method="encode").flatten(1)
 
     def update(self, cf: Counterfactuals) -> None:
-        """Keep the codes of factual and strip, one row each; NaN without a strip, or beyond the pool."""
+        """Keep the codes of factual and strip of the rows in the pool; NaN marks the other rows."""
         self._share = None
-        held = sum(int(part.isfinite().all(1).sum()) for part in self._features)
-        if cf.strip is None:
-            self._features.append(torch.full((len(cf), 1), torch.nan))
-            return
-        use = cf.walked & (cf.walked.cumsum(0) <= self.pool - held)
+        mark = torch.full((len(cf), 1), torch.nan)
+        if cf.strip is not None:
+            held = sum(map(len, self._codes))
+            use = (cf.walked & (cf.walked.cumsum(0) <= self.pool - held)).cpu().nonzero()[:, 0]
+            codes = self._encoded(cf[use])
+            whole = codes.isfinite().flatten(1).all(1)
+            if cf.failed is not None:
+                whole &= ~cf.failed.cpu()[use]
+            self._codes.append(codes if bool(whole.all()) else codes[whole])
+            mark[use[whole]] = 0.0
+        self._features.append(mark)
+
+    def _encoded(self, cf: Counterfactuals) -> Tensor:
+        """The codes (B, 1 + S, Z) of factual and strip, on the CPU."""
+        assert cf.strip is not None
         images = torch.cat((cf.factual[:, None], cf.strip.images.to(cf.factual)), dim=1)
-        codes = torch.full((len(cf), images.shape[1], self.embed(cf.factual[:1]).shape[1]), torch.nan)
-        if bool(use.any()):
-            codes[use] = (
-                self.embed(images[use].flatten(0, 1)).float().cpu().view(int(use.sum()), images.shape[1], -1)
-            )
-        self.keep(cf, codes.flatten(1))
         self._frames = images.shape[1]
+        if not len(cf):
+            return torch.zeros(0, self._frames, 0)
+        flat = images.flatten(0, 1)
+        parts = range(0, len(flat), CHUNK)
+        codes = torch.cat([self.embed(flat[first : first + CHUNK]).float().cpu() for first in parts])
+        return codes.view(len(cf), self._frames, -1)
 
     def weighted(self, weights: Tensor) -> Tensor:
         usable = self.usable
         if int(usable.sum()) < 2:
             return torch.full((len(weights),), torch.nan, dtype=torch.float64)
         if self._share is None:
-            self._share = self._success(self.features[usable].float())
+            self._codes = [torch.cat([part for part in self._codes if len(part)])]
+            self._share = self._success(self._codes[0])
         chosen = weights.cpu().double()[:, usable]
         return chosen @ self._share / chosen.sum(1)
 
     def _success(self, codes: Tensor) -> Tensor:
-        """Share of successes (N,) of codes (N, (1 + S) * Z)."""
-        pool = codes.view(len(codes) * self._frames, -1)
+        """Share of successes (N,) of codes (N, 1 + S, Z)."""
+        pool = codes.flatten(0, 1)
         pool = pool - pool.mean(0)
         rank = min(self.components, *pool.shape)
         if rank < pool.shape[1]:

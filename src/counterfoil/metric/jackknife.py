@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterfoil.metric.bootstrap import LEVEL
 
-_BLOCK = 20_000_000  # numbers held at once
+_BLOCK = 1_000_000  # numbers held at once
 
 
 def weights_without(query: Tensor, groups: int, seed: int) -> Iterator[Tensor]:

@@ -174,6 +174,5 @@ def _queries(keys: Sequence[tuple[str, ...]]) -> Tensor:
 
 
 def _resampled(gaps: Tensor, query: Tensor, seed: int) -> Tensor:
-    weights = torch.cat(list(query_weights(query, RESAMPLES, seed)))
-    means: Tensor = weights @ gaps / weights.sum(1)
-    return means
+    parts = query_weights(query, RESAMPLES, seed)
+    return torch.cat([weights @ gaps / weights.sum(1) for weights in parts])
