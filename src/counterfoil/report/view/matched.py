@@ -82,17 +82,7 @@ class Matched(View):
         lacking = [n for n in names if not all(n in run.methods for run in runs)]
         if lacking:
             raise UserError(f"study: {lacking[0]} is not in every job, so it has no curve over {self.over}")
-        return {n: np.stack([self._points(run, n) for run in runs]) for n in names}
-
-    def _points(self, job: Job, method: str) -> np.ndarray:
-        found = {
-            line["image"]: (float(line[self.distance]), float(line[self.metric])) for line in job.rows[method]
-        }
-        if len(found) != len(job.rows[method]):
-            raise UserError(
-                f"{job.folder} holds several counterfactuals per image; compare runs with count=1, one target"
-            )
-        return np.array([found[image] for image in sorted(found)])
+        return {n: np.stack([points_of(run, n, self.distance, self.metric) for run in runs]) for n in names}
 
     def _compared(
         self,
@@ -107,7 +97,18 @@ class Matched(View):
         a, b = curves[one], curves[other]
         values = {MEAN: differences(a, b, overlap(a, b)).mean(1)}
         values |= {f"at {place:g}": differences(a, b, np.array([place]))[:, 0] for place in inside}
-        return {name: _entry(drawn, a.shape[1], unit) for name, drawn in values.items()}
+        return {name: entry_of(drawn, a.shape[1], unit) for name, drawn in values.items()}
+
+
+def points_of(job: Job, method: str, distance: str, metric: str) -> np.ndarray:
+    """Distance and metric (N, 2) of each query of a run, in the order of the images' names."""
+    rows = job.rows[method]
+    found = {line["image"]: (float(line[distance]), float(line[metric])) for line in rows}
+    if len(found) != len(rows):
+        raise UserError(
+            f"{job.folder} holds several counterfactuals per image; compare runs with count=1, one target"
+        )
+    return np.array([found[image] for image in sorted(found)])
 
 
 def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -115,10 +116,19 @@ def differences(one: np.ndarray, other: np.ndarray, places: np.ndarray) -> np.nd
     count = one.shape[1]
     if other.shape[1] != count:
         raise UserError("study: the two methods explained different queries; give jobs of one n and seed")
-    drawn = [torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]
-    weights = torch.cat(drawn).numpy() / count
-    curves = [np.einsum("wn,rnk->wrk", weights, values) for values in (one, other)]
+    curves = means(one), means(other)
     return np.stack([at(b, places) - at(a, places) for a, b in zip(*curves, strict=True)])
+
+
+def means(values: np.ndarray) -> np.ndarray:
+    """Points (1 + RESAMPLES, R, K) of a curve: means of values (R, N, K) over queries, and over resamples.
+
+    The same queries are drawn for every method of a run.
+    """
+    count = values.shape[1]
+    drawn = [torch.ones(1, count, dtype=torch.float64), *query_weights(torch.arange(count), RESAMPLES, 0)]
+    found: np.ndarray = np.einsum("wn,rnk->wrk", torch.cat(drawn).numpy() / count, values)
+    return found
 
 
 def at(curve: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -140,6 +150,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.linspace(low, high, STEPS)
 
 
-def _entry(values: np.ndarray, n: int, unit: str) -> Entry:
+def entry_of(values: np.ndarray, n: int, unit: str, higher_is_better: bool = True) -> Entry:
+    """A value and its resamples (1 + RESAMPLES,) as an entry."""
     low, high = percentiles(torch.from_numpy(values[1:]))
-    return Entry(float(values[0]), low, high if math.isfinite(high) else None, n, unit, True)
+    return Entry(float(values[0]), low, high if math.isfinite(high) else None, n, unit, higher_is_better)
