@@ -1,7 +1,8 @@
-"""Time a case against its bare networks:  python benchmarks/speed.py search|training|strip|priors|attributes
+"""Time a case against its bare networks:  python benchmarks/speed.py search|levers|training|strip|...
 
 Ours and the floor run in turn in one process and do the same work, so that whatever else the machine does
-falls on both. Cases stand in benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist.
+falls on both. Cases stand in benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist. The
+case `levers` also writes results/levers.json.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from timing import ROOT, about, machine, record, table
+from timing import ROOT, about, machine, publish, record, table
 
 from counterfoil.util import cli
 
-CASES = ("search", "training", "strip", "priors", "attributes")
+CASES = ("search", "levers", "training", "strip", "priors", "attributes")
 
 
 def measure(arguments: Sequence[str]) -> Path:
@@ -44,7 +45,10 @@ def measure(arguments: Sequence[str]) -> Path:
         print(row, file=sys.stderr)
         rows.append(row)
     print(f"{case.__doc__}\n{table(rows)}\n{about(before)}")
-    return record(case.__name__.removeprefix("cases."), rows, options, before)
+    name = case.__name__.removeprefix("cases.")
+    if hasattr(case, "PUBLISHED"):
+        publish(name, rows, case.PUBLISHED, options, before, case.weights(options))
+    return record(name, rows, options, before)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Subject:
     def trained(self, name: str) -> Any:
         """The model that the config holds under this name; trained first where the store lacks it."""
         recipe = chosen(getattr(self.run, name))
-        train_all(missing({name: recipe}, self.models), self.models, self.run.trainer, [])
+        train_all(missing({name: recipe}, self.models), self.models, self.run.trainer, [], self.run.as_dict())
         return self.models.share(recipe)
 
     def untrained(self, recipe: ModelRecipe | None) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import platform
 import time
@@ -17,10 +19,13 @@ from torch import Tensor
 
 from counterfoil.core.entry import Entry
 from counterfoil.report.table import Table
-from counterfoil.util.record import command_line, versions, write_json
+from counterfoil.report.view.base import table_as_dict
+from counterfoil.run.study import public
+from counterfoil.util.record import command_line, versions, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "runs" / "benchmarks"
+RESULTS = ROOT / "results"
 
 
 @dataclass(frozen=True)
@@ -93,14 +98,24 @@ def now() -> tuple[float, float]:
 
 
 def interleave(
-    works: Mapping[str, Work], repeats: int, device: str = "cpu", warm: bool = True
+    works: Mapping[str, Work],
+    repeats: int,
+    device: str = "cpu",
+    warm: bool = True,
+    enough: float = math.inf,
 ) -> dict[str, Times]:
-    """Time in turn, in the reverse order at every second repeat; with `warm` each runs once before."""
+    """Time in turn, in the reverse order at every second repeat; with `warm` each runs once before.
+
+    No repeat begins after `enough` seconds.
+    """
     wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     times = {name: Times() for name in works}
     for work in works.values() if warm else ():
         work.run()
+    begun = time.perf_counter()
     for repeat in range(repeats):
+        if repeat and time.perf_counter() - begun > enough:
+            break
         for name in list(works)[:: -1 if repeat % 2 else 1]:
             wait()
             since = now()
@@ -198,4 +213,37 @@ def record(case: str, rows: Sequence[Row], options: Options, before: Mapping[str
         "seconds": {row.name: {name: asdict(times) for name, times in row.times.items()} for row in rows},
     }
     write_json(path, content)
+    return path
+
+
+def publish(
+    case: str,
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    options: Options,
+    before: Mapping[str, Any],
+    weights: Mapping[str, str],
+) -> Path:
+    """Write the table to results/<case>.json, as RESULTS.md reads it; returns the file.
+
+    Args:
+        columns: those shown.
+        weights: sha256 of each file of weights.
+    """
+    shown = Table({row.name: row.entries for row in rows}, columns, corner="search")
+    content = {
+        "study": case,
+        "title": case,
+        "command": public(command_line()),
+        "seeds": [0],
+        "n": list(options.queries),
+        "jobs": [],
+        "versions": before["versions"],
+        "weights": dict(weights),
+        "machine": {name: before[name] for name in ("device", "cores", "threads", "load")},
+        "load_after": [round(load, 2) for load in os.getloadavg()],
+        "views": {case: {"tables": {case: table_as_dict(shown)}, "files": {}}},
+    }
+    path = RESULTS / f"{case}.json"
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -16,11 +16,22 @@ import torch
 from counterfoil.core.errors import UserError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+LEVERS = ["removal alone", "flip=margin", "refill", "flip=margin, refill"]
 FAST = {
     "search": [
         "data.limit=30",
         "classifier.training.epochs=1",
         "classifier.net.width=2",
+        "generative.training.epochs=1",
+        "generative.net.width=2",
+    ],
+    "levers": [
+        "data.limit=30",
+        "classifier.training.epochs=1",
+        "classifier.net.width=2",
+        "classifier@judge=cnn",
+        "judge.training.epochs=1",
+        "judge.net.width=2",
         "generative.training.epochs=1",
         "generative.net.width=2",
     ],
@@ -31,6 +42,12 @@ FAST = {
 }
 ROWS = {
     "search": ["revise, 2 at once", "wachter, 2 at once", "revise, 2 until valid", "wachter, 2 until valid"],
+    "levers": [
+        f"{method} at {confidence}, {lever}"
+        for method in ("revise", "wachter")
+        for confidence in ("0.95", "0.999")
+        for lever in LEVERS
+    ],
     "training": ["batch of 2"],
     "strip": ["strip, 2 at once", "explanation, 2 at once", "one bin, 2 at once"],
     "priors": ["inr, 2 at once", "dip, 2 at once"],
@@ -60,8 +77,10 @@ def test_each_case_runs_and_is_recorded(
 ) -> None:
     timing, speed, search = load("timing"), load("speed"), load("cases.search")
     monkeypatch.setattr(timing, "RECORDS", tmp_path / "records")
-    for method in ("Revise", "Wachter"):  # networks this poor do not flip; give up soon
-        monkeypatch.setattr(search, method, partial(getattr(search, method), steps=3))
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    for part in (search, importlib.import_module("cases.levers")):
+        for method in ("Revise", "Wachter"):  # networks this poor do not flip; give up soon
+            monkeypatch.setattr(part, method, partial(getattr(part, method), steps=3))
     sizes = ["--queries", "2", "--steps", "1" if case != "training" else "2", "--repeats", "1"]
     path = speed.measure([case, *FAST[case], f"store={tmp_path}", *sizes])
     told = json.loads(path.read_text())
@@ -154,3 +173,25 @@ def test_a_model_taken_out_is_refused_in_a_line(load: Callable[[str], ModuleType
     load("timing")
     with pytest.raises(UserError, match="needs classifier and generative"):
         load("subject").chosen(None)
+
+
+def test_no_repeat_begins_after_enough(load: Callable[[str], ModuleType]) -> None:
+    timing, ran = load("timing"), []
+    works = {"ours": timing.Work(lambda: ran.append(1))}
+    assert len(timing.interleave(works, 5, warm=False, enough=-1.0)["ours"].wall) == len(ran) == 1
+    assert len(timing.interleave(works, 5, warm=False, enough=1e6)["ours"].wall) == 5
+
+
+def test_figures_of_a_case_are_published(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    """As RESULTS.md reads them: the columns named, and no folder of this machine."""
+    timing = load("timing")
+    times = {"ours": timing.Times([2.0], [2.0]), "floor": timing.Times([1.0], [1.0])}
+    rows = [timing.Row("a row", times, facts={"steps": timing.Entry(3.0, n=1)})]
+    before = {**timing.machine(), "versions": {"torch": "2"}}
+    timing.RESULTS = tmp_path
+    path = timing.publish("levers", rows, ("ours", "steps"), timing.Options((4,), 1, 1), before, {"w": "0"})
+    told = json.loads(path.read_text())
+    table = told["views"]["levers"]["tables"]["levers"]
+    assert table["columns"] == ["ours", "steps"]
+    assert table["rows"]["a row"]["ours"]["value"] == 2000
+    assert (told["n"], told["weights"], told["versions"]) == ([4], {"w": "0"}, {"torch": "2"})
