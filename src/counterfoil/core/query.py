@@ -85,6 +85,14 @@ class Query:
         }
         return joined
 
+    def over(self, classifier: nn.Module, generator: Any) -> Query:
+        """The same queries, with what is cached of them, over other copies of the networks."""
+        same = replace(self, classifier=classifier, generator=generator)
+        same.__dict__.update(logits=self.logits, remembered=self.remembered)
+        if "seeds" in self.__dict__:
+            same.__dict__["seeds"] = self.seeds
+        return same
+
     @cached_property
     def logits(self) -> Tensor:
         """The classifier's logits (B, K) on the factuals, without gradient."""

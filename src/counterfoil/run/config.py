@@ -14,6 +14,7 @@ from counterfoil.classifier.order import read_names
 from counterfoil.core.bounds import Bounds, Count, Positive, Probability, Seed, checked
 from counterfoil.core.decision import RULES
 from counterfoil.core.errors import UserError
+from counterfoil.search import Precision
 from counterfoil.util.build import plain
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.naming import file_name
@@ -58,7 +59,7 @@ PATHS = (*FILES, "counterfactuals", "store")
 NUMBERS = (
     "seed", "target", "confidence", "n", "count", "batch_size", "refill", "threads",
     "overwrite", "train_missing", "reference", "only_correct", "split", "device", "dtype",
-    "devices",
+    "devices", "precision",
 )  # fmt: skip
 """Options that are a number, a word or a switch."""
 Processes = Annotated[int, Bounds(least=1, most=1024)]
@@ -187,6 +188,7 @@ class RunConfig:
         reference: explain the clean queries as well where they are corrupted.
         split: whose images are explained, test or val.
         devices: processes at an evaluation on this machine.
+        precision: of the networks in a gradient search, see `Search`.
 
     Raises:
         UserError: a number that is none, or out of range.
@@ -223,6 +225,7 @@ class RunConfig:
     split: Literal["test", "val"] = "test"
     devices: Processes = 1
     refill: Count | None = None
+    precision: Precision = "float32"
 
     @classmethod
     def of(cls, config: DictConfig) -> RunConfig:
@@ -277,6 +280,8 @@ class RunConfig:
     def identity(self) -> str:
         """What a run explains, in ten hex digits: its options, and the content of files that they name."""
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
+        if self.precision == "float32":  # as it was before there was a choice
+            kept.pop("precision", None)
         files = {name: getattr(self, name) for name in FILES}
         named = {name: model.class_names for name, model in self.models("classifier", "judge").items()}
         content: dict[str, Any] = {

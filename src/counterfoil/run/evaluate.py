@@ -53,6 +53,7 @@ from counterfoil.run.results import (
     to_logger,
 )
 from counterfoil.run.train import train_all
+from counterfoil.search import Precision, lowers
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.digest import digest, file_digest
@@ -382,12 +383,18 @@ def _searches(
     assert queries is not None
     weights = {path: models.weights_sha256(model) for path, model in needed_for_counterfactuals(run).items()}
     read = [models.data.identity, models.logits_of(run.explained), weights, run.seed, run.dtype]
+    precision: Precision = "bf16" if lowers(run.precision, models.device, models.dtype) else "float32"
+    if run.precision == "auto":
+        log.info(f"precision=auto: {precision}")
     found = {}
     for name, explainer in explainers.items():
         explainer.fit(models.data)
+        told = [read, untyped(run.explainer[name])]
         if isinstance(explainer, OptimisedExplainer):
             explainer.search.refill = run.refill or explainer.search.refill
-        question = digest([read, untyped(run.explainer[name])], 64)
+            explainer.search.precision = precision
+            told += [precision] if precision != "float32" else []
+        question = digest(told, 64)
         found[name] = Searching(
             explainer, queries, models.device, models.dtype, mask, run.reference, question
         )

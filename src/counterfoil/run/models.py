@@ -24,6 +24,7 @@ from counterfoil.run.address import FROM_DATA, departures, plain
 from counterfoil.run.address import recipe as recipe_of
 from counterfoil.run.config import MODELS, DataRecipe, ModelRecipe, RunConfig
 from counterfoil.run.store import Store, check_manifest
+from counterfoil.search import lowers
 from counterfoil.util.build import accepted, build, check, locate
 from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.digest import digest, file_digest
@@ -75,8 +76,9 @@ class Models:
         check_options(config)
         if config.dtype not in DTYPES:
             raise UserError(f"dtype={config.dtype} is not supported; choose one of {' or '.join(DTYPES)}")
-        store = Store(config.store, departures(config.trainer))
-        return cls(store, config.data, resolve_device(config.device), DTYPES[config.dtype])
+        device, dtype = resolve_device(config.device), DTYPES[config.dtype]
+        lowers(config.precision, device, dtype)
+        return cls(Store(config.store, departures(config.trainer)), config.data, device, dtype)
 
     def share(self, recipe: DataRecipe | ModelRecipe) -> Any:
         """The one object that a recipe stands for."""

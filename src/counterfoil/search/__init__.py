@@ -7,6 +7,7 @@ from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
 from counterfoil.search.moved import Moved
 from counterfoil.search.paced import Paced, Unfrozen
+from counterfoil.search.precision import Precision, lowers
 from counterfoil.search.preservation import Dropping, FeaturePreservation
 from counterfoil.search.prior import PriorWeights
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
@@ -37,6 +38,7 @@ __all__ = [
     "Objective",
     "Paced",
     "Pixels",
+    "Precision",
     "PriorWeights",
     "Search",
     "Space",
@@ -48,4 +50,5 @@ __all__ = [
     "Unfrozen",
     "Variables",
     "flip_term",
+    "lowers",
 ]

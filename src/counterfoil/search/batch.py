@@ -31,6 +31,7 @@ class Batch:
         variables: the point at which each row stands.
         alive: (B,) bool, whether the row is not finished.
         idle: (B,) int64, steps since the last improvement; 0 where no `Stop` asks.
+        exact: (B,) bool on the CPU, whether the row's networks run in float32 where others' do in bfloat16.
         begun: (B,) int64 on the CPU, the `clock` at which the row's round began.
         seconds: (B,) float64 on the CPU; what a step takes is shared equally among the rows at work, finished
             ones that are not taken out yet too.
@@ -46,6 +47,7 @@ class Batch:
     variables: Variables
     alive: Tensor
     idle: Tensor
+    exact: Tensor
     begun: Tensor
     seconds: Tensor
     optimizer: RowOptimizer
@@ -73,6 +75,7 @@ class Batch:
             variables=variables,
             alive=torch.ones_like(best.success),
             idle=torch.zeros_like(query.target),
+            exact=torch.cat([asked.exact[own] for asked, _here, own in groups]),
             begun=torch.zeros(len(query), dtype=torch.int64),
             seconds=torch.zeros(len(query), dtype=torch.float64),
             optimizer=optimizer(variables),
@@ -126,6 +129,7 @@ class Batch:
         self.tradeoff = torch.cat([self.tradeoff[at], *(other.tradeoff for other in more)])
         self.alive = torch.cat([self.alive[at], *(other.alive for other in more)])
         self.idle = torch.cat([self.idle[at], *(other.idle for other in more)])
+        self.exact = torch.cat([self.exact[on_host], *(other.exact for other in more)])
         self.begun = torch.cat([self.begun[on_host], *(other.begun + self.clock for other in more)])
         self.seconds = torch.cat([self.seconds[on_host], *(other.seconds for other in more)])
         self.origins = [

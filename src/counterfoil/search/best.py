@@ -24,6 +24,7 @@ class Best:
         likelihood: (B,) of the likeliest point; 2, which none exceeds, once there is a counterfactual.
         success: (B,) bool, whether the round that runs has a counterfactual.
         steps: (B,) int64.
+        regraded: (B,) int64, points that the classifier was shown a second time, in float32.
         changes, extra: what the space tells of these points.
     """
 
@@ -32,6 +33,7 @@ class Best:
     likelihood: Tensor
     success: Tensor
     steps: Tensor
+    regraded: Tensor
     changes: Variables = field(default_factory=dict)
     extra: Variables = field(default_factory=dict)
 
@@ -45,6 +47,7 @@ class Best:
             likelihood=torch.full_like(like, -1.0),
             success=torch.zeros_like(query.target, dtype=torch.bool),
             steps=torch.zeros_like(query.target),
+            regraded=torch.zeros_like(query.target),
         )
 
     def __getitem__(self, rows: Tensor) -> Best:

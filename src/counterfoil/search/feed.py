@@ -28,6 +28,7 @@ class Asked:
         self.best = Best.empty(query)
         self.value, self.failed, self.succeeded = tradeoff.start(self.best.distance)
         self.rounds = [0] * len(query)
+        self.exact = torch.zeros(len(query), dtype=torch.bool)
         self.seconds = torch.zeros(len(query), dtype=torch.float64)
         self.left = len(query)
 
@@ -42,6 +43,7 @@ class Asked:
         again = []
         for row, success in zip(rows, best.success.tolist(), strict=True):
             self.rounds[row] += 1
+            self.exact[row] = not success
             if self.rounds[row] < self.tradeoff.rounds and (self.tradeoff.bisect or not success):
                 again.append(row)
         self.left -= len(rows) - len(again)
@@ -55,7 +57,8 @@ class Asked:
             before: once.
             timed: whether each row has its own seconds.
         """
-        best, points = self.best, self.best.steps + self.best.steps.new_tensor(self.rounds)
+        best = self.best
+        points = best.steps + best.regraded + best.steps.new_tensor(self.rounds)
         return Found(
             best.counterfactual,
             best.steps,

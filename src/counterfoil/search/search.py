@@ -13,10 +13,10 @@ from counterfoil.core.bounds import Count, Share, Whole
 from counterfoil.core.counterfactuals import Found, unknown
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
-from counterfoil.core.taps import read
 from counterfoil.search.batch import Batch
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.feed import Feed, by_batch
+from counterfoil.search.precision import Lowered, Point, Precision, lowers, regraded
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
 from counterfoil.search.term import Objective
@@ -52,6 +52,10 @@ class Search:
             A query is then charged its share of each step's seconds.
         every: steps between two looks at which queries are finished, for which the host waits for the device;
             finished queries only take up room until then. None: 8 on CUDA, else 1.
+        precision: of the networks: "float32", that is the images' own; "bf16", bfloat16 with channels last;
+            or "auto", see `lowers`. In bfloat16 a point that reaches the confidence is decoded and graded
+            again in float32 before it counts. A query without a counterfactual whose point fails there goes
+            on in float32, and so does one whose round ends without any.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Search:
         last: bool = False,
         refill: Count | None = None,
         every: Count | None = None,
+        precision: Precision = "float32",
     ) -> None:
         self.steps = steps
         self.optimizer = optimizer
@@ -74,6 +79,8 @@ class Search:
         self.last = last
         self.refill = refill
         self.every = every
+        self.precision = precision
+        self._lowered = Lowered()
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch, in parts where the space says that fewer fit."""
@@ -109,6 +116,10 @@ class Search:
     def refills(self, space: Space) -> bool:
         """Whether waiting queries take the places of finished ones in this space."""
         return self.refill is not None and space.refills
+
+    def lowers(self, query: Query) -> bool:
+        """Whether the networks of these queries run in bfloat16."""
+        return lowers(self.precision, query.factual.device, query.factual.dtype)
 
     def _search(self, query: Query, space: Space, objective: Objective, width: int) -> Found:
         ((_place, found),) = self._run([query], space, objective, width)
@@ -155,9 +166,10 @@ class Search:
         every = self.every or (ON_CUDA if batch.alive.is_cuda else 1)
         while True:
             candidate, distance = self._evaluate(batch, space, objective, layers)
-            better = batch.best.update(
-                batch.query, space, candidate, distance.detach(), batch.alive, self.last
-            )
+            told = candidate, distance.detach()
+            if self.lowers(batch.query) and not self.last:
+                told = regraded(batch, space, objective, *told)
+            better = batch.best.update(batch.query, space, *told, batch.alive, self.last)
             batch.finish(better, self.stop)
             if batch.expire(self.steps):
                 return []
@@ -181,10 +193,13 @@ class Search:
         self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str]
     ) -> tuple[Candidate, Tensor]:
         query, age = batch.query, batch.age()
-        decoded = query.keep(space.decode(query, batch.variables))
-        logits, features = read(query.classifier, decoded, layers)
+        if self.lowers(query):
+            exact = batch.exact if not self.last else batch.exact | torch.as_tensor(age >= self.steps)
+            point = self._lowered.point(query, space, batch.variables, layers, exact)
+        else:
+            point = Point.of(query, space, batch.variables, layers)
         progress = (age if isinstance(age, int) else age.double()) / max(self.steps, 1)
-        candidate = Candidate(batch.variables, decoded, logits, progress, features)
+        candidate = Candidate(batch.variables, point.decoded, point.logits, progress, point.features)
         return candidate, objective.distance(query, candidate)
 
 
