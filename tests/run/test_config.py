@@ -203,7 +203,8 @@ def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
 def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> None:
     incidental = ("run_dir=y", "threads=4", "metric=[]", "overwrite=true", "trainer=fast", "logger=csv")
     assert RunConfig.of(compose("evaluate", *incidental)[0]).identity == good.identity
-    assert RunConfig.of(compose("evaluate", "confidence=0.5")[0]).identity != good.identity
+    for other in ("confidence=0.5", "precision=bf16", "precision=auto"):
+        assert RunConfig.of(compose("evaluate", other)[0]).identity != good.identity
 
 
 def test_other_queries_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:
