@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-lowest faults lint results benchmark
+.PHONY: help demo test test-lowest faults lint results benchmark peers
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
 
@@ -40,3 +40,15 @@ results: $(READY)   ## RESULTS.md from its template and the published figures in
 
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
 	for case in search training strip; do $(BIN)/python benchmarks/speed.py $$case || exit 1; done
+
+PEERS_READY := .venv-peers/.ready
+$(PEERS_READY): benchmarks/peers/constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/constraints.txt
+	@touch $(PEERS_READY)
+
+DATA ?= $(error DATA is not set; give the folder of MNIST: make peers DATA=FOLDER STORE=weights)
+STORE ?= weights
+peers: $(READY) $(PEERS_READY)   ## our methods beside alibi's and foolbox', which get an environment of their own
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/peers/peers.py data.root=$(DATA) store=$(STORE) $(PEERS)
