@@ -271,7 +271,6 @@ ACCEPTED = [
     Case("no such device", lambda at: resolve_device("gpu"), says=("device=gpu", "auto, cpu or cuda")),
     Case("a device without numbers", lambda at: resolve_device("meta"), says=("device=meta", "device=auto")),
     Case("a GPU too many", lambda at: resolve_device("cuda:63"), says=("device=cuda:63", "device=auto")),
-    Case("two devices", trained(devices=2), says=("trainer: 2 devices", "trainer.devices=1")),
     Case("no such accelerator", trained(accelerator="npu"), says=("trainer: ", "npu", "trainer.*")),
     Case("no such precision", trained(precision=7), says=("trainer: ", "7", "trainer.*")),
     Case("devices by name", trained(devices="x"), says=("trainer: ", "devices", "trainer.*")),

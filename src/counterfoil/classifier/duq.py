@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from counterfoil.classifier.cnn import CNN
 from counterfoil.core.bounds import Count, Positive
+from counterfoil.util import together
 
 
 class DUQ(CNN):
@@ -81,16 +82,14 @@ class Kernels(nn.Module):
 
     @torch.no_grad()
     def update_(self, h: Tensor, labels: Tensor, gamma: float) -> None:
-        """Move the centroids towards features h (B, D) with labels (B,).
+        """Move the centroids towards features h (B, D) with labels (B,), of all processes at a training.
 
         N_c <- gamma N_c + (1 - gamma) n_c,  m_c <- gamma m_c + (1 - gamma) sum_{i: y_i = c} W_c h_i,
         e_c = m_c / N_c
         """
         with torch.autocast(h.device.type, enabled=False):
             own = self.embed(h.to(self.weight.dtype))[torch.arange(len(h), device=h.device), labels]
-            self.number.mul_(gamma).add_(
-                labels.bincount(minlength=len(self.number)).to(self.number), alpha=1 - gamma
-            )
-            self.total.mul_(gamma).add_(
-                torch.zeros_like(self.total).index_add_(0, labels, own), alpha=1 - gamma
-            )
+            seen = together.summed(labels.bincount(minlength=len(self.number)).to(self.number))
+            moved = together.summed(torch.zeros_like(self.total).index_add_(0, labels, own))
+            self.number.mul_(gamma).add_(seen, alpha=1 - gamma)
+            self.total.mul_(gamma).add_(moved, alpha=1 - gamma)

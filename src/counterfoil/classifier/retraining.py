@@ -15,6 +15,7 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.explains import Explains
 from counterfoil.data.base import ImageData, Images, stratified
+from counterfoil.util import together
 
 log = logging.getLogger("counterfoil")
 LABELS = ("attributes", "kept", "target")
@@ -72,11 +73,8 @@ class Retraining(ClassifierTraining):
         """The data with the explainer's valid counterfactuals added to the training split."""
         super().prepare(data)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        explainer = self.explainers[0].to(device)
-        explainer.fit(data)
         rows = stratified(data.train.labels, self.queries, data.seed)
-        counterfactuals = _counterfactuals(explainer, data.train.take(rows), device)
-        explainer.to("cpu")
+        counterfactuals = together.shared(lambda: self._explained(data, rows, device))
         valid = counterfactuals.valid & (counterfactuals.source != counterfactuals.target)
         if not bool(valid.any()):
             raise UserError(
@@ -90,6 +88,13 @@ class Retraining(ClassifierTraining):
         self._announce(len(rows), labels[valid], data.train.labels[rows][valid])
         attributes = None if data.train.attributes is None else data.train.attributes[rows][valid]
         return data.with_train(data.train.joined(Images(pixels, labels[valid], attributes)))
+
+    def _explained(self, data: ImageData, rows: Tensor, device: str) -> Counterfactuals:
+        explainer = self.explainers[0].to(device)
+        explainer.fit(data)
+        counterfactuals = _counterfactuals(explainer, data.train.take(rows), device)
+        explainer.to("cpu")
+        return counterfactuals
 
     def on_test_epoch_end(self) -> None:
         """Note the number of counterfactuals beside the test figures."""

@@ -14,6 +14,7 @@ from counterfoil.classifier.base import per_channel
 from counterfoil.core.bounds import Positive, Share, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Batch
+from counterfoil.util import together
 from counterfoil.util.training import Training
 
 
@@ -90,7 +91,7 @@ class ClassifierTraining(Training):
         self.outputs.append((outputs.detach().float().cpu(), batch.y.cpu()))
 
     def _calibration(self, stage: str) -> None:
-        outputs, labels = (torch.cat(parts) for parts in zip(*self.outputs, strict=True))
+        outputs, labels = (torch.cat(parts) for parts in zip(*together.gathered(self.outputs), strict=True))
         self.outputs.clear()
         if not self.multilabel:
             error = multiclass_calibration_error(

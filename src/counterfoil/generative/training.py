@@ -73,6 +73,8 @@ class AutoencoderTraining(Training):
         net: a `ClassAutoencoders`; others see `Training`.
     """
 
+    leaves_out = True
+
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One step of all experts that have an image in the batch."""
         terms: dict[str, Tensor] = self.net.loss(batch.x, batch.y)  # type: ignore[operator]

@@ -21,6 +21,7 @@ from pytorch_lightning import Trainer
 from counterfoil.core.errors import UserError, suggest
 from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
+from counterfoil.run.devices import devices_in
 from counterfoil.util.build import locate
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.naming import file_name
@@ -117,7 +118,7 @@ def departures(trainer: Mapping[str, Any]) -> dict[str, Any]:
         )
     found = {}
     for name, given in trainer.items():
-        value = _effective(name, given)
+        value = devices_in(trainer) if name == "devices" else _effective(name, given)
         if name not in INCIDENTAL and value is not None and value != known.get(name):
             found[name] = value
     return found
@@ -130,8 +131,8 @@ def _effective(name: str, value: Any) -> Any:
         return None if made is Trainer else identity(made)
     if name == "precision":
         return PRECISIONS.get(str(value), value)
-    if name == "devices" and isinstance(value, list | tuple) and len(value) == 1:
-        return 1  # a certain one
+    if name == "strategy" and str(value).startswith("ddp"):
+        return None  # how several processes train, and one does not care
     if name == "callbacks":
         several = value if isinstance(value, list | tuple) else [value]
         return [node for node in map(_untold, several) if _kind(node) not in WATCHING] or None

@@ -59,6 +59,7 @@ class Models:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.store = store
+        self.data_recipe = data
         self.data: ImageData = build(data.options, where="data")
         self.device = torch.device(device)
         self.dtype = dtype

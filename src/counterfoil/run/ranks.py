@@ -222,10 +222,11 @@ class Helpers:
     Args:
         works: what each does, by rank; can be pickled.
         size: how many ranks there are.
+        grace: seconds that each has to end in order.
     """
 
-    def __init__(self, works: Mapping[int, Callable[[], None]], size: int) -> None:
-        self.works, self.size = works, size
+    def __init__(self, works: Mapping[int, Callable[[], None]], size: int, grace: float = GRACE) -> None:
+        self.works, self.size, self.grace = works, size, grace
         self.started: list[tuple[int, Any, Any]] = []
 
     def __enter__(self) -> Helpers:
@@ -247,7 +248,7 @@ class Helpers:
         for process in running:
             process.terminate()
         for process in running:
-            process.join(GRACE)
+            process.join(self.grace)
             process.kill()
             process.join()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ from omegaconf import DictConfig
 
 from counterfoil.core.bounds import open_ended, parameters
 from counterfoil.core.errors import UserError
-from counterfoil.run.config import ModelRecipe, RunConfig, refuse_unchosen
+from counterfoil.run.config import DataRecipe, ModelRecipe, RunConfig, refuse_unchosen
+from counterfoil.run.devices import devices_in, refuse_absent
 from counterfoil.run.models import Models, needed_for_training
-from counterfoil.run.store import Place, made_by
-from counterfoil.util import signals
+from counterfoil.run.several import OneModel, Seat, beside, options_of
+from counterfoil.run.store import Place, Store, made_by
+from counterfoil.util import signals, together
 from counterfoil.util.build import build, locate
 from counterfoil.util.checkpoint import kept
+from counterfoil.util.launched import Rank
 from counterfoil.util.loggers import Label, close, open_loggers
 from counterfoil.util.record import command_line, versions
 from counterfoil.util.resuming import LAST, SaveWhenAsked, TwoWhole, resume_from
@@ -36,6 +41,8 @@ def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> l
     """Train every model that the config names; returns their folders."""
     run = RunConfig.of(config)
     refuse_unchosen(run, overrides)
+    refuse_absent(run.trainer)
+    _refuse_started(os.environ)
     recipes = needed_for_training(run)
     if not recipes:
         raise UserError(
@@ -66,6 +73,16 @@ def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> l
         )
     finally:
         close(loggers)
+
+
+def _refuse_started(environment: Mapping[str, str]) -> None:
+    """Refuse to be one of several processes of a launcher: each would train the same."""
+    rank = Rank.of(environment)
+    if rank.together:
+        raise UserError(
+            f"{rank.launcher} has started {rank.size} processes; a training starts its own: leave "
+            f"{rank.launcher} out and set trainer.devices={rank.size}"
+        )
 
 
 def train_all(
@@ -106,6 +123,7 @@ def train_all(
                 again = "train.py ... overwrite=true trains it again"
                 log.info(f"{path}: already trained, {file} ({again})")
             continue
+        refuse_absent(trainer)
         with place.claimed(str(recipe)):
             if not overwrite and place.done(go_on=announce):
                 log.info(f"{path}: {file}, trained by the other process")
@@ -139,18 +157,14 @@ def train_one(
         shutil.rmtree(work, ignore_errors=True)
     seed_all(recipe.seed, recipe.role, recipe.name)
     module = training_module(recipe, models)
+    _refuse_undivided(module, devices_in(trainer_options), path)
     work.mkdir(parents=True, exist_ok=True)
     place.needs(sum(value.nbytes for value in kept(module.net).values()), recipe)
-    watch = StopDiverged(str(recipe), path)
-    trainer = lightning_trainer(trainer_options, module.epochs, work, loggers, _reseeding(recipe), watch)
-    data = module.prepare(models.data)
-    started = time.perf_counter()
+    fit = partial(_fit_one, recipe=recipe, path=path, work=work, trainer_options=trainer_options)
+    helping = partial(_help, fit, recipe, models.store, models.data_recipe, bool(loggers))
     try:
-        _fit(trainer, module, data, resume_from(work, module))
-        seconds = time.perf_counter() - started
-        seed_all(recipe.seed, recipe.role, recipe.name, "test")
-        tested = trainer.test(module, datamodule=data, verbose=False)
-        watch.check(module, tested[0] if tested else {})
+        with beside(trainer_options, helping):
+            seconds, tested = fit(module, models, loggers)
     except Diverged:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -163,6 +177,54 @@ def train_one(
         "versions": versions(),
     }
     return place.keep(kept(module.net), noted)
+
+
+def _fit_one(
+    module: Any,
+    models: Models,
+    loggers: Sequence[Any],
+    *,
+    recipe: ModelRecipe,
+    path: str,
+    work: Path,
+    trainer_options: Mapping[str, Any],
+) -> tuple[float, list[Any]]:
+    """Train a module, as one of several processes where there are several; seconds and test figures."""
+    watch = StopDiverged(str(recipe), path)
+    options = options_of(trainer_options, module)
+    trainer = lightning_trainer(options, module.epochs, work, loggers, _reseeding(recipe), watch, OneModel())
+    data = module.prepare(models.data)
+    started = time.perf_counter()
+    with together.dealing():
+        _fit(trainer, module, data, together.shared(lambda: resume_from(work, module)))
+        seconds = time.perf_counter() - started
+        seed_all(recipe.seed, recipe.role, recipe.name, "test")
+        tested = trainer.test(module, datamodule=data, verbose=False)
+    watch.check(module, tested[0] if tested else {})
+    return seconds, tested
+
+
+def _help(
+    fit: Callable[..., Any], recipe: ModelRecipe, store: Store, data: DataRecipe, logged: bool, seat: Seat
+) -> None:
+    """What each further process at a training does: the same, with nothing written."""
+    from pytorch_lightning.loggers.logger import DummyLogger
+
+    torch.set_num_threads(seat.threads)
+    models = Models(store, data)
+    models.data.setup()
+    seed_all(recipe.seed, recipe.role, recipe.name)
+    module = training_module(recipe, models)
+    with seat.taken():
+        fit(module, models, [DummyLogger()] if logged else [])
+
+
+def _refuse_undivided(module: Any, number: int, path: str) -> None:
+    if module.batch_size % number:
+        raise UserError(
+            f"{path}.training.batch_size={module.batch_size}: a batch is shared by the {number} processes of "
+            f"trainer.devices={number}; expected a multiple of {number}"
+        )
 
 
 def _fit(trainer: Any, module: Any, data: Any, checkpoint: Path | None) -> None:
@@ -209,7 +271,11 @@ def _reseeding(recipe: ModelRecipe) -> Any:
 
     return LambdaCallback(
         on_train_epoch_start=lambda trainer, _module: seed_all(
-            recipe.seed, recipe.role, recipe.name, str(trainer.current_epoch)
+            recipe.seed,
+            recipe.role,
+            recipe.name,
+            str(trainer.current_epoch),
+            *([f"rank {together.rank()}"] if together.rank() else []),
         )
     )
 
@@ -227,7 +293,8 @@ def lightning_trainer(
     warnings.filterwarnings(
         "ignore",
         message=".*(LeafSpec|does not have many workers|in eval mode at the start|"
-        "exists and is not empty|resuming from a checkpoint that ended before|estimate number of stepping).*",
+        "exists and is not empty|Grad strides do not match|"
+        "resuming from a checkpoint that ended before|estimate number of stepping).*",
     )
     if options.get("max_epochs") is not None:
         raise UserError(
@@ -260,11 +327,6 @@ def lightning_trainer(
         raise
     except Exception as error:  # whatever Lightning finds wrong with its own options
         raise UserError(f"trainer: {' '.join(str(error).split())}; set trainer.* to what it takes") from error
-    if made.num_devices * made.num_nodes > 1:
-        raise UserError(
-            f"trainer: {made.num_devices} devices on {made.num_nodes} machine(s) are not supported; "
-            "set trainer.devices=1, or trainer.devices=[1] for the second one alone"
-        )
     return made
 
 

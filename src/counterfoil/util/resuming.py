@@ -20,7 +20,7 @@ from torch.utils.data import Sampler
 
 from counterfoil.core.errors import CounterfoilWarning, first_line
 from counterfoil.core.whole import whole
-from counterfoil.util import signals
+from counterfoil.util import signals, together
 
 LAST, BEFORE = "last.ckpt", "before.ckpt"
 """The checkpoints of a training: the newest, and the one before it."""
@@ -85,7 +85,10 @@ def damage(file: Path, module: nn.Module) -> str | None:
 
 
 class Resumable(Sampler[T]):
-    """Batches of an epoch that are a function of the epoch alone; it may begin with a later one, once."""
+    """Batches of an epoch that are a function of the epoch alone; it may begin with a later one, once.
+
+    Of several processes at a training each is dealt its own rows of every batch.
+    """
 
     first = 0
     """The batch that the next epoch begins with."""
@@ -96,14 +99,15 @@ class Resumable(Sampler[T]):
 
     def __iter__(self) -> Iterator[T]:
         first, self.first = self.first, 0
-        yield from islice(self._batches(), first, None)
+        yield from together.dealt(islice(self._batches(), first, None))
 
 
 class SaveWhenAsked(pl.Callback):
     """Ends a training at a signal: between two steps, and saved, so that it goes on with the next step.
 
-    It is saved within an epoch where the batches are `Resumable` and there is one process; else the training
-    goes on from the last whole epoch. A signal in the validation waits for its end.
+    It is saved within an epoch where the batches are `Resumable`; else the training goes on from the last
+    whole epoch. A signal in the validation waits for its end. Of several processes all end at the same step,
+    whichever is told to.
 
     Args:
         path: of the checkpoint.
@@ -115,8 +119,7 @@ class SaveWhenAsked(pl.Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take the signals back from Lightning; let the epoch begin where it was left."""
-        if trainer.world_size == 1:
-            signals.listen_again()
+        signals.listen_again()
         done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         if self.drawn and 0 < done < trainer.num_training_batches:
             self._sampler(trainer).first = done
@@ -134,13 +137,15 @@ class SaveWhenAsked(pl.Callback):
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Go on drawing where it was left; save and end where a signal asks for it."""
         if self.drawn:
-            _draw_on(self.drawn)
+            _draw_on(self.drawn["ranks"][together.rank()] if "ranks" in self.drawn else self.drawn)
             self.drawn = {}
-        if signals.requested() is not None:
-            if batch_idx and isinstance(self._sampler(trainer), Resumable) and trainer.world_size == 1:
-                self.drawn = _drawn()
+        number = together.highest(signals.requested() or 0)
+        if number:
+            if batch_idx and isinstance(self._sampler(trainer), Resumable):
+                drawn = together.gathered([_drawn()])
+                self.drawn = drawn[0] if len(drawn) == 1 else {"ranks": drawn}
                 trainer.save_checkpoint(self.path)
-            _end_if_asked()
+            raise signals.Stopped(number)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the random generators stand, where an epoch is cut off."""
@@ -156,8 +161,8 @@ class SaveWhenAsked(pl.Callback):
 
 
 def _end_if_asked() -> None:
-    number = signals.requested()
-    if number is not None:
+    number = together.highest(signals.requested() or 0)
+    if number:
         raise signals.Stopped(number)
 
 

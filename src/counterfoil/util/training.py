@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count, Positive, Weight, checks_options
 from counterfoil.core.errors import UserError
+from counterfoil.util import together
 from counterfoil.util.finite import broken
 
 LOSSES = ("loss", "l1")
@@ -30,6 +31,9 @@ class Training(pl.LightningModule):
         channels_last: memory layout of the network; faster convolutions on a CPU.
         name: prefix of everything logged, as one job may train several models.
     """
+
+    leaves_out: bool = False
+    """Whether a step may leave out a part of the net, which several processes must then look for."""
 
     def __init__(
         self,
@@ -58,7 +62,10 @@ class Training(pl.LightningModule):
         return data
 
     def report(self, stage: str, values: dict[str, Tensor], rows: int) -> None:
-        """Log quantities as `<model>/<stage>/<quantity>`, averaged over an epoch in validation and test."""
+        """Log quantities as `<model>/<stage>/<quantity>`, averaged over an epoch in validation and test.
+
+        Of several processes the mean is over all of their rows.
+        """
         named = {f"{self.name}/{stage}/{key}": value for key, value in values.items()}
         self.log_dict(
             named,
@@ -66,6 +73,7 @@ class Training(pl.LightningModule):
             on_epoch=stage != "train",
             prog_bar=stage == "val",
             batch_size=rows,
+            sync_dist=together.size() > 1,
         )
 
     def configure_optimizers(self) -> Any:
@@ -101,7 +109,7 @@ class StopDiverged(pl.Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Check the last loss, before the epoch is saved."""
-        last = {} if self._last is None else {"train/loss": float(self._last.mean())}
+        last = {} if self._last is None else {"train/loss": float(together.averaged(self._last.mean()))}
         self.check(pl_module, trainer.callback_metrics | last)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:

@@ -28,6 +28,7 @@ from counterfoil.generative.exaggeration.discriminator import Discriminator
 from counterfoil.generative.exaggeration.loss import Terms
 from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.generative.exaggeration.validation import Watch, measure, summarise
+from counterfoil.util import together
 from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.fingerprint import fingerprint
 from counterfoil.util.pictures import log_grid
@@ -157,7 +158,9 @@ class ExaggerationTraining(Training):
         knob = self.net.knob
         train, val, test = (of_classes(part, knob.pair) for part in (data.train, data.val, data.test))
         refuse_single_class(train, knob.pair)
-        graded, held = (grade(self.classifier, knob, part) for part in (train, val))
+        graded, held = together.shared(
+            lambda: tuple(grade(self.classifier, knob, part) for part in (train, val))
+        )
         mode, counts = knob.fit(held, graded, self.calibration, self.enough)
         knob.classifier.copy_(fingerprint(self.classifier))
         self.average.knob.load_state_dict(knob.state_dict())
@@ -192,7 +195,7 @@ class ExaggerationTraining(Training):
             self._follow()
             critic |= terms
         if self.watch and index % 50 == 0:
-            self.watch.step(critic)
+            self.watch.step({key: together.averaged(value.detach()) for key, value in critic.items()})
         for schedule in cast(list[Any], self.lr_schedulers())[0 if generator_turn else 1 :]:
             schedule.step()
         self.report("train", {key: value.detach() for key, value in critic.items()}, len(x))
@@ -251,9 +254,8 @@ class ExaggerationTraining(Training):
         figures = self._figures("val")
         if self.watch and not self.trainer.sanity_checking:
             progress = (self.current_epoch + 1) / max(int(self.trainer.max_epochs or 1), 1)
-            self.watch.epoch(
-                float(self.critic[0]), float(self.critic[1]), figures["rho"], figures["change"], progress
-            )
+            loss, scatter = (float(together.averaged(value)) for value in self.critic)
+            self.watch.epoch(loss, scatter, figures["rho"], figures["change"], progress)
 
     def on_test_epoch_end(self) -> None:
         """Log the figures."""
@@ -270,7 +272,7 @@ class ExaggerationTraining(Training):
         return frames
 
     def _figures(self, stage: str) -> dict[str, float]:
-        figures = summarise(self.strips)
+        figures = summarise(together.gathered(self.strips))
         self.strips.clear()
         shown = (
             figures
