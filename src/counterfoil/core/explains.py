@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
 
 
-@runtime_checkable
 class Explains(Protocol):
     """Makes counterfactuals of images for a classifier; every `Explainer` does."""
 

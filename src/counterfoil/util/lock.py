@@ -44,9 +44,11 @@ def locked(path: Path, wait_for: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()  # before the lock is freed: whoever waited sees that this file is no longer the one
-        handle.close()
+        try:
+            with suppress(OSError):
+                path.unlink()  # before the lock is freed: who waited sees that this file is no longer the one
+        finally:
+            handle.close()
 
 
 def named(process: int) -> str:
