@@ -224,7 +224,7 @@ def publish(
     before: Mapping[str, Any],
     weights: Mapping[str, str],
 ) -> Path:
-    """Write the table to results/<case>.json, as RESULTS.md reads it; returns the file.
+    """Write the table to results/<case>.json, as RESULTS.md reads it; notes that lie there stay.
 
     Args:
         columns: those shown.
@@ -245,5 +245,7 @@ def publish(
         "views": {case: {"tables": {case: table_as_dict(shown)}, "files": {}}},
     }
     path = RESULTS / f"{case}.json"
+    if path.is_file():
+        content |= {name: told for name, told in json.loads(path.read_text()).items() if name == "notes"}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

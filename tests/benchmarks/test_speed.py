@@ -193,9 +193,11 @@ def test_figures_of_a_case_are_published(load: Callable[[str], ModuleType], tmp_
     rows = [timing.Row("a row", times, facts={"steps": timing.Entry(3.0, n=1)})]
     before = {**timing.machine(), "versions": {"torch": "2"}}
     timing.RESULTS = tmp_path
+    (tmp_path / "levers.json").write_text(json.dumps({"notes": {"tried": {"value": 1}}, "n": [9]}))
     path = timing.publish("levers", rows, ("ours", "steps"), timing.Options((4,), 1, 1), before, {"w": "0"})
     told = json.loads(path.read_text())
     table = told["views"]["levers"]["tables"]["levers"]
+    assert told["notes"] == {"tried": {"value": 1}}
     assert table["columns"] == ["ours", "steps"]
     assert table["rows"]["a row"]["ours"]["value"] == 2000
     assert (told["n"], told["weights"], told["versions"]) == ([4], {"w": "0"}, {"torch": "2"})

@@ -25,6 +25,26 @@ def good(compose: Compose) -> RunConfig:
     return RunConfig.of(compose("evaluate", "run_dir=x", "threads=1")[0])
 
 
+@pytest.mark.parametrize(
+    ("told", "threads"),
+    [
+        ({"threads": 3}, 3),
+        ({"threads": None, "n": 1}, None),
+        ({"threads": "auto", "n": 1}, 1),
+        ({"threads": "auto", "n": 1, "count": 8}, None),
+        ({"threads": "auto", "n": 100}, None),
+        ({"threads": "auto", "n": 100, "batch_size": 2}, 1),
+        ({"threads": "auto", "n": 100, "batch_size": 2, "refill": 50}, None),
+    ],
+)
+def test_threads_go_by_the_queries_at_once(
+    compose: Compose, told: dict[str, Any], threads: int | None
+) -> None:
+    config = compose("evaluate", "run_dir=x")[0]
+    config.update(told)
+    assert RunConfig.of(config).wanted_threads == threads
+
+
 @pytest.mark.parametrize("change", [{"threads": 2}, {"n": 1}, {"confidence": 1}, {"n": 1e3}])
 def test_good_options_pass(compose: Compose, change: dict[str, Any]) -> None:
     config = compose("evaluate", "run_dir=x", "threads=1")[0]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from counterfoil.util.cores import cores, share
+from counterfoil.util.cores import FEW, cores, share, threads_for
 
 
 def test_the_cores_are_those_of_this_process() -> None:
@@ -17,3 +17,8 @@ def test_the_cores_are_those_of_this_process() -> None:
 def test_jobs_share_the_cores(there: int, jobs: int, each: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("counterfoil.util.cores.cores", lambda: there)
     assert share(jobs) == each
+
+
+def test_few_images_at_once_take_one_thread() -> None:
+    assert threads_for(1) == threads_for(FEW - 1) == 1
+    assert threads_for(FEW) is None

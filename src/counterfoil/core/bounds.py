@@ -243,7 +243,7 @@ def _settled(value: Any, hint: Any, name: str) -> Any:
             return str(int(value))
         right = not (closed or numbers)
     elif isinstance(value, str):
-        if closed and words and str not in members and value not in words:
+        if closed and words and not numbers and str not in members and value not in words:
             raise UserError(f"{name}={value} is not supported; choose one of: {', '.join(words)}")
         right = not (closed or _called(members)) or bool({str, Path} & set(members)) or value in words
     elif isinstance(value, Mapping) and numbers and not closed:

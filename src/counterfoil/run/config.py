@@ -16,6 +16,7 @@ from counterfoil.core.decision import RULES
 from counterfoil.core.errors import UserError
 from counterfoil.search import Precision
 from counterfoil.util.build import plain
+from counterfoil.util.cores import threads_for
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.naming import file_name
 
@@ -205,7 +206,7 @@ class RunConfig:
     n: Count
     count: Count
     batch_size: Count
-    threads: Threads | None
+    threads: Threads | Literal["auto"] | None
     overwrite: bool
     explainer: Mapping[str, Any]
     metric: Mapping[str, MetricRecipe]
@@ -226,6 +227,14 @@ class RunConfig:
     devices: Processes = 1
     refill: Count | None = None
     precision: Precision = "float32"
+
+    @property
+    def wanted_threads(self) -> int | None:
+        """Threads of the CPU for this evaluation; None: as many as torch has."""
+        if self.threads != "auto":
+            return self.threads
+        asked = self.n * self.count if self.queries is None else self.batch_size
+        return threads_for(min(self.refill or self.batch_size, asked))
 
     @classmethod
     def of(cls, config: DictConfig) -> RunConfig:

@@ -77,7 +77,7 @@ def evaluate(
     run = RunConfig.of(config)
     refuse_unchosen(run, overrides)
     group = divide(os.environ, 1 if run.counterfactuals else run.devices, run.device, _stamped(config))
-    with threads(run.threads, len(group)) as each:
+    with threads(run.wanted_threads, len(group)) as each:
         work = Work(run, run_dir, choices, overrides, group, each, started)
         if group[0].launcher:
             return take_part(group[0], run_dir, run.identity, work.lead, work.help)

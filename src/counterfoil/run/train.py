@@ -48,7 +48,7 @@ def train(config: DictConfig, run_dir: Path, overrides: Sequence[str] = ()) -> l
         raise UserError(
             "nothing to train: choose a model, such as classifier=cnn or generative=vae, or experiment=demo"
         )
-    if run.threads:
+    if isinstance(run.threads, int):  # batches of a training are large enough for all
         torch.set_num_threads(run.threads)
     models = Models.of(run)
     if run.overwrite:
