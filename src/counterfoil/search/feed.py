@@ -94,6 +94,10 @@ class Feed:
             self._waiting.extend((asked, row) for row in range(len(asked.query)))
         return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
 
+    def put_back(self, rows: Sequence[tuple[Asked, int]]) -> None:
+        """Rows that were taken and have to begin their round again; they are next."""
+        self._waiting.extendleft(reversed(rows))
+
     def take_back(self, asked: Asked, rows: Sequence[int], best: Best, seconds: Tensor) -> None:
         """What is known of rows of a batch whose round is over; those that go into another are next."""
         again = asked.take_back(rows, best, seconds)

@@ -36,6 +36,10 @@ class InvertedLatent(Latent):
         super().__init__(spread)
         self.restarts, self.steps, self.lr, self.penalty = restarts, steps, lr, penalty
 
+    def trial_start(self, query: Query) -> Variables:
+        """Codes of zeros (B, Z)."""
+        return {"z": query.factual.new_zeros(len(query), int(query.generator.latent))}
+
     def start(self, query: Query) -> Variables:
         """The best code (B, Z) of all restarts."""
         latent = int(query.generator.latent)

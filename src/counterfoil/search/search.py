@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -13,9 +14,10 @@ from counterfoil.core.bounds import Count, Share, Whole
 from counterfoil.core.counterfactuals import Found, unknown
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
-from counterfoil.search.batch import Batch
+from counterfoil.search.batch import Batch, Origin
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.feed import Feed, by_batch
+from counterfoil.search.memory import out_of_memory
 from counterfoil.search.precision import Lowered, Point, Precision, lowers, regraded
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
@@ -23,6 +25,7 @@ from counterfoil.search.term import Objective
 from counterfoil.search.tradeoff import Tradeoff
 from counterfoil.util.rows import MakeOptimizer, RowOptimizer
 
+log = logging.getLogger("counterfoil")
 FIRST, ONCE = Stop(), Tradeoff()
 """The first counterfactual ends a query; the flip weighs 1, in one round."""
 ON_CUDA = 8
@@ -81,10 +84,11 @@ class Search:
         self.every = every
         self.precision = precision
         self._lowered = Lowered()
+        self._most: int | None = None
 
     def __call__(self, query: Query, space: Space, objective: Objective) -> Found:
         """Search for every query of the batch, in parts where the space says that fewer fit."""
-        fitting = space.capacity(query)
+        fitting = self.capacity(query, space)
         if self.refills(space):
             return self._search(query, space, objective, min(self.refill or fitting, fitting))
         if fitting >= len(query):
@@ -109,9 +113,14 @@ class Search:
             return
         rest = iter(queries)
         for first in rest:
-            fitting, width = space.capacity(first), self.refill or len(first)
+            fitting, width = self.capacity(first, space), self.refill or len(first)
             width = min(width, fitting) if fitting < len(first) else width
             yield from self._run(chain([first], rest), space, objective, width)
+
+    def capacity(self, query: Query, space: Space) -> int:
+        """How many of the queries can be searched at once, by the space and by what went wrong before."""
+        fitting = space.capacity(query)
+        return fitting if self._most is None else min(fitting, self._most)
 
     def refills(self, space: Space) -> bool:
         """Whether waiting queries take the places of finished ones in this space."""
@@ -129,7 +138,7 @@ class Search:
         self, queries: Iterable[Query], space: Space, objective: Objective, width: int
     ) -> Iterator[tuple[int, Found]]:
         """Rows come in, at most `width` at once, move until enough are finished, and these are taken out."""
-        mixed, images = self.refills(space), objective.images
+        mixed, images, whole = self.refills(space), objective.images, width
 
         def prepare(query: Query) -> None:
             layers = objective.layers(query.classifier)
@@ -143,20 +152,41 @@ class Search:
         feed, batch = Feed(queries, self.tradeoff, prepare), None
         layers: tuple[str, ...] | None = None
         kept: list[int] = []
-        while True:
-            since, batch = time.perf_counter(), batch if kept else None
-            if rows := feed.take(width - len(kept)):
-                fresh = Batch.of(rows, space, optimizer)
-                fresh.since = since
+
+        def work(fresh: list[Origin]) -> Batch:
+            """The rows that are kept and fresh ones, moved until enough are finished."""
+            nonlocal kept, layers
+            since, coming = time.perf_counter(), Batch.of(fresh, space, optimizer) if fresh else None
+            if coming is not None:
+                coming.since = since
             if batch is not None:
-                batch.keep(kept, fresh if rows else None)
-            elif rows:
-                batch = fresh
-            else:
-                return
+                batch.keep(kept, coming)
+            now = batch or coming
+            assert now is not None
             if layers is None:
-                layers = objective.layers(batch.query.classifier)
-            kept = self._advance(batch, space, objective, layers)
+                layers = objective.layers(now.query.classifier)
+            kept = self._advance(now, space, objective, layers)
+            return now
+
+        while True:
+            batch = batch if kept else None
+            # where all rows count alike, none may come in late because fewer fit than there are
+            rows = feed.take(width - len(kept) if mixed or width >= whole or not kept else 0)
+            at_work = [*([] if batch is None else (batch.origins[row] for row in kept)), *rows]
+            if not at_work:
+                return
+            try:
+                batch, narrower = work(rows), None
+            except RuntimeError as error:
+                if len(at_work) < 2 or not out_of_memory(error):
+                    raise
+                narrower = len(at_work) // 2
+            if narrower is not None:  # only now the rows' tensors are let go
+                batch, kept, width, self._most = None, [], narrower, narrower
+                feed.put_back(at_work)
+                log.warning(f"out of memory with {len(at_work)} queries at once; it goes on with {width}")
+                continue
+            assert batch is not None
             _take_out(batch, kept, feed)
             for asked in feed.finished():
                 yield asked.place, asked.found(images, bool(layers) + images, mixed)

@@ -12,6 +12,7 @@ from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
+from counterfoil.search.memory import PLENTY, rows_that_fit
 
 
 @shows_options
@@ -45,8 +46,12 @@ class Space(ABC):
         return
 
     def capacity(self, query: Query) -> int:
-        """How many of the queries can be searched at once; all by default."""
-        return len(query)
+        """How many of the queries fit into the free memory at once."""
+        return rows_that_fit(query, self.trial_start, self.decode, "the search", PLENTY)
+
+    def trial_start(self, query: Query) -> Variables:
+        """Variables as large as those of `start`, which they are unless that is a search of its own."""
+        return self.start(query)
 
     @abstractmethod
     def start(self, query: Query) -> Variables:
