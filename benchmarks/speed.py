@@ -1,8 +1,9 @@
 """Time a case against its bare networks:  python benchmarks/speed.py search|levers|training|strip|...
 
 Ours and the floor run in turn in one process and do the same work, so that whatever else the machine does
-falls on both. Cases stand in benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist. The
-case `levers` also writes results/levers.json.
+falls on both. Two cases measure whole evaluations in fresh processes: memory and ranks. Cases stand in
+benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist. The case `levers` also writes
+results/levers.json, memory and ranks do with --publish.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from timing import ROOT, about, machine, publish, record, table
+from timing import RESULTS, ROOT, about, machine, publish, publish_record, record, table
 
 from counterfoil.util import cli
 
-CASES = ("search", "levers", "training", "strip", "priors", "attributes")
+CASES = ("search", "levers", "training", "strip", "priors", "attributes", "memory", "ranks")
 
 
 def measure(arguments: Sequence[str]) -> Path:
@@ -36,19 +37,22 @@ def measure(arguments: Sequence[str]) -> Path:
     parser.add_argument("--threads", type=int, help="of torch on the CPU; 1 by default")
     parser.add_argument("--device", help="cpu (default) or cuda")
     parser.add_argument("overrides", nargs="*", metavar="OPTION=VALUE", help="before --queries")
+    parser.add_argument("--publish", action="store_true", help="write results/<case>.json too")
     given = vars(parser.parse_intermixed_args(arguments))
+    publishes = given.pop("publish", False)
     case = import_module(f"cases.{given.pop('case')}")
     options = replace(case.DEFAULTS, **given)
     torch.set_num_threads(options.threads)
     before, rows = machine(options.device), []
+    name = case.__name__.removeprefix("cases.")
     for row in case.rows(options):
         print(row, file=sys.stderr)
         rows.append(row)
+        path = record(name, rows, options, before)
     print(f"{case.__doc__}\n{table(rows)}\n{about(before)}")
-    name = case.__name__.removeprefix("cases.")
     if hasattr(case, "PUBLISHED"):
         publish(name, rows, case.PUBLISHED, options, before, case.weights(options))
-    return record(name, rows, options, before)
+    return publish_record(path, RESULTS) if publishes else path
 
 
 if __name__ == "__main__":

@@ -249,3 +249,27 @@ def publish(
         content |= {name: told for name, told in json.loads(path.read_text()).items() if name == "notes"}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def publish_record(path: Path, results: Path) -> Path:
+    """Write a record as `results/<case>.json`, in the form of a published study; returns the file.
+
+    Its table has the name of the case, its note `machine` tells what it was measured on.
+    """
+    told, case = json.loads(path.read_text()), path.stem
+    content = {
+        "study": case,
+        "title": case,
+        "command": public(told["command"]),
+        "views": {case: {"tables": {case: table_of(told["rows"])}}},
+        "notes": {"machine": {"text": about(told["machine"])}},
+    }
+    target = results / f"{case}.json"
+    write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return target
+
+
+def table_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The rows of a record as a published table."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    return {"corner": "", "columns": columns, "rows": rows, "marked": {}, "note": ""}

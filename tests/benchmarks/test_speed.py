@@ -64,9 +64,8 @@ COLUMN = "ours / {}, median"
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Imports a module of benchmarks/ by its name."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in [
-        name for name in sys.modules if name.split(".")[0] in ("speed", "timing", "subject", "cases")
-    ]:
+    ours = ("speed", "timing", "subject", "processes", "cases")
+    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
         monkeypatch.delitem(sys.modules, name)
     return importlib.import_module
 

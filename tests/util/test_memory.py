@@ -6,10 +6,11 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from counterfoil.util.memory import uncollected
+from counterfoil.util.memory import give_back, uncollected
 
 SCRIPT = """
 import resource, torch
@@ -58,3 +59,19 @@ def test_no_garbage_is_looked_for_meanwhile() -> None:
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_freed_blocks_are_given_back() -> None:
+    """A hundred megabytes in small pieces below one that stays."""
+
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+    pieces = [bytearray(100_000) for _ in range(1000)]
+    stays, held = pieces[-1], resident()
+    del pieces
+    if not give_back():
+        pytest.skip("another C library, or nothing to give")
+    assert held - resident() > 50_000
+    assert len(stays) == 100_000

@@ -61,6 +61,7 @@ from counterfoil.util.disk import refuse_full
 from counterfoil.util.launched import Rank
 from counterfoil.util.lock import named
 from counterfoil.util.loggers import Label, close, open_loggers
+from counterfoil.util.memory import give_back
 from counterfoil.util.record import arguments, command_line, read_json, versions, write_json, write_text
 
 log = logging.getLogger("counterfoil")
@@ -435,6 +436,7 @@ def _tell_failures(evaluation: Evaluation) -> None:
 
 
 def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], seconds: float) -> dict[str, Any]:
+    give_back()
     scores = score(evaluation)
     summary = {
         "methods": scores.methods,
