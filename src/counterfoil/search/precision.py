@@ -26,6 +26,8 @@ UNITS = frozenset(("amx_bf16", "avx512_bf16", "bf16", "svebf16"))
 """Flags of processors, x86 and ARM, that multiply numbers of bfloat16."""
 AMPERE = (8, 0)
 """The first CUDA capability that does."""
+FEW = 4
+"""Fewer queries at once than this take no less time in bfloat16."""
 NEARER = 0.99
 """How near a point in bfloat16 must be, of the distance of a counterfactual known, to be graded again."""
 

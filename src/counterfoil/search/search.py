@@ -18,7 +18,7 @@ from counterfoil.search.batch import Batch, Origin
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.feed import Feed, by_batch
 from counterfoil.search.memory import out_of_memory
-from counterfoil.search.precision import Lowered, Point, Precision, lowers, regraded
+from counterfoil.search.precision import FEW, Lowered, Point, Precision, lowers, regraded
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
 from counterfoil.search.term import Objective
@@ -58,7 +58,7 @@ class Search:
         precision: of the networks: "float32", that is the images' own; "bf16", bfloat16 with channels last;
             or "auto", see `lowers`. In bfloat16 a point that reaches the confidence is decoded and graded
             again in float32 before it counts. A query without a counterfactual whose point fails there goes
-            on in float32, and so does one whose round ends without any.
+            on in float32, and so does one whose round ends without any; so do the last few of a batch.
     """
 
     def __init__(
@@ -224,6 +224,8 @@ class Search:
     ) -> tuple[Candidate, Tensor]:
         query, age = batch.query, batch.age()
         if self.lowers(query):
+            if len(query) < FEW:
+                batch.exact.fill_(True)
             exact = batch.exact if not self.last else batch.exact | torch.as_tensor(age >= self.steps)
             point = self._lowered.point(query, space, batch.variables, layers, exact)
         else:
