@@ -27,6 +27,7 @@ from counterfoil.util.cli import config_dirs, expand_all
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 README = (ROOT / "README.md").read_text()
+SCALE = (ROOT / "docs" / "scale.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 Script = Callable[..., tuple[int, str, str]]
 
@@ -73,19 +74,19 @@ class Command:
         return f"{self.script} {' '.join(self.arguments)}"
 
 
-def blocks(language: str) -> list[Block]:
+def blocks(language: str, page: str = README) -> list[Block]:
     """All blocks of a language."""
     found = []
-    for fence in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        above = README[: fence.start()].rstrip().rsplit("\n", 1)[-1]
+    for fence in re.finditer(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        above = page[: fence.start()].rstrip().rsplit("\n", 1)[-1]
         named = re.search(r"`([\w/]+\.yaml)`:?$", above) or re.match(r"# ([\w/]+\.py)\n", fence.group(2))
         found.append(Block(fence.group(1), fence.group(2), named.group(1) if named else None))
     return [block for block in found if block.language == language]
 
 
 def lines() -> Iterator[list[str]]:
-    """Every command of the shell blocks and of the Makefile's recipes, as words."""
-    written = "\n".join(block.text for block in blocks("bash"))
+    """Every command of the shell blocks, here and in docs/scale.md, and of the Makefile, as words."""
+    written = "\n".join(block.text for page in (README, SCALE) for block in blocks("bash", page))
     made = re.findall(r"^\t\$\(BIN\)/(python .*)", MAKEFILE, re.MULTILINE)
     for line in chain(written.replace("\\\n", " ").splitlines(), made):
         words = shlex.split(line, comments=True)
