@@ -66,11 +66,8 @@ def levers(method: Make, width: int) -> dict[str, OptimisedExplainer]:
         "flip=margin, refill": margin | refill,
         "all": margin | refill | bf16,
     }
-    known = vars(method().search)
     made = {}
     for name, told in options.items():
-        if not told.keys() - {"flip"} <= known.keys():
-            continue
         made[name] = method(**{key: value for key, value in told.items() if key == "flip"})
         for key in told.keys() - {"flip"}:
             setattr(made[name].search, key, told[key])

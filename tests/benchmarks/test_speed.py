@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -15,12 +14,9 @@ import pytest
 import torch
 
 from counterfoil.core.errors import UserError
-from counterfoil.search import Search
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-LEVERS = ["removal alone", "flip=margin", "refill", "flip=margin, refill"]
-if "precision" in inspect.signature(Search).parameters:
-    LEVERS = [*LEVERS[:3], "precision=bf16", LEVERS[3], "all"]
+LEVERS = ["removal alone", "flip=margin", "refill", "precision=bf16", "flip=margin, refill", "all"]
 FAST = {
     "search": [
         "data.limit=30",
