@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from counterfoil.core.entry import Entry
 from counterfoil.data.queries import QuerySet
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.report.table import Table
+from counterfoil.report.view.base import table_as_dict
 from counterfoil.run.models import Models
 from counterfoil.util import cli
 from counterfoil.util.build import build
@@ -67,10 +69,13 @@ OURS = {
     ),
     "progressive, 0.5": ("progressive", "confidence=0.5", "explainer.progressive.returned=first"),
     "progressive, 0.95": ("progressive", "confidence=0.95", "explainer.progressive.returned=first"),
+    "progressive, one image, 0.5": ("progressive", "confidence=0.5", "explainer.progressive.strip=false"),
+    "progressive, one image, 0.95": ("progressive", "confidence=0.95", "explainer.progressive.strip=false"),
+    "progressive, one image, 0.99": ("progressive", "confidence=0.99", "explainer.progressive.strip=false"),
 }
 """Row -> method and overrides of evaluate.py; the number is the confidence requested."""
 BATCH = 128
-COLUMNS = ("n", "validity", "judge_agreement", "l1_valid", "im1", "seconds", "ratio")
+COLUMNS = ("n", "validity", "judge_agreement", "l1_valid", "im1_valid", "seconds", "ratio")
 METRICS = "metric=[success,distances,im1,cost]"
 COMMAND = "make peers DATA=FOLDER STORE=weights"
 BASE = "cfproto"
@@ -134,6 +139,7 @@ def theirs(method: str, python: Path, folder: Path, budget: float) -> None:
 
 def grade(files: Sequence[Path], given: Sequence[str], folder: Path) -> dict[str, dict[str, Entry]]:
     """Metrics of foreign npz files by their stem: evaluate.py scores each of them as a job."""
+    shutil.rmtree(folder, ignore_errors=True)
     jobs = ",".join(str(file) for file in files)
     script = [
         sys.executable,
@@ -170,7 +176,9 @@ def rows(graded: Mapping[str, Mapping[str, Entry]]) -> Iterator[tuple[str, dict[
 
 def publish(table: Table, note: str, peers: Mapping[str, Any], path: Path, n: int) -> None:
     """Write the figures as results/ keeps them."""
-    cells = {row: {key: entry.as_dict() for key, entry in found.items()} for row, found in table.rows.items()}
+    shown = table_as_dict(table)
+    for row, entries in table.rows.items():
+        shown["rows"][row]["n"]["text"] = f"{entries['n'].value:.0f}"
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -184,15 +192,9 @@ def publish(table: Table, note: str, peers: Mapping[str, Any], path: Path, n: in
         "versions": {**versions(), "peers": peers},
         "weights": {},
         "measured": {"commit": commit, "note": note},
-        "views": {
-            "peers": {
-                "tables": {"peers": {"corner": table.corner, "columns": list(COLUMNS), "rows": cells}},
-                "files": [],
-            }
-        },
+        "notes": {"machine": Entry(None).as_dict() | {"text": f"{note}."}},
+        "views": {"peers": {"tables": {"peers": shown}, "files": []}},
     }
-    if path.is_file():
-        content |= {name: value for name, value in read_json(path, "figures").items() if name == "notes"}
     write_json(path, content)
 
 
@@ -229,7 +231,9 @@ def measure(arguments: Sequence[str]) -> Path:
         np.savez(given.folder / f"{file_of(name)}.npz", **found)
         print(f"{name}: {found['seconds'].mean():.4f} CPU s per query", file=sys.stderr)
     names = [*given.theirs, *map(file_of, given.ours)]
-    graded = grade([given.folder / f"{name}.npz" for name in names], given.overrides, given.folder / "graded")
+    graded = grade(
+        [(given.folder / f"{name}.npz").resolve() for name in names], given.overrides, given.folder / "graded"
+    )
     table = Table(dict(rows(graded)), COLUMNS)
     print(table.markdown())
     note = (

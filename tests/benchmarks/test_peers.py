@@ -107,7 +107,7 @@ def test_what_another_tool_leaves_is_graded_by_our_classifier(
 
 
 def entries(seconds: float, n: int) -> dict[str, Any]:
-    names = ("validity", "judge_agreement", "l1_valid", "im1")
+    names = ("validity", "judge_agreement", "l1_valid", "im1_valid")
     return {**{name: Entry(1.0, n=n) for name in names}, "seconds": Entry(seconds, n=n)}
 
 
