@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
-from torch import nn
+from pytorch_lightning.loggers.logger import DummyLogger
+from torch import Tensor, nn
 
-from counterfoil.util.training import Diverged, StopDiverged, one_cycle
+from counterfoil.util.training import Diverged, StopDiverged, Training, one_cycle
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
@@ -69,3 +71,55 @@ def test_what_is_measured_before_the_training_does_not_count() -> None:
     trainer.callback_metrics = {}
     with pytest.raises(Diverged, match="NaN or infinite values in weight"):
         watch.on_validation_end(trainer, module)
+
+
+class Numbered(Training):
+    """Reports the number of each step, of every second one under another name too."""
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        """Nothing is learned."""
+        number = torch.tensor(float(index))
+        self.report("train", {"loss": number}, 1)
+        if index % 2:
+            self.report("train", {"odd": number}, 1)
+        return self.net(batch).sum()  # type: ignore[no-any-return]
+
+
+class Kept(DummyLogger):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Every point."""
+        self.told.append((step, {key: value for key, value in metrics.items() if key != "epoch"}))
+
+
+def test_the_steps_that_are_logged_and_the_last_are_reported_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[int] = []
+    log_dict = Training.log_dict
+    monkeypatch.setattr(
+        Training, "log_dict", lambda self, *a, **k: (handed.append(self.global_step), log_dict(self, *a, **k))
+    )
+    logger = Kept()
+    trainer = pl.Trainer(
+        max_epochs=1,
+        log_every_n_steps=3,
+        accelerator="cpu",
+        logger=logger,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Numbered(nn.Linear(1, 1), name="m"), torch.utils.data.DataLoader(torch.ones(8, 1)))
+    assert logger.told == [
+        (2, {"m/train/loss": 2.0, "m/train/odd": 1.0}),
+        (5, {"m/train/loss": 5.0, "m/train/odd": 5.0}),
+    ]
+    assert {key: float(value) for key, value in trainer.callback_metrics.items()} == {
+        "m/train/loss": 7.0,
+        "m/train/odd": 7.0,
+    }
+    assert set(handed) == {2, 5, 7}

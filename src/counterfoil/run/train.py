@@ -317,7 +317,7 @@ def lightning_trainer(
             given,
             where="trainer",
             max_epochs=epochs,
-            callbacks=[keep, RichProgressBar(), *callbacks, SaveWhenAsked(work / LAST)],
+            callbacks=[keep, RichProgressBar(refresh_rate=5), *callbacks, SaveWhenAsked(work / LAST)],
             logger=list(loggers),
             default_root_dir=str(work),
             enable_checkpointing=True,

@@ -55,6 +55,7 @@ class Training(pl.LightningModule):
         self.epochs = epochs
         self.batch_size = batch_size
         self.name = name
+        self._newest: dict[str, Tensor] = {}
 
     def prepare(self, data: Any) -> Any:
         """The data module to train on; a training with batches of its own wraps the `ImageData` given."""
@@ -65,8 +66,15 @@ class Training(pl.LightningModule):
         """Log quantities as `<model>/<stage>/<quantity>`, averaged over an epoch in validation and test.
 
         Of several processes the mean is over all of their rows.
+        Those of a training step are the newest at the steps that are logged and at an epoch's last: to hand
+        Lightning each of them costs as much as all else that it does around a step.
         """
         named = {f"{self.name}/{stage}/{key}": value for key, value in values.items()}
+        if stage == "train":
+            self._newest.update((name, value.detach()) for name, value in named.items())
+            if not self._is_logged:
+                return
+            named, self._newest = self._newest, {}
         self.log_dict(
             named,
             on_step=stage == "train",
@@ -75,6 +83,12 @@ class Training(pl.LightningModule):
             batch_size=rows,
             sync_dist=together.size() > 1,
         )
+
+    @property
+    def _is_logged(self) -> bool:
+        """Whether something reads what this step reports: loggers, or callbacks at the end of the epoch."""
+        trainer = self.trainer
+        return trainer.is_last_batch or trainer._logger_connector.should_update_logs
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over all steps of the training."""
