@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from counterfoil.search import Precision
 from counterfoil.util.build import plain
 from counterfoil.util.cores import threads_for
 from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.grammar import ELSEWHERE
 from counterfoil.util.naming import file_name
 
 MODELS = {
@@ -31,7 +32,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
-    "sweep", "jobs", "devices", "refill",
+    "sweep", "jobs", "devices", "refill", "callbacks",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 FILES = ("queries", "mask")
@@ -128,8 +129,8 @@ class ModelRecipe:
                 f"{where}.{name} is no option of a model; {does_it(name, _without(node, name), where)}"
                 f"its options: {', '.join(known)}"
             )
-        for name, field in known.items():
-            if field.default is MISSING and name not in node:
+        for name, one in known.items():
+            if one.default is MISSING and name not in node:
                 raise UserError(f"{where}.{name} is not set; every model needs one")
         if node.get("class_names") is not None:
             node = {**node, "class_names": list(read_names(node["class_names"], f"{where}.class_names"))}
@@ -175,7 +176,8 @@ class RunConfig:
         data, classifier, judge, generative, autoencoder: recipes; None where none is chosen.
         explainer: class and arguments of each method chosen.
         metric: each metric chosen.
-        trainer, logger: class and arguments.
+        trainer, logger: class and arguments; of the trainer with the callbacks chosen.
+        callbacks: each one chosen.
         seed: of the queries, and by default of the models.
         target: runner_up, all, a class or a pair of classes.
         confidence: probability of the target to reach, in (0, 1].
@@ -226,6 +228,7 @@ class RunConfig:
     split: Literal["test", "val"] = "test"
     devices: Processes = 1
     refill: Count | None = None
+    callbacks: Mapping[str, Any] = field(default_factory=dict)
     precision: Precision = "float32"
 
     @property
@@ -254,6 +257,7 @@ class RunConfig:
             name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
             for name, options in (tree.get("metric") or {}).items()
         }
+        given["trainer"] = _with_callbacks(given["trainer"], tree.get("callbacks") or {})
         for group in ("explainer", "metric"):
             for name in given[group]:
                 file_name(name, group)
@@ -355,6 +359,7 @@ def _refuse_unread(composed: Mapping[str, Any], written: Mapping[str, Any]) -> N
     read = {*_references(written), *_words(composed.get("study"))} if unread else ()
     for name in sorted(unread.difference(read)):
         found = does_it(name, {key: value for key, value in composed.items() if key in known}, "")
+        found = f"{ELSEWHERE[name]}; " if name in ELSEWHERE else found
         raise UserError(f"option {name} is read by nothing; {found}see --help or --cfg job for all options")
     if (composed.get("trainer") or {}).get("max_epochs") is not None:
         found = does_it("max_epochs", _without(composed, "trainer"), "")
@@ -448,6 +453,13 @@ def _settle(config: DictConfig) -> DictConfig:
 def _model(value: Any) -> ModelRecipe | None:
     """A model; None where an experiment only sets options of one that no group chose."""
     return value if isinstance(value, ModelRecipe) else None
+
+
+def _with_callbacks(trainer: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer with the callbacks of the group before its own."""
+    own = trainer.get("callbacks") or []
+    several = [*(node for node in chosen.values() if node), *(own if isinstance(own, list) else [own])]
+    return {**trainer, "callbacks": several} if several else dict(trainer)
 
 
 def _chosen(explainers: Mapping[str, Any], methods: Sequence[str] | None) -> dict[str, Any]:

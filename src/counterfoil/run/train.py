@@ -26,6 +26,7 @@ from counterfoil.run.several import OneModel, Seat, beside, options_of
 from counterfoil.run.store import Place, Store, made_by
 from counterfoil.util import signals, together
 from counterfoil.util.build import build, locate
+from counterfoil.util.callbacks import SameBatches
 from counterfoil.util.checkpoint import kept
 from counterfoil.util.launched import Rank
 from counterfoil.util.loggers import Label, close, open_loggers
@@ -287,7 +288,7 @@ def lightning_trainer(
     import logging
     import warnings
 
-    from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+    from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings(
@@ -311,13 +312,21 @@ def lightning_trainer(
     given = {key: value for key, value in options.items() if value is not None}
     own = build(given.pop("callbacks", []), where="trainer.callbacks")
     callbacks = (*callbacks, *(own if isinstance(own, list) else [own]))
+    shown = given.get("enable_progress_bar", True)
+    callbacks = tuple(one for one in callbacks if shown or not isinstance(one, ProgressBar))
+    if shown and not any(isinstance(one, ProgressBar) for one in callbacks):
+        callbacks = (RichProgressBar(refresh_rate=5), *callbacks)
+    if given.get("overfit_batches"):  # Lightning would put a sampler of single images in place of ours
+        batches = given.pop("overfit_batches")
+        given |= {"limit_train_batches": batches, "limit_val_batches": batches}
+        callbacks = (*callbacks, SameBatches())
     plugins = given.pop("plugins", [])
     try:
         made = build(
             given,
             where="trainer",
             max_epochs=epochs,
-            callbacks=[keep, RichProgressBar(refresh_rate=5), *callbacks, SaveWhenAsked(work / LAST)],
+            callbacks=[keep, *callbacks, SaveWhenAsked(work / LAST)],
             logger=list(loggers),
             default_root_dir=str(work),
             enable_checkpointing=True,

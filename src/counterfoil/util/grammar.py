@@ -12,6 +12,20 @@ SEPARATORS = re.compile(r"^-*([+~]*[\w.@/]+)\s*[:=]\s*(.*)$", re.S)
 """NAME=VALUE, or what may be meant by it: --NAME=VALUE, NAME: VALUE, NAME = VALUE."""
 
 
+TUNES = "sweep=METHOD tunes a method's options, and -m OPTION=A,B runs a grid"
+WITHIN = "every training is tested at its end, and evaluate.py train_missing=true trains what it misses"
+ELSEWHERE = {
+    **dict.fromkeys(("tune", "hparams_search", "optimized_metric"), TUNES),
+    **dict.fromkeys(("train", "test"), WITHIN),
+    **dict.fromkeys(("task_name", "paths"), "run_dir= names a run and its folder, store= that of the models"),
+    **dict.fromkeys(("model", "net"), "models are chosen by classifier=, generative= and classifier@judge="),
+    "datamodule": "data= chooses the images",
+    "extras": "threads=, overwrite= and callbacks=none are options of their own",
+    "tags": "+logger.wandb.tags= sets them; a run's overrides are its tags otherwise",
+}
+"""Options and groups that are usual elsewhere, and what does it here."""
+
+
 def unreadable(option: str) -> str:
     """The line for an option that is against Hydra's grammar: its name, and the form that works."""
     found = SEPARATORS.match(option)
@@ -56,6 +70,8 @@ def unknown(name: str, siblings: Iterable[str], parent: str = "") -> str:
     rest = name.removeprefix(parent).lstrip(".")
     if rest in known:  # a key with dots in it, of which Hydra makes a path
         return f"option {name}: {rest} is one key of {parent}; write {parent}='{{{rest}: VALUE}}'"
+    if name in ELSEWHERE:
+        return f"option {name} does not exist: {ELSEWHERE[name]}; see --help or --cfg job for all of them"
     near = suggest(rest.split(".")[0], known)
     if near and parent:
         near = near.replace("did you mean ", f"did you mean {parent}.")
