@@ -51,7 +51,7 @@ class Bare(Base):
             Search(200, partial(Adam, lr=0.1)),
             "Search(steps=200, optimizer=Adam(lr=0.1), stop=Stop(patience=0), "
             "tradeoff=Tradeoff(initial=1.0, factor=10.0, rounds=1, bisect=False), crowd=0.1, last=False, "
-            "refill=None, every=None)",
+            "refill=None, every=None, precision='float32')",
         ),
     ],
     ids=lambda value: type(value).__name__,
