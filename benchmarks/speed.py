@@ -2,8 +2,7 @@
 
 Ours and the floor run in turn in one process and do the same work, so that whatever else the machine does
 falls on both. Two cases measure whole evaluations in fresh processes: memory and ranks. Cases stand in
-benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist. The case `levers` also writes
-results/levers.json, memory and ranks do with --publish.
+benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 import torch
-from timing import RESULTS, ROOT, about, machine, publish, publish_record, record, table
+from timing import ROOT, about, machine, publish, record, table
 
 from counterfoil.util import cli
 
@@ -50,9 +49,10 @@ def measure(arguments: Sequence[str]) -> Path:
         rows.append(row)
         path = record(name, rows, options, before)
     print(f"{case.__doc__}\n{table(rows)}\n{about(before)}")
-    if hasattr(case, "PUBLISHED"):
-        publish(name, rows, case.PUBLISHED, options, before, case.weights(options))
-    return publish_record(path, RESULTS) if publishes else path
+    if not publishes:
+        return path
+    weights = case.weights(options) if hasattr(case, "weights") else {}
+    return publish(name, rows, getattr(case, "PUBLISHED", None), options, before, weights)
 
 
 if __name__ == "__main__":

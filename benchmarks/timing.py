@@ -219,18 +219,21 @@ def record(case: str, rows: Sequence[Row], options: Options, before: Mapping[str
 def publish(
     case: str,
     rows: Sequence[Row],
-    columns: Sequence[str],
+    columns: Sequence[str] | None,
     options: Options,
     before: Mapping[str, Any],
     weights: Mapping[str, str],
 ) -> Path:
     """Write the table to results/<case>.json, as RESULTS.md reads it; notes that lie there stay.
 
+    The note `machine` tells what it was measured on.
+
     Args:
-        columns: those shown.
+        columns: those shown; None: all.
         weights: sha256 of each file of weights.
     """
-    shown = Table({row.name: row.entries for row in rows}, columns, corner="search")
+    names = columns or list(dict.fromkeys(column for row in rows for column in row.entries))
+    shown = Table({row.name: row.entries for row in rows}, names, corner=case)
     content = {
         "study": case,
         "title": case,
@@ -245,31 +248,7 @@ def publish(
         "views": {case: {"tables": {case: table_as_dict(shown)}, "files": {}}},
     }
     path = RESULTS / f"{case}.json"
-    if path.is_file():
-        content |= {name: told for name, told in json.loads(path.read_text()).items() if name == "notes"}
+    notes = json.loads(path.read_text()).get("notes", {}) if path.is_file() else {}
+    content["notes"] = {**notes, "machine": {"text": about(before)}}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path
-
-
-def publish_record(path: Path, results: Path) -> Path:
-    """Write a record as `results/<case>.json`, in the form of a published study; returns the file.
-
-    Its table has the name of the case, its note `machine` tells what it was measured on.
-    """
-    told, case = json.loads(path.read_text()), path.stem
-    content = {
-        "study": case,
-        "title": case,
-        "command": public(told["command"]),
-        "views": {case: {"tables": {case: table_of(told["rows"])}}},
-        "notes": {"machine": {"text": about(told["machine"])}},
-    }
-    target = results / f"{case}.json"
-    write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return target
-
-
-def table_of(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The rows of a record as a published table."""
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    return {"corner": "", "columns": columns, "rows": rows, "marked": {}, "note": ""}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,22 +64,20 @@ def test_ranks_whose_figures_differ_are_refused(load: Callable[[str], ModuleType
         ranks.row("2 processes", whole, whole, 2, 1e-3)
 
 
-def test_a_record_is_published_as_a_study_is(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_a_case_is_published_as_a_study_is(
+    load: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     timing, memory = load("timing"), load("cases.memory")
     run = load("processes").Run(2.0, 1.0, 900.0, {"start": {"mb": 500.0, "wall": 1.0, "cpu": 1.0}})
     (tmp_path / "report.html").write_text("page")
     rows = [memory.row("100 queries", 100, run, tmp_path / "report.html")]
-    content = {
-        "command": "python benchmarks/speed.py memory data.root=/here --publish",
-        "machine": timing.machine(),
-        "rows": {row.name: {name: entry.as_dict() for name, entry in row.entries.items()} for row in rows},
-    }
-    (tmp_path / "memory.json").write_text(json.dumps(content))
-    (tmp_path / "results").mkdir()
-    timing.publish_record(tmp_path / "memory.json", tmp_path / "results")
-    published = Published(tmp_path / "results")
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    monkeypatch.setattr(timing, "command_line", lambda: "python benchmarks/speed.py memory data.root=/here")
+    before = {**timing.machine(), "versions": {"torch": "2"}}
+    timing.publish("memory", rows, None, timing.Options((100,), 1, 1), before, {})
+    published = Published(tmp_path)
     assert published.value("memory", "memory", "100 queries", "peak") == "900"
-    assert published.command("memory") == "python benchmarks/speed.py memory data.root=FOLDER --publish"
+    assert published.command("memory") == "python benchmarks/speed.py memory data.root=FOLDER"
     assert "| 100 queries | 20.0 |" in published.table("memory", "memory")
     assert "thread(s)" in published.note("memory", "machine")
 

@@ -192,7 +192,8 @@ def test_figures_of_a_case_are_published(load: Callable[[str], ModuleType], tmp_
     path = timing.publish("levers", rows, ("ours", "steps"), timing.Options((4,), 1, 1), before, {"w": "0"})
     told = json.loads(path.read_text())
     table = told["views"]["levers"]["tables"]["levers"]
-    assert told["notes"] == {"tried": {"value": 1}}
+    assert told["notes"]["tried"] == {"value": 1}
+    assert "thread(s)" in told["notes"]["machine"]["text"]
     assert table["columns"] == ["ours", "steps"]
     assert table["rows"]["a row"]["ours"]["value"] == 2000
     assert (told["n"], told["weights"], told["versions"]) == ([4], {"w": "0"}, {"torch": "2"})
