@@ -65,6 +65,7 @@ def test_changes_are_counted_in_standard_deviations(make) -> None:
     cf = SimpleNamespace(factual=bar(2), counterfactual=bar(4))
     expected = float((thickness(bar(4)) - thickness(bar(2))).abs() / deviation)
     assert float(StrokeChange("thickness", data).score(cf)) == pytest.approx(expected)
+    assert StrokeChange("slant", data).label == "Slant change"
     assert set(stroke_changes(data)) == {"thickness_change", "slant_change", "width_change"}
 
 

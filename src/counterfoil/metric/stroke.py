@@ -11,7 +11,7 @@ from torch import Tensor
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.metric.base import SampleMetric
-from counterfoil.metric.network import over
+from counterfoil.metric.network import Borrowed, over
 
 EDGES = 0.02, 0.98
 """Shares of the ink between which the width of a digit is measured."""
@@ -100,8 +100,9 @@ class StrokeChange(SampleMetric):
 
     def __init__(self, stroke: str, reference: Any) -> None:
         super().__init__()
+        self.__dict__["label"] = f"{stroke.capitalize()} change"
         self.stroke = stroke
-        self._reference = reference
+        self._reference = Borrowed(reference, "strokes", "data")
         self._deviation: float | None = None
 
     def score(self, cf: Counterfactuals) -> Tensor:
@@ -111,7 +112,7 @@ class StrokeChange(SampleMetric):
             )
         measure = STROKES[self.stroke]
         if self._deviation is None:
-            real = over(self._reference.queried, measure).double()
+            real = over(self._reference.net.queried, measure).double()
             self._deviation = float(real[real.isfinite()].std())
         return (measure(cf.counterfactual) - measure(cf.factual)).abs() / self._deviation
 
