@@ -393,8 +393,9 @@ def _searches(
         told = [read, untyped(run.explainer[name])]
         if isinstance(explainer, OptimisedExplainer):
             explainer.search.refill = run.refill or explainer.search.refill
-            explainer.search.precision = precision
-            told += [precision] if precision != "float32" else []
+            if precision != "float32":
+                explainer.search.precision = precision
+                told.append(precision)
         question = digest(told, 64)
         found[name] = Searching(
             explainer, queries, models.device, models.dtype, mask, run.reference, question
