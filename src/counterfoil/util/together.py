@@ -15,7 +15,6 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import TCPStore
 
 from counterfoil.core.errors import UserError
 
@@ -24,6 +23,7 @@ READY = "ready"
 POLL = 0.02
 """Seconds between two looks at what another process does."""
 T = TypeVar("T")
+_Store: Any = dist.TCPStore  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -50,12 +50,12 @@ def rank() -> int:
 
 def called() -> Any:
     """A meeting place of its own for processes of this machine; others `reach` it by its `port`."""
-    return TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    return _Store(HOST, 0, is_master=True, wait_for_workers=False)
 
 
 def reach(port: int) -> Any:
     """The meeting place at a port of this machine, where this process is now waited for."""
-    place = TCPStore(HOST, port, is_master=False, timeout=timedelta(seconds=60))
+    place = _Store(HOST, port, is_master=False, timeout=timedelta(seconds=60))
     place.add(READY, 1)
     return place
 
