@@ -67,7 +67,8 @@ def in_torch(weights: Arrays) -> Any:
         part.load_state_dict(own)
     head = nn.Linear(*weights["head.1.weight"].shape[::-1])
     head.load_state_dict({key: torch.from_numpy(weights[f"head.1.{key}"]) for key in ("weight", "bias")})
-    scaled = nn.BatchNorm2d(1, eps=0, affine=False)  # as it stands at rest: (x - mean) / std
+    # As it stands at rest: (x - mean) / std. Torch 2.10 refuses an eps of 0; 1e-12 is lost in float32.
+    scaled = nn.BatchNorm2d(1, eps=1e-12, affine=False)
     scaled.running_mean.fill_(float(weights["mean"]))
     scaled.running_var.fill_(float(weights["std"]) ** 2)
     net = nn.Sequential(scaled, *parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
