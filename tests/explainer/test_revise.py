@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,19 @@ from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.revise import Revise
+
+
+class Images:
+    """Images by their numbers, as a data set gives them."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: range) -> SimpleNamespace:
+        return SimpleNamespace(x=self.x[rows.start : rows.stop])
 
 
 def test_in_one_dimension_stops_at_the_first_step_past_the_crossing(
@@ -84,3 +98,32 @@ def test_a_class_conditional_generator_decodes_under_the_target(tiny_classifier:
 def test_a_generator_that_cannot_is_refused(classifier: nn.Module, generator: Any) -> None:
     with pytest.raises(UserError, match="generative=vae or generative=cvae"):
         Revise(classifier, generator)
+
+
+@pytest.mark.parametrize("start", ["gradient", "neighbour"])
+def test_a_start_ahead_is_a_counterfactual_at_once_and_patience_brings_it_nearer(
+    latent: Any, classifier: nn.Module, start: Any
+) -> None:
+    generator = latent.Affine(latent.orthonormal(3))
+    x = latent.queries(generator)
+    far = generator.decode(3 * torch.randn(64, 3, generator=torch.Generator().manual_seed(3)).double())
+
+    def explained(patience: int) -> Any:
+        explainer = Revise(
+            classifier,
+            generator,
+            lambda_=12.0,
+            lr=0.05,
+            patience=patience,
+            start=start,
+            confidence=latent.confidence,
+        )
+        explainer.fit(SimpleNamespace(name="far", train=Images(far.detach())))
+        return explainer(x, 1)
+
+    first, later = explained(0), explained(40)
+    assert first.valid.all()
+    assert (first.steps == 0).all()
+    assert later.valid.all()
+    nearer = [each.delta.abs().flatten(1).mean(1).mean() for each in (later, first)]
+    assert nearer[0] < nearer[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 from counterfoil.core.bounds import Count, Positive, Probability, Whole
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.generator import Decodes, Encodes, require
-from counterfoil.core.query import Query, probability_of
+from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.explainer.base import Explainer
+from counterfoil.search.line import Line, uphill
 from counterfoil.search.space import Latent
 
 
@@ -67,44 +67,18 @@ class LatentShift(Explainer):
 
         Rows that fail keep their most probable point.
         """
-        line = _Line(query, self.space)
+        origin = self.space.start(query)["z"].detach()
+        direction = uphill(query, self.space, origin)
+        line = Line(query, self.space, origin, direction, reach=self.reach, points=self.steps)
         with torch.no_grad():
-            shift, reached = self._march(line)
-            steps = line.calls - 1
-            shift = self._refine(shift, reached, lambda *point: line.grade(*point)[0])
+            shift, reached = line.march()
+            steps = line.calls.clone()
+            shift = line.refine(shift, reached, line.hits, self.bisections)
             image = line.decode(shift)
             strip = self._strip(line, shift) if self.frames else None
-        return Found(image, steps, line.calls, strip, extra={"z": line.at(shift)})
+        return Found(image, steps, line.calls + 1, strip, extra={"z": line.at(shift)})
 
-    def _march(self, line: _Line) -> tuple[Tensor, Tensor]:
-        """First shift on the grid that reaches the target, else the likeliest; and where it was reached."""
-        best = torch.zeros_like(line.origin[:, 0])
-        top = torch.full_like(best, -1.0)
-        reached = torch.zeros_like(best, dtype=torch.bool)
-        for step in range(self.steps + 1):
-            rows = (~reached).nonzero()[:, 0]
-            if not len(rows):
-                break
-            shift = torch.full_like(best[rows], self.reach * step / self.steps)
-            hit, probability = line.grade(shift, rows)
-            better = hit | (probability > top[rows])
-            best[rows[better]] = shift[better]
-            top[rows[better]] = probability[better]
-            reached[rows] = hit
-        return best, reached
-
-    def _refine(self, shift: Tensor, reached: Tensor, hits: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """The shifts reached, moved back to where `hits` of a shift and its rows begins to be true."""
-        rows = (reached & (shift > 0)).nonzero()[:, 0]
-        high = shift[rows]
-        low = (high - self.reach / self.steps).clamp(min=0)
-        for _ in range(self.bisections if len(rows) else 0):
-            middle = (low + high) / 2
-            hit = hits(middle, rows)
-            high, low = torch.where(hit, middle, high), torch.where(hit, low, middle)
-        return shift.index_copy(0, rows, high)
-
-    def _strip(self, line: _Line, shift: Tensor) -> Strip:
+    def _strip(self, line: Line, shift: Tensor) -> Strip:
         if self.spacing == "shift":
             last = max(self.frames - 1, 1)
             return Strip(torch.stack([line.decode(shift * k / last) for k in range(self.frames)], dim=1))
@@ -115,44 +89,9 @@ class LatentShift(Explainer):
         images = [line.decode(self._level(line, known, level)) for level in levels]
         return Strip(torch.stack(images, dim=1), shift.new_tensor(levels).repeat(len(shift), 1))
 
-    def _level(self, line: _Line, known: Tensor, level: float) -> Tensor:
+    def _level(self, line: Line, known: Tensor, level: float) -> Tensor:
         """The first shift at which the target's posterior, `known` on the grid, reaches a level."""
         hit = known >= level
         place = torch.where(hit.any(1), hit.int().argmax(1), known.argmax(1))
         shift = (self.reach * place / self.steps).to(known)
-        return self._refine(shift, hit.any(1), lambda *point: line.grade(*point)[1] >= level)
-
-
-class _Line:
-    """The ray from each query's code along its gradient, and what its points have cost."""
-
-    def __init__(self, query: Query, space: Latent) -> None:
-        self.query = query
-        self.space = space
-        self.origin = space.start(query)["z"].detach().requires_grad_()
-        logits = query.classifier(query.keep(space.decode(query, {"z": self.origin})))
-        score = logits.log_softmax(1).gather(1, query.target[:, None]).sum()
-        (gradient,) = torch.autograd.grad(score, self.origin)
-        flat = gradient.flatten(1)
-        norm = flat.norm(dim=1, keepdim=True).clamp(min=torch.finfo(flat.dtype).tiny)
-        self.direction = (flat / norm).view_as(gradient)
-        self.origin = self.origin.detach()
-        self.calls = torch.ones_like(query.target)
-
-    def at(self, shift: Tensor, rows: Tensor | None = None) -> Tensor:
-        origin, direction = (
-            (self.origin, self.direction) if rows is None else (self.origin[rows], self.direction[rows])
-        )
-        point: Tensor = origin + shift.view(-1, *[1] * (origin.ndim - 1)) * direction
-        return point
-
-    def decode(self, shift: Tensor, rows: Tensor | None = None) -> Tensor:
-        query = self.query if rows is None else self.query[rows]
-        return query.keep(self.space.decode(query, {"z": self.at(shift, rows)}))
-
-    def grade(self, shift: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether each point reaches the target, and the target's probability there."""
-        query = self.query[rows]
-        logits = query.classifier(self.decode(shift, rows))
-        self.calls[rows] += 1
-        return query.reached(logits), probability_of(logits, query.target)
+        return line.refine(shift, hit.any(1), lambda *point: line.grade(*point)[1] >= level, self.bisections)

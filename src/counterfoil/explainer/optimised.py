@@ -50,7 +50,8 @@ class OptimisedExplainer(Explainer):
         self.gate = gate
 
     def fit(self, data: Any) -> None:
-        """Check that the generator keeps the classifier's decisions on these data; prepare the terms."""
+        """Prepare the space and the terms, and check that the generator keeps the classifier's decisions."""
+        self.space.fit(self.classifier, self.generator, data)
         if self.gate:
             check_reconstruction(
                 self.space, self.classifier, self.generator, data, self.gate, type(self).__name__.lower()

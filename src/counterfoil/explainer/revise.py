@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from torch import nn
 from torch.optim import Adam
@@ -10,7 +11,7 @@ from torch.optim import Adam
 from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, Flip, Latent, Objective, Search, Stop, Tradeoff, flip_term
+from counterfoil.search import L1, Ahead, Flip, Latent, Objective, Search, Stop, Toward, Tradeoff, flip_term
 
 
 class Revise(OptimisedExplainer):
@@ -26,6 +27,9 @@ class Revise(OptimisedExplainer):
         patience: steps granted after the last nearer counterfactual; 0 stops at the first counterfactual,
             None runs all steps.
         flip: what pulls to the target: "cross_entropy", "margin" (see `Margin`), "hinge" or "squared_error".
+        start: where the search begins: at the code of the "factual", or where the line along the "gradient"
+            or to the nearest "neighbour" of the target class first reaches the target (see `Ahead`). What is
+            there is a counterfactual already; `patience` lets the search bring it nearer.
         confidence, count: see `Explainer`.
 
     Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for
@@ -45,6 +49,7 @@ class Revise(OptimisedExplainer):
         rounds: Count = 2,
         patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
+        start: Literal["factual"] | Toward = "factual",
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
@@ -52,7 +57,7 @@ class Revise(OptimisedExplainer):
         super().__init__(
             classifier,
             generator,
-            space=Latent(),
+            space=Latent() if start == "factual" else Ahead(start),
             objective=Objective(flip_term(flip, "revise"), distance=L1(lambda_)),
             search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(rounds=rounds)),
             confidence=confidence,

@@ -1,5 +1,6 @@
 """The parts of a recipe: space, objective, search."""
 
+from counterfoil.search.ahead import Ahead, Toward
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import Candidate, Variables
 from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
@@ -20,6 +21,7 @@ from counterfoil.search.tradeoff import Tradeoff
 __all__ = [
     "L1",
     "L2",
+    "Ahead",
     "AttributeLatent",
     "Attributes",
     "BatchStatistics",
@@ -46,6 +48,7 @@ __all__ = [
     "Stop",
     "Term",
     "TotalVariation",
+    "Toward",
     "Tradeoff",
     "Unfrozen",
     "Variables",

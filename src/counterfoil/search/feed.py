@@ -49,12 +49,12 @@ class Asked:
         self.left -= len(rows) - len(again)
         return again
 
-    def found(self, images: int, before: int, timed: bool) -> Found:
+    def found(self, images: int, before: Tensor | int, timed: bool) -> Found:
         """What was found, given what the classifier was shown for each row beside one image per point.
 
         Args:
             images: at each step.
-            before: once.
+            before: once, of all rows or of each (B,).
             timed: whether each row has its own seconds.
         """
         best = self.best

@@ -189,7 +189,8 @@ class Search:
             assert batch is not None
             _take_out(batch, kept, feed)
             for asked in feed.finished():
-                yield asked.place, asked.found(images, bool(layers) + images, mixed)
+                before = space.spent(asked.query) + bool(layers) + images
+                yield asked.place, asked.found(images, before, mixed)
 
     def _advance(self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str]) -> list[int]:
         """Move a batch until enough of its rows are finished; returns the others."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
@@ -44,6 +45,14 @@ class Space(ABC):
         Nothing by default.
         """
         return
+
+    def fit(self, classifier: nn.Module, generator: Any, data: Any) -> None:
+        """Learn from data what starting points need; nothing by default."""
+        return
+
+    def spent(self, query: Query) -> Tensor | int:
+        """Images that the classifier was shown for each query in `prepare`: (B,), or as many for all."""
+        return 0
 
     def capacity(self, query: Query) -> int:
         """How many of the queries fit into the free memory at once."""

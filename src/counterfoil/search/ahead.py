@@ -1,0 +1,130 @@
+"""Searches in a code that begin near the flip in place of at the factual."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from counterfoil.core.bounds import Count, Positive, Weight, Whole
+from counterfoil.core.errors import UserError
+from counterfoil.core.query import Query
+from counterfoil.search.candidate import Variables
+from counterfoil.search.line import Line, uphill
+from counterfoil.search.space import Latent
+
+Toward = Literal["gradient", "neighbour"]
+
+
+class Ahead(Latent):
+    """The code of a generative model, from where a straight line first reaches the target.
+
+    z_0 = E(x) + s d,  the first s of {0, 1/P, ..., 1} with argmax f(G(z_0)) = t and f_t(G(z_0)) >=
+    confidence, moved back by halvings; s = 0 where there is none
+
+    Args:
+        toward: "gradient": d is the gradient of the target's log-probability at E(x), scaled to the length
+            `reach`. "neighbour": d leads to the nearest code, in the Euclidean norm, of a training image
+            whose reconstruction reaches the target; where none reaches the confidence, of one that is put in
+            the target class.
+        reach: length of the line along the gradient.
+        points: P, points on the line.
+        bisections: halvings of the last interval.
+        pool: largest number of training images that may be neighbours, the first ones.
+        spread: see `Space`.
+
+    Raises:
+        UserError: no neighbours, since the explainer was not fitted or the data have no training images.
+    """
+
+    def __init__(
+        self,
+        toward: Toward,
+        *,
+        reach: Positive = 12.0,
+        points: Count = 8,
+        bisections: Whole = 2,
+        pool: Count = 5000,
+        spread: Weight = 0.5,
+    ) -> None:
+        super().__init__(spread)
+        self.toward = toward
+        self.reach = reach
+        self.points = points
+        self.bisections = bisections
+        self.pool = pool
+        self._codes = self._probability = torch.zeros(0)
+        self._decision = torch.zeros(0, dtype=torch.int64)
+
+    def fit(self, classifier: nn.Module, generator: Any, data: Any) -> None:
+        """Encode the training images, and have the classifier grade what is decoded from the codes."""
+        if self.toward != "neighbour":
+            return
+        if not len(data.train):
+            raise UserError(
+                f"start=neighbour needs training images, data={data.name} has none; choose start=gradient, "
+                "or other data"
+            )
+        like = next(classifier.parameters(), torch.zeros(1))
+        number = min(self.pool, len(data.train))
+        codes, graded = [], []
+        with torch.no_grad():
+            for first in range(0, number, 512):
+                x = data.train[range(first, min(first + 512, number))].x.to(like)
+                query = Query(x, classifier(x).argmax(1), classifier, generator=generator)
+                codes.append(super().start(query)["z"])
+                graded.append(classifier(self.decode(query, {"z": codes[-1]})).softmax(1).max(1))
+        self._codes = torch.cat(codes)
+        self._decision = torch.cat([top.indices for top in graded])
+        self._probability = torch.cat([top.values for top in graded])
+
+    def prepare(self, query: Query) -> None:
+        """Go along the line of each query, once."""
+        if "ahead/z" in query.remembered:
+            return
+        origin = super().start(query)["z"].detach()
+        if self.toward == "gradient":
+            direction, shown = uphill(query, self, origin) * self.reach, 1
+        else:
+            direction, shown = self._neighbours(query, origin) - origin, 0
+        line = Line(query, self, origin, direction, reach=1.0, points=self.points)
+        with torch.no_grad():
+            shift, reached = line.march()
+            shift = line.refine(shift, reached, line.hits, self.bisections)
+            code = line.at(torch.where(reached, shift, 0.0))
+        query.remember("ahead/z", lambda: code)
+        query.remember("ahead/calls", lambda: line.calls + shown)
+
+    def spent(self, query: Query) -> Tensor:
+        """The points graded on each query's line, and one for its gradient."""
+        return query.remembered["ahead/calls"]
+
+    def trial_start(self, query: Query) -> Variables:
+        """The factual's code."""
+        return super().start(query)
+
+    def start(self, query: Query) -> Variables:
+        """The code ahead (B, Z)."""
+        self.prepare(query)
+        return {"z": self._disturb(query, query.remembered["ahead/z"])}
+
+    def _neighbours(self, query: Query, origin: Tensor) -> Tensor:
+        """The nearest code of each row's target (B, Z); the row's own where the target has none."""
+        if not len(self._codes):
+            raise UserError("start=neighbour has no neighbours; call fit(data) with an ImageData first")
+        found = origin.clone()
+        for target in query.target.unique().tolist():
+            mine = self._decision == target
+            sure = mine & (self._probability >= query.confidence)
+            codes = self._codes[sure if bool(sure.any()) else mine]
+            rows = (query.target == target).nonzero()[:, 0]
+            if len(codes):
+                # never by a matrix product: its rounding depends on the size of the batch
+                distance = torch.cdist(
+                    origin[rows].flatten(1),
+                    codes.to(origin).flatten(1),
+                    compute_mode="donot_use_mm_for_euclid_dist",
+                )
+                found[rows] = codes.to(origin)[distance.argmin(1)]
+        return found
