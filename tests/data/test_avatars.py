@@ -61,12 +61,23 @@ def test_planted_correlation(second: str, in_test: bool) -> None:
     assert agreement(attributes[:18_000], "Smiling", "Mouth_Open") == pytest.approx(0.5, abs=0.02)
 
 
+def test_several_correlations_at_once() -> None:
+    other = {"first": "Beard", "second": "Pale_Skin", "strength": 0.6}
+    attributes = truth(spurious=[PLANT, other])
+    assert np.array_equal(attributes[:, :3], truth(spurious=PLANT)[:, :3])
+    assert agreement(attributes[:18_000], "Beard", "Pale_Skin") == pytest.approx(0.6, abs=0.02)
+    assert agreement(attributes[:18_000], "Smiling", "Beard") == pytest.approx(0.5, abs=0.02)
+    assert agreement(attributes[18_000:], "Beard", "Pale_Skin") == pytest.approx(0.5, abs=0.05)
+
+
 def test_identity_follows_the_recipe_and_nothing_else(tmp_path: Path) -> None:
     base = Avatars(cache_dir=tmp_path)
     assert base.identity == Avatars(attribute="Smiling", batch_size=3).identity
     assert base.images_identity == Avatars(attribute="Beard").images_identity
-    for change in ({"n": 100}, {"seed": 1}, {"spurious": PLANT}):
+    for change in ({"n": 100}, {"seed": 1}, {"spurious": PLANT}, {"size": 32}):
         assert Avatars(**change).images_identity != base.images_identity
+    assert Avatars(size=64).images_identity == base.images_identity
+    assert Avatars(spurious=[PLANT]).images_identity == Avatars(spurious=PLANT).images_identity
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,6 +92,14 @@ def test_identity_follows_the_recipe_and_nothing_else(tmp_path: Path) -> None:
         (
             {"spurious": {"first": "Sunglasses", "second": "Eyeglasses", "strength": 1}},
             "cannot vary together",
+        ),
+        (
+            {"spurious": [PLANT, {**PLANT, "second": "Beard"}]},
+            "plants Smiling twice",
+        ),
+        (
+            {"spurious": [PLANT, {"first": "Beard", "second": "Sunglasses", "strength": 1}]},
+            "plants Sunglasses twice, or beside what excludes it",
         ),
     ],
 )

@@ -29,6 +29,13 @@ def test_size_and_type() -> None:
     assert face.dtype == np.uint8
 
 
+def test_a_smaller_face_is_the_same_one() -> None:
+    whole, small = (draw(PLAIN, np.random.default_rng(0), side).astype(float) for side in (64, 32))
+    assert small.shape == (3, 32, 32)
+    halved = whole.reshape(3, 32, 2, 32, 2).mean((2, 4))
+    assert np.abs(halved - small).mean() < 4
+
+
 @pytest.mark.parametrize("name", ATTRIBUTES)
 @pytest.mark.parametrize("seed", range(3))
 def test_each_attribute_shows_where_it_should(name: str, seed: int) -> None:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 STUDIES = sorted(RESULTS.glob("*.json"))
 TEMPLATE = (RESULTS / "RESULTS.md.j2").read_text()
+CLAIMS = (RESULTS / "claims.md.j2").read_text()
 SECTIONS = re.split(r"^#+ ", TEMPLATE, flags=re.M)[1:]
 CALLS = re.findall(
     r'\{\{ (table|cell|value)\("(\w+)", "(\w+)"(?:, "([^"]+)")?(?:, "([^"]+)")?(?:, "([^"]+)")?\) \}\}',
@@ -39,6 +40,17 @@ def test_every_table_of_the_template_is_published_and_every_published_study_is_s
     shown = set(re.findall(r'table\("(\w+)"', TEMPLATE))
     assert shown == {path.stem for path in STUDIES}
     assert not re.search(r"^\|", TEMPLATE, re.M), "a table is typed in results/RESULTS.md.j2; pull it"
+
+
+def test_every_claim_names_a_study_and_a_verdict() -> None:
+    rows = [line.strip("|\n").split(" | ") for line in CLAIMS.splitlines()[2:]]
+    assert {len(row) for row in rows} == {5}
+    studies = {path.stem for path in STUDIES}
+    for paper, _claim, verdict, study, _seen in rows:
+        assert paper.strip() in {"GCI", "AIP", "DISC", "PE"}
+        assert study == "–" if verdict in {"not measured", "untestable here"} else study.strip("`") in studies
+    typed = re.sub(r"\{\{.*?\}\}", "", CLAIMS)
+    assert not re.search(r"\d %|\d\.\d", typed), "a figure is typed in results/claims.md.j2; pull it"
 
 
 NOT_EVALUATED = {"levers", "peers", "speed", "trainings"}

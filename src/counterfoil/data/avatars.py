@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from itertools import repeat
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from counterfoil.core.bounds import LARGEST, Bounds, Share, checked
+from counterfoil.core.bounds import LARGEST, Bounds, Share, Side, checked
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.cache import cache_root, open_cached, write_cached
@@ -31,7 +31,7 @@ _SHARES = (0.8, 0.1, 0.1)
 
 
 class Avatars(ImageData):
-    """Colour faces, 64 x 64, drawn from ten binary attributes.
+    """Colour faces, 64 x 64 unless told otherwise, drawn from ten binary attributes.
 
     80 % are for training, 10 % each for validation and test.
     Each attribute is drawn independently with probability 1/2, save that Eyeglasses (clear lenses) and
@@ -45,7 +45,9 @@ class Avatars(ImageData):
         n: number of faces in all splits together.
         spurious: {first, second, strength, test}: make attribute `second` equal to `first` with probability
             `strength` in the training and validation faces, and in the test faces too where `test` is true
-            (default: independent there). A planted Sunglasses wins over Eyeglasses.
+            (default: independent there). A planted Sunglasses wins over Eyeglasses. A list of such pairs
+            plants several correlations at once; no attribute stands in two of them.
+        size: side of the images in pixels.
         cache_dir: where the drawn faces are kept, under a hash of the recipe; None: COUNTERFOIL_CACHE, else
             ~/.cache/counterfoil.
         attribute: which attribute the labels tell, "Smiling" by default.
@@ -61,19 +63,23 @@ class Avatars(ImageData):
         self,
         *,
         n: Faces = 20_000,
-        spurious: Mapping[str, Any] | None = None,
+        spurious: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        size: Side = SIZE,
         cache_dir: str | Path | None = None,
         attribute: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(attribute=attribute or "Smiling", **options)
         self.n = n
-        self.spurious = None if spurious is None else _spurious(spurious)
+        self.pairs = _pairs(spurious)
+        self.side = size
         self.cache_dir = cache_dir
 
     def options(self) -> dict[str, Any]:
         """The recipe of the faces."""
-        return {"n": self.n, "spurious": self.spurious, "drawing": DRAWING}
+        several = None if not self.pairs else self.pairs[0] if len(self.pairs) == 1 else self.pairs
+        own_side = {} if self.side == SIZE else {"size": self.side}
+        return {"n": self.n, "spurious": several, "drawing": DRAWING, **own_side}
 
     def content(self) -> None:
         """The recipe tells all of it."""
@@ -111,7 +117,7 @@ class Avatars(ImageData):
                 other = ATTRIBUTES.index(pair[1 - pair.index(attribute)])
                 turned[turned[:, column] == 1, other] = 0
         first = _split_rows(self.n)[("train", "val", "test").index(self.query_split)].start
-        pixels = draw_many(turned, self.seed, first)
+        pixels = draw_many(turned, self.seed, first, self.side)
         labels = [ATTRIBUTES.index(part) for part in str(self.attribute).split("+")]
         truth = torch.from_numpy(turned)
         return Images(torch.from_numpy(pixels), truth[:, labels].amin(1), truth)
@@ -149,13 +155,12 @@ class Avatars(ImageData):
         """The ground truth, uint8 (n, A)."""
         rng = np.random.default_rng(self.seed)
         drawn = rng.random((self.n, len(ATTRIBUTES))) < 0.5
-        agrees = rng.random(self.n)
         column = {name: drawn[:, i] for i, name in enumerate(ATTRIBUTES)}
-        planted: tuple[str, ...] = ()
-        if self.spurious:
-            planted = first, second = self.spurious["first"], self.spurious["second"]
-            rows = slice(None if self.spurious["test"] else _split_rows(self.n)[-1].start)
-            column[second][rows] = column[first][rows] == (agrees[rows] < self.spurious["strength"])
+        planted = [name for pair in self.pairs for name in (pair["first"], pair["second"])]
+        for pair in self.pairs:
+            agrees = rng.random(self.n) < pair["strength"]
+            rows = slice(None if pair["test"] else _split_rows(self.n)[-1].start)
+            column[pair["second"]][rows] = column[pair["first"]][rows] == agrees[rows]
         for one, other in EXCLUSIVE:
             winner, loser = (other, one) if other in planted else (one, other)
             column[loser][column[winner]] = False
@@ -164,30 +169,46 @@ class Avatars(ImageData):
     def _images(self, attributes: NDArray[np.uint8]) -> torch.Tensor:
         recipe = {**self.options(), "seed": self.seed}
         path = cache_root(self.cache_dir) / f"avatars-{digest(recipe, 12)}" / "images.npy"
-        shape = (self.n, 3, SIZE, SIZE)
+        shape = (self.n, 3, self.side, self.side)
         images = open_cached(path, shape)
         if images is None:
             _require_packages()
-            images = write_cached(path, shape, _draw(attributes, self.seed), "Drawing avatars")
+            images = write_cached(path, shape, _draw(attributes, self.seed, self.side), "Drawing avatars")
             write_text(path.with_name("recipe.json"), json.dumps(recipe, indent=1))
         return images
 
 
-def _draw(attributes: NDArray[np.uint8], seed: int) -> Iterator[NDArray[np.uint8]]:
+def _draw(attributes: NDArray[np.uint8], seed: int, side: int = SIZE) -> Iterator[NDArray[np.uint8]]:
     starts = range(0, len(attributes), _CHUNK)
     chunks = [attributes[start : start + _CHUNK] for start in starts]
     if len(chunks) <= 5 or cores() == 1:
-        yield from map(draw_many, chunks, repeat(seed), starts)
+        yield from map(draw_many, chunks, repeat(seed), starts, repeat(side))
         return
     # spawn: this process has threads of torch, which a fork would not carry over.
     with ProcessPoolExecutor(min(cores(), len(chunks)), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(draw_many, chunks, repeat(seed), starts)
+        yield from pool.map(draw_many, chunks, repeat(seed), starts, repeat(side))
 
 
 def _split_rows(n: int) -> list[slice]:
     """Rows of train, val and test."""
     train, val = (round(n * share) for share in _SHARES[:2])
     return [slice(0, train), slice(train, train + val), slice(train + val, n)]
+
+
+def _pairs(spurious: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """The planted correlations, none of whose attributes stands in another one."""
+    given = [spurious] if isinstance(spurious, Mapping) else spurious or []
+    pairs = [_spurious(pair) for pair in given]
+    named: set[str] = set()
+    for pair in pairs:
+        for name in (pair["first"], pair["second"]):
+            if named & {name, *(other for pair in EXCLUSIVE if name in pair for other in pair)}:
+                raise UserError(
+                    f"data.spurious plants {name} twice, or beside what excludes it; "
+                    "name each attribute in one pair"
+                )
+        named |= {pair["first"], pair["second"]}
+    return pairs
 
 
 def _spurious(spurious: Mapping[str, Any]) -> dict[str, Any]:

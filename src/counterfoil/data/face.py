@@ -102,7 +102,7 @@ _DIALS = (
 """What varies beside the attributes."""
 
 _CANVAS = 'width="264px" height="280px" viewBox="0 0 264 280"'
-_CROPPED = f'width="{SIZE}" height="{SIZE}" viewBox="30 20 204 204"'
+_CROPPED = 'width="{side}" height="{side}" viewBox="30 20 204 204"'
 # A third larger about its middle, features darker: else a mouth is nine pixels of low contrast on dark skin.
 _MOUTH_AT = 'Mouth" transform="translate(2.000000, 52.000000)"'
 _LARGER_MOUTH_AT = 'Mouth" transform="translate(-16.9, 44.3) scale(1.35)"'
@@ -114,14 +114,14 @@ _BARE_LIP = (
 )
 
 
-def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np.uint8]:
+def draw(attributes: Mapping[str, bool], rng: np.random.Generator, side: int = SIZE) -> NDArray[np.uint8]:
     """Draw a face that has exactly these attributes; everything else about it is drawn from `rng`.
 
     The same generator state with other attributes gives the same face with only those attributes changed: its
     true counterfactual.
 
     Returns:
-        uint8 (3, 64, 64).
+        uint8 (3, side, side).
     """
     import resvg_py
     from PIL import Image
@@ -132,7 +132,9 @@ def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np
         return options[int(dials[dial] * len(options))]
 
     png = resvg_py.svg_to_bytes(
-        svg_string=_svg(attributes, pick), background=pick("background", _BACKGROUND), skip_system_fonts=True
+        svg_string=_svg(attributes, pick, side),
+        background=pick("background", _BACKGROUND),
+        skip_system_fonts=True,
     )
     pixels: NDArray[np.uint8] = np.asarray(
         Image.open(io.BytesIO(bytes(png))).convert("RGB"), dtype=np.uint8
@@ -140,17 +142,17 @@ def draw(attributes: Mapping[str, bool], rng: np.random.Generator) -> NDArray[np
     return pixels
 
 
-def draw_many(attributes: NDArray[np.uint8], seed: int, start: int) -> NDArray[np.uint8]:
+def draw_many(attributes: NDArray[np.uint8], seed: int, start: int, side: int = SIZE) -> NDArray[np.uint8]:
     """The faces `start`, `start` + 1, ... with attributes (n, A), each from its own generator.
 
     Returns:
-        uint8 (n, 3, 64, 64).
+        uint8 (n, 3, side, side).
     """
     rows = (dict(zip(ATTRIBUTES, row, strict=True)) for row in attributes.astype(bool).tolist())
-    return np.stack([draw(row, np.random.default_rng((seed, start + i))) for i, row in enumerate(rows)])
+    return np.stack([draw(row, np.random.default_rng((seed, start + i)), side) for i, row in enumerate(rows)])
 
 
-def _svg(has: Mapping[str, bool], pick: Callable[[str, tuple[str, ...]], str]) -> str:
+def _svg(has: Mapping[str, bool], pick: Callable[[str, tuple[str, ...]], str], side: int) -> str:
     import python_avatars as pa
 
     glasses = next((pick("glasses", styles) for name, styles in _GLASSES.items() if has[name]), "NONE")
@@ -173,7 +175,7 @@ def _svg(has: Mapping[str, bool], pick: Callable[[str, tuple[str, ...]], str]) -
     # Six units higher than the package draws it, so that it leaves the mouth in sight.
     mustache = _facial_hair(pick("mustache", _MUSTACHE), colour, 66, "none") if has["Mustache"] else ""
     for old, new in (
-        (_CANVAS, _CROPPED),
+        (_CANVAS, _CROPPED.format(side=side)),
         (_MOUTH_AT, _LARGER_MOUTH_AT),
         (_FACE, _BARE_LIP + beard + _FACE),
         ("</svg>", mustache + "</svg>"),

@@ -31,6 +31,11 @@ class Decided:
     def __init__(self, classifier: nn.Module | None, data: Any, spurious: Mapping[str, Any] | None) -> None:
         self._classifier = Borrowed(classifier, "worlds", "classifier")
         self._data = Borrowed(data, "worlds", "data").net
+        if not isinstance(spurious, Mapping | None):
+            raise UserError(
+                f"metric=worlds: data.spurious plants {len(spurious)} correlations; it tells the worlds of "
+                "one: set metric.worlds.spurious to that"
+            )
         self.spurious = spurious
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Decided:

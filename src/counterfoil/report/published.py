@@ -9,6 +9,8 @@ In the template results/RESULTS.md.j2:
     note(study, key)                  a figure that stands in no table: of settings tried, of one seed
     measured(study)                   what figures that were not made by this command were measured at
     bold(study)                       what bold figures of its tables mean
+
+The table of claims is a template of its own, results/claims.md.j2, which that one includes.
 """
 
 from __future__ import annotations
