@@ -52,6 +52,7 @@ THEIRS = {
     "cw": "foolbox Carlini-Wagner",
 }
 """Methods of others, as theirs.py knows them, and as the table shows them."""
+NEIGHBOUR = ("explainer.revise.flip=margin", "explainer.revise.start=neighbour")
 OURS = {
     "wachter, 0.5": ("wachter", "confidence=0.5"),
     "wachter, 0.95": ("wachter", "confidence=0.95"),
@@ -67,6 +68,10 @@ OURS = {
         "explainer.revise.flip=margin",
         "refill=128",
     ),
+    **{
+        f"revise, neighbour, {confidence}": ("revise", f"confidence={confidence}", *NEIGHBOUR)
+        for confidence in ("0.5", "0.95", "0.99", "0.999")
+    },
     "progressive, 0.5": ("progressive", "confidence=0.5", "explainer.progressive.returned=first"),
     "progressive, 0.95": ("progressive", "confidence=0.95", "explainer.progressive.returned=first"),
     "progressive, one image, 0.5": ("progressive", "confidence=0.5", "explainer.progressive.strip=false"),
