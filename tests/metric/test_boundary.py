@@ -68,6 +68,17 @@ def test_good_pairs_teach_the_boundary_and_wrong_ones_do_not(cf, data):
     assert wrong.figure().value < 0.8
 
 
+def test_regression_on_pixels_bears_pixels_that_never_change(cf, data):
+    """One of them is lit in a held-out image alone, and must not decide there."""
+    black = replace(cf, factual=cf.factual.clone(), counterfactual=cf.counterfactual.clone())
+    for x in (black.factual, black.counterfactual):
+        x[:, :, 0] = 0
+    made = boundaries(Brightness(), Brightness(), data, learners=["pixels"])
+    assert list(made) == ["boundary_agreement/pixels", "boundary_accuracy/pixels"]
+    made["boundary_agreement/pixels"].update(black)
+    assert made["boundary_agreement/pixels"].figure().value > 0.9
+
+
 def test_a_counterfactual_that_is_its_query_is_no_point(cf, data):
     lessons = Lessons(Brightness(), Brightness(), data)
     pair = [0, 2]
@@ -97,8 +108,10 @@ def test_queries_and_other_classes_are_not_held_out(cf, data):
 
 
 def test_what_is_refused_or_not_defined(cf, data):
-    with pytest.raises(UserError, match="pairs=none is not supported; choose one of: counterfactuals, real"):
+    with pytest.raises(UserError, match="pairs=none is not supported; choose among: counterfactuals, real"):
         boundaries(Brightness(), Brightness(), data, pairs="none")
+    with pytest.raises(UserError, match=r"learners=tree is not supported; choose among: regression, pixels"):
+        boundaries(Brightness(), Brightness(), data, learners=["tree"])
     with pytest.raises(UserError, match="needs judge"):
         boundaries(None, Brightness(), data)
     (metric, *_others) = boundaries(Brightness(), Brightness(), data).values()

@@ -233,6 +233,13 @@ def test_second_run_into_the_same_folder_is_refused(bench: Any, tmp_path: Path) 
     assert json.loads((tmp_path / "run/metrics.json").read_text())["config"]["confidence"] == 0.6
 
 
+def test_a_pair_of_classes_asks_each_for_the_other(bench: Any, tmp_path: Path) -> None:
+    for run in ("run", "again"):  # drawn, then read
+        bench.evaluate(tmp_path / run, "n=4", "target=0:1", "explainer=[nearest]", "metric=[validity]")
+        rows = list(csv.DictReader((tmp_path / run / "queries.csv").open()))
+        assert {(row["source"], row["target"]) for row in rows} == {("0", "1"), ("1", "0")}
+
+
 def test_all_targets_and_several_counterfactuals_have_a_row_each(bench: Any, tmp_path: Path) -> None:
     summary = bench.evaluate(
         tmp_path / "run", "n=3", "target=all", "count=2", "explainer=[nearest]", "metric=[validity,l1]"

@@ -15,6 +15,10 @@ class DUQ(CNN):
 
     K_c(x) = exp(-d_c(x)),  d_c(x) = 1/m ||W_c h(x) - e_c||^2 / (2 sigma^2),  logits = -d_c = log K_c
 
+    As for every classifier, probabilities and so the confidence that a counterfactual reaches are a softmax
+    of the logits: softmax(-d)_c = K_c / sum_k K_k. That is how much nearer class c is than the others, and
+    can be 1 far from all centroids. The paper's certainty is K_c itself (`metric=target_kernel`).
+
     Args:
         channels: input channels C.
         classes: outputs K.
@@ -24,7 +28,7 @@ class DUQ(CNN):
         sigma: width of the kernels, > 0.
 
     Departures: logits are log-kernels, as raw kernels of a confident input have no gradient towards another
-    class.
+    class; their softmax stands for a probability.
     Source: Uncertainty Estimation Using a Single Deep Deterministic Neural Network (van Amersfoort et al.,
     2020), arXiv 2003.02037
     """

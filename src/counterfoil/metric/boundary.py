@@ -22,7 +22,7 @@ from counterfoil.metric.network import Borrowed
 
 Points = tuple[Tensor, Tensor]
 """Images (N, C, H, W), and which of the two classes they are of, 0 or 1 (N,)."""
-LEARNERS = ("regression", "network")
+LEARNERS = ("regression", "pixels", "network")
 PAIRS = ("counterfactuals", "real")
 
 
@@ -37,7 +37,7 @@ class BoundaryAgreement(FigureMetric):
 
     Args:
         lessons: what is taught, shared by all figures of one recipe.
-        learner: regression or network.
+        learner: one of `LEARNERS`.
         size: learn from the first queries alone, this many rows; None: from all. Not defined where there are
             fewer.
     """
@@ -97,6 +97,7 @@ def boundaries(
     *,
     pairs: str = "counterfactuals",
     sizes: Sequence[Count] | None = None,
+    learners: Sequence[str] = ("regression", "network"),
     steps: Count = 200,
     seed: Seed = 0,
 ) -> Mapping[str, BoundaryAgreement]:
@@ -109,19 +110,23 @@ def boundaries(
         pairs: "counterfactuals", or "real": a training image of the target class in place of each, the upper
             bound.
         sizes: numbers of queries; None: all.
+        learners: some of `LEARNERS`.
         steps: of training the small network, on at most 50 points each.
         seed: of its weights and batches, and of the real images.
 
     Raises:
-        UserError: pairs of another kind, or no judge.
+        UserError: pairs or a learner of another kind, or no judge.
     """
-    if pairs not in PAIRS:
-        raise UserError(f"metric.boundary.pairs={pairs} is not supported; choose one of: {', '.join(PAIRS)}")
+    for name, value, known in (("pairs", pairs, PAIRS), *(("learners", one, LEARNERS) for one in learners)):
+        if value not in known:
+            raise UserError(
+                f"metric.boundary.{name}={value} is not supported; choose among: {', '.join(known)}"
+            )
     lessons = Lessons(judge, classifier, data, pairs, steps, seed)
     return {
         f"{kind.name}/{learner}" + ("" if size is None else f"/{size}"): kind(lessons, learner, size)
         for size in sizes or (None,)
-        for learner in LEARNERS
+        for learner in learners
         for kind in (BoundaryAgreement, BoundaryAccuracy)
     }
 
@@ -194,6 +199,8 @@ class Lessons:
         images, labels = points
         if learner == "network":
             return network(images, labels, held, self.seed, self.steps)
+        if learner == "pixels":
+            return regression(images.flatten(1), labels, held.flatten(1), scaled=False)
         embedded = self._once("embedded", lambda: self.judge(held, method="embed"))
         return regression(self.judge(images, method="embed"), labels, embedded)
 
@@ -203,15 +210,16 @@ class Lessons:
         return self._said[key]
 
 
-def regression(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
-    """The side (M,) on which logistic regression puts held-out rows; scaled features, ridge 0.01.
+def regression(x: Tensor, y: Tensor, held: Tensor, scaled: bool = True) -> Tensor:
+    """The side (M,) on which logistic regression puts held-out rows; ridge 0.01.
 
     Args:
         x: features (N, D) of the points.
         y: which of the two classes they are of, 0 or 1 (N,).
         held: features (M, D).
+        scaled: each feature by its spread over the points; not for pixels, of which many never change.
     """
-    mean, scale = x.mean(0), x.std(0) + 1e-3
+    mean, scale = x.mean(0), x.std(0) + 1e-3 if scaled else 1.0
     weights = torch.zeros(x.shape[1] + 1, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 

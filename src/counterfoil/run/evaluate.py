@@ -25,6 +25,7 @@ from counterfoil.core.batches import Batches, Note, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals, metadata_of
 from counterfoil.core.decision import Attribute, Threshold
 from counterfoil.core.errors import CounterfoilWarning, UserError
+from counterfoil.core.target import FORMS
 from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_names
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
@@ -647,7 +648,7 @@ def query_set(run: RunConfig, models: Models, classifier: Any) -> QuerySet:
                 stacklevel=2,
             )
             return drawn
-    found = read_queries(frozen, data, classifier, target)
+    found = read_queries(frozen, data, classifier, FORMS[0])  # each row names its own target
     if len(found.images) < run.n:
         log.info(
             f"n={run.n}: {len(found.images)} images of data={data.name} can be queries with target={target}; "

@@ -22,3 +22,11 @@ def test_between_values_of_an_option(jobs: list[Job], tmp_path: Path) -> None:
         "near: 0.9 - 0.5": 0.04,
         "far: 0.9 - 0.5": 0.04,
     }
+
+
+def test_an_options_values_as_rows(jobs: list[Job], tmp_path: Path) -> None:
+    view = Difference(["l1"], [("near", "far"), ("far", "near")], rows="confidence", labels={"0.9": "sure"})
+    rows = view.show(jobs, tmp_path, "gap").tables["l1"].rows
+    assert list(rows) == ["0.5", "sure"]
+    assert rows["sure"]["near - far"].value == pytest.approx(-0.02)
+    assert rows["sure"]["near - far"].label == "near - far"

@@ -40,5 +40,8 @@ def test_one_row_per_pair(jobs: list[Job], tmp_path: Path) -> None:
     assert list(cells) == [MEAN, "at 0.07"]
     assert cells["at 0.07"].value == pytest.approx(0.625 - 0.4375)
     assert all(path.is_file() for path in shown.files.values())
+    also = Matched([("near", "far")], metric="l1", also=["judge_agreement"]).show(jobs, tmp_path, "matched")
+    assert also.tables["matched"].rows["far - near"]["judge_agreement"].value == cells[MEAN].value
+    assert also.tables["matched"].rows["far - near"][MEAN].value == pytest.approx(0), "at equal L1"
     with pytest.raises(UserError, match="other is not in every job"):
         Matched([("near", "other")]).show(jobs, tmp_path, "matched")

@@ -13,6 +13,8 @@ from counterfoil.report.table import Table
 from counterfoil.report.view.base import Shown, View
 from counterfoil.report.view.leaderboard import difference, joined
 
+NOTE = "Paired by query, over several seeds by seed; a difference whose interval holds 0 is none."
+
 
 class Difference(View):
     """Paired differences of metrics between methods, or of one method between two values of an option.
@@ -22,6 +24,8 @@ class Difference(View):
         pairs: (one, other); the difference is the other minus the one.
         over: an option; then pairs are of its values, and each method has a row per pair.
         where: options that the jobs must have.
+        rows: another option, whose values are the rows, with a column per pair; then one table per metric.
+        labels: row -> the name it is shown under.
     """
 
     def __init__(
@@ -30,16 +34,39 @@ class Difference(View):
         pairs: Sequence[Sequence[Any]],
         over: str | None = None,
         where: Mapping[str, Any] | None = None,
+        rows: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self.metrics, self.pairs, self.over = list(metrics), [(a, b) for a, b in pairs], over
-        self.where = dict(where or {})
+        self.where, self.rows, self.labels = dict(where or {}), rows, dict(labels or {})
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
-        """One row per pair."""
+        """One row per pair, or per value of `rows`."""
         chosen = select(jobs, self.where)
-        rows = self._between_values(chosen) if self.over else self._between_methods(chosen)
-        note = "Paired by query, over several seeds by seed; a difference whose interval holds 0 is none."
-        return Shown({name: Table(rows, self.metrics, corner="difference", note=note)})
+        if self.rows is not None:
+            return Shown(self._by_rows(chosen, self.rows))
+        return Shown({name: Table(self._pairs(chosen), self.metrics, corner="difference", note=NOTE)})
+
+    def _by_rows(self, jobs: Sequence[Job], option: str) -> dict[str, Table]:
+        groups = {str(value): self._pairs(part) for value, part in by_option(jobs, option).items()}
+        return {
+            metric: Table(
+                {
+                    self.labels.get(value, value): {
+                        pair: replace(cells[metric], label=pair)
+                        for pair, cells in pairs.items()
+                        if metric in cells
+                    }
+                    for value, pairs in groups.items()
+                },
+                corner=f"difference in {metric.replace('_', ' ')}",
+                note=NOTE,
+            )
+            for metric in self.metrics
+        }
+
+    def _pairs(self, jobs: Sequence[Job]) -> dict[str, dict[str, Entry]]:
+        return self._between_values(jobs) if self.over else self._between_methods(jobs)
 
     def _between_methods(self, jobs: Sequence[Job]) -> dict[str, dict[str, Entry]]:
         found = joined(jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Matched(View):
         over: the option that moves a method along its curve.
         metric, distance: by name; both with a value per counterfactual.
         at: distances at which to compare besides the mean, left out where a seed's curves do not reach.
+        also: further metrics with a value per counterfactual, whose mean difference has a column each.
         where: options that the jobs must have.
     """
 
@@ -51,23 +53,24 @@ class Matched(View):
         distance: str = "l1",
         at: Sequence[float] = (),
         where: Mapping[str, Any] | None = None,
+        also: Sequence[str] = (),
     ) -> None:
         self.pairs = [(one, other) for one, other in pairs]
         self.over, self.metric, self.distance = over, metric, distance
-        self.at, self.where = tuple(at), dict(where or {})
+        self.at, self.where, self.also = tuple(at), dict(where or {}), tuple(also)
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One row per pair, and the curves of all methods with both intervals."""
         chosen = select(jobs, self.where)
-        seeds = [self._curves(part) for part in by_option(chosen, "seed").values()]
-        unit = next(iter(chosen[0].methods.values()))[self.metric].unit
-        rows = [
-            {f"{other} - {one}": self._compared(curves, one, other, unit, seeds) for one, other in self.pairs}
-            for curves in seeds
-        ]
+        parts = list(by_option(chosen, "seed").values())
+        rows = self._rows(parts, self.metric)
+        for metric in self.also:
+            for row, further in zip(rows, self._rows(parts, metric), strict=True):
+                for pair, cells in further.items():
+                    row[pair][metric] = cells[MEAN]
         names = dict.fromkeys(name for pair in self.pairs for name in pair)
         points = {n: [joined(part)[n] for part in by_option(chosen, self.over).values()] for n in names}
-        note = "In points. Intervals as in tables over seeds; a difference whose interval holds 0 is none."
+        note = "Shares in points; intervals as in tables over seeds. Where one holds 0 nothing differs."
         table = Table(
             over_seeds(rows), corner=f"{self.metric.replace('_', ' ')} at equal {self.distance}", note=note
         )
@@ -75,21 +78,34 @@ class Matched(View):
             {name: table}, save_both(trails(points, self.distance, self.metric), folder / f"{name}.svg")
         )
 
-    def _curves(self, jobs: Sequence[Job]) -> dict[str, np.ndarray]:
+    def _rows(self, parts: Sequence[Sequence[Job]], metric: str) -> list[dict[str, dict[str, Entry]]]:
+        """Pair -> column -> difference in a metric, for each seed's jobs."""
+        facts = next(iter(parts[0][0].methods.values()))[metric]
+        seeds = [self._curves(jobs, metric) for jobs in parts]
+        return [
+            {
+                f"{other} - {one}": self._compared(curves, one, other, metric, facts, seeds)
+                for one, other in self.pairs
+            }
+            for curves in seeds
+        ]
+
+    def _curves(self, jobs: Sequence[Job], metric: str) -> dict[str, np.ndarray]:
         """Method -> (R, N, 2): distance and metric of N queries in R runs, in the option's order."""
         runs = [job for part in by_option(jobs, self.over).values() for job in part]
         names = list(dict.fromkeys(n for pair in self.pairs for n in pair))
         lacking = [n for n in names if not all(n in run.methods for run in runs)]
         if lacking:
             raise UserError(f"study: {lacking[0]} is not in every job, so it has no curve over {self.over}")
-        return {n: np.stack([points_of(run, n, self.distance, self.metric) for run in runs]) for n in names}
+        return {n: np.stack([points_of(run, n, self.distance, metric) for run in runs]) for n in names}
 
     def _compared(
         self,
         curves: Mapping[str, np.ndarray],
         one: str,
         other: str,
-        unit: str,
+        metric: str,
+        facts: Entry,
         seeds: Sequence[Mapping[str, np.ndarray]],
     ) -> dict[str, Entry]:
         shared = [overlap(seed[one], seed[other]) for seed in seeds]
@@ -97,7 +113,13 @@ class Matched(View):
         a, b = curves[one], curves[other]
         values = {MEAN: differences(a, b, overlap(a, b)).mean(1)}
         values |= {f"at {place:g}": differences(a, b, np.array([place]))[:, 0] for place in inside}
-        return {name: entry_of(drawn, a.shape[1], unit) for name, drawn in values.items()}
+        label = "" if metric == self.metric else facts.label
+        return {
+            name: replace(
+                entry_of(drawn, a.shape[1], facts.unit), higher_is_better=facts.higher_is_better, label=label
+            )
+            for name, drawn in values.items()
+        }
 
 
 def points_of(job: Job, method: str, distance: str, metric: str) -> np.ndarray:
