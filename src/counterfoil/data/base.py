@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from counterfoil.core.bounds import Count, Fraction, Seed, checks_options
 from counterfoil.core.errors import UserError
+from counterfoil.data.classes import keep_classes
 from counterfoil.data.decode import Shape
 from counterfoil.util.resuming import Resumable
 
@@ -159,6 +160,8 @@ class ImageData(LightningDataModule, ABC):
         limit: keep this many images of each split, classes in proportion; None: all.
         attribute: make the labels this attribute's 0/1, or with "A+B" those of having both; None: the data's
             own classes.
+        classes: keep the images of these classes alone, by name or number; they are numbered in this order.
+            None: all.
         val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no
             split of its own.
 
@@ -181,6 +184,7 @@ class ImageData(LightningDataModule, ABC):
         seed: Seed = 0,
         limit: Count | None = None,
         attribute: str | None = None,
+        classes: Sequence[str | int] | None = None,
         val_fraction: Fraction = 0.1,
     ) -> None:
         super().__init__()
@@ -189,6 +193,7 @@ class ImageData(LightningDataModule, ABC):
         self.seed = seed
         self.limit = limit
         self.attribute = attribute
+        self.classes = None if classes is None else tuple(classes)
         self.val_fraction = val_fraction
 
     @abstractmethod
@@ -216,6 +221,7 @@ class ImageData(LightningDataModule, ABC):
             "val_fraction": self.val_fraction,
             **self.options(),
         }
+        told |= {} if self.classes is None else {"classes": [str(one) for one in self.classes]}
         return told if self._content is None else {**told, "content": self._content}
 
     @property
@@ -324,6 +330,8 @@ class ImageData(LightningDataModule, ABC):
     def _loaded(self) -> Splits:
         """The splits with the labels that the data have."""
         splits = self.load()
+        if self.classes is not None:
+            splits = keep_classes(splits, self.classes, self.name)
         if splits.val is None:
             splits = hold_out(splits, self.val_fraction, self.seed)
         assert splits.val is not None

@@ -295,6 +295,8 @@ class RunConfig:
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         if self.precision == "float32":  # as it was before there was a choice
             kept.pop("precision", None)
+        if kept["data"].get("classes") is None:  # likewise
+            kept["data"] = {key: value for key, value in kept["data"].items() if key != "classes"}
         files = {name: getattr(self, name) for name in FILES}
         named = {name: model.class_names for name, model in self.models("classifier", "judge").items()}
         content: dict[str, Any] = {
