@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from counterfoil.core.query import Query as Query
     from counterfoil.explainer.aip import AIP as AIP
     from counterfoil.explainer.base import Explainer as Explainer
+    from counterfoil.explainer.cyclegan import Translation as Translation
     from counterfoil.explainer.deep_inversion import DeepInversion as DeepInversion
     from counterfoil.explainer.disc import DISC as DISC
     from counterfoil.explainer.gci import GCI as GCI
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
     from counterfoil.explainer.random_attributes import RandomAttributes as RandomAttributes
     from counterfoil.explainer.revise import Revise as Revise
     from counterfoil.explainer.wachter import Wachter as Wachter
+    from counterfoil.explainer.xgem import XGEM as XGEM
     from counterfoil.generative.attgan.network import AttGAN as AttGAN
     from counterfoil.generative.cvae import CVAE as CVAE
+    from counterfoil.generative.cyclegan.network import CycleGAN as CycleGAN
     from counterfoil.generative.exaggeration.network import Exaggerator as Exaggerator
     from counterfoil.generative.prior.dip import DIP as DIP
     from counterfoil.generative.prior.inr import INR as INR

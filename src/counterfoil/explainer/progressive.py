@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +10,7 @@ from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
+from counterfoil.explainer.along import Returned, chosen
 from counterfoil.explainer.base import Explainer
 from counterfoil.generative.exaggeration.network import Exaggerator
 from counterfoil.util.fingerprint import fingerprint
@@ -48,7 +47,7 @@ class Progressive(Explainer):
         generator: nn.Module | None,
         *,
         strip: bool = True,
-        returned: Literal["first", "last"] = "first",
+        returned: Returned = "first",
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
@@ -96,29 +95,14 @@ class Progressive(Explainer):
     def _whole(self, query: Query, slot: Tensor, up: Tensor) -> Found:
         knob = self.exaggerator.knob
         frames = self.frames(query)
-        chosen = self._choose(
-            query, torch.stack([query.classifier(frame) for frame in frames.unbind(1)], dim=1)
-        )
+        logits = torch.stack([query.classifier(frame) for frame in frames.unbind(1)], dim=1)
         bins = [knob_bin(knob.bins, up, torch.full_like(slot, k)) for k in range(knob.bins)]
         requested = torch.stack([knob.request(slot, bin) for bin in bins], dim=1)
         requested = torch.where(up[:, None], requested, 1 - requested)
         calls = torch.full_like(query.target, knob.bins)
         rows = torch.arange(len(query), device=slot.device)
         strip = Strip(frames, requested.to(frames), scale=knob.scale(slot))
-        return Found(frames[rows, chosen], calls, calls, strip)
-
-    def _choose(self, query: Query, logits: Tensor) -> Tensor:
-        """The frame (B,) to return, of strips' logits (B, S, K)."""
-        length = logits.shape[1]
-        if self.returned == "last":
-            return torch.full_like(query.target, length - 1)
-        reached, probability = query.grade(logits)
-        rank = torch.ones_like(query.target) if query.repeat is None else query.repeat + 1
-        nth = (reached.cumsum(1) == rank[:, None]) & reached
-        fallback = torch.where(
-            reached.any(1), length - 1 - reached.flip(1).int().argmax(1), probability.argmax(1)
-        )
-        return torch.where(nth.any(1), nth.int().argmax(1), fallback)
+        return Found(frames[rows, chosen(query, logits, self.returned)], calls, calls, strip)
 
     def _draw(self, query: Query, code: Tensor, slot: Tensor, up: Tensor, towards: Tensor) -> Tensor:
         cell = self.exaggerator.cell(slot, knob_bin(self.exaggerator.knob.bins, up, towards))
