@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from counterfoil.core.bounds import Count, Probability
+from counterfoil.core.bounds import Count, Probability, Weight
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.generative.cyclegan.network import CycleGAN
+from counterfoil.search import Pixels
 
 
 class Translation(Explainer):
@@ -18,8 +19,9 @@ class Translation(Explainer):
 
     Args:
         generator: a trained `CycleGAN`.
+        spread: noise on the pixels of which further counterfactuals are made; the first is made of x itself.
         confidence: not looked at; see `Explainer`.
-        count: further counterfactuals of a query are the same one.
+        count: see `Explainer`.
 
     Source: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks (Zhu et al.,
     2017), arXiv 1703.10593; a baseline of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020),
@@ -36,6 +38,7 @@ class Translation(Explainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
+        spread: Weight = 0.05,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
@@ -47,10 +50,11 @@ class Translation(Explainer):
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.translator = generator
+        self.pixels = Pixels(spread)
 
     @torch.no_grad()
     def explain(self, query: Query) -> Found:
-        """Translate each query; its own class where it is the target already."""
+        """Translate each query."""
         one = torch.ones_like(query.target)
-        image = query.keep(self.translator.translate(query.factual, query.target))
-        return Found(image, one, torch.zeros_like(one))
+        image = self.translator.translate(self.pixels.start(query)["x"], query.target)
+        return Found(query.keep(image), one, torch.zeros_like(one))

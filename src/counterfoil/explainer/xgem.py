@@ -37,7 +37,7 @@ class XGEM(Explainer):
         steps, lr: of Adam, per request.
         bins: requests per strip.
         returned: "first" image of the strip that reaches the target at `confidence`, or its "last".
-        confidence, count: see `Explainer`; the k-th counterfactual is the k-th image that reaches the target.
+        confidence, count: see `Explainer`; searches for further counterfactuals start from a disturbed code.
 
     Departures: the source asks for a class, by the loss between the classifier's output and that class; a
     posterior between the two is asked for here, as the knob of progressive exaggeration does. Adam in place
@@ -54,13 +54,13 @@ class XGEM(Explainer):
         steps: Count = 100,
         lr: Positive = 0.1,
         bins: Pair = 10,
-        returned: Returned = "last",
+        returned: Returned = "first",
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="xgem")
         super().__init__(classifier, generator, confidence=confidence, count=count)
-        self.space = Latent(spread=0.0)
+        self.space = Latent()
         self.objective = Objective(Requested(), distance=L1(lambda_))
         self.search = Search(steps, partial(Adam, lr=lr), last=True)
         self.bins = bins
