@@ -14,7 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
 
-CHUNK = 256
+CHUNK = 64
 """Largest number of inputs per call of a network."""
 _said: ContextVar[Any] = ContextVar("said", default=None)
 
