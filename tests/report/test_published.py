@@ -37,7 +37,7 @@ def test_results_are_rendered_from_the_published_figures() -> None:
 
 
 def test_every_table_of_the_template_is_published_and_every_published_study_is_shown() -> None:
-    shown = set(re.findall(r'table\("(\w+)"', TEMPLATE))
+    shown = set(re.findall(r'(?:table|note)\("(\w+)"', TEMPLATE))
     assert shown == {path.stem for path in STUDIES}
     assert not re.search(r"^\|", TEMPLATE, re.M), "a table is typed in results/RESULTS.md.j2; pull it"
 
