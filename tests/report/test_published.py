@@ -13,6 +13,7 @@ import yaml
 
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
+from counterfoil.data.face import ATTRIBUTES
 from counterfoil.report.published import filled, publish, render, rendered
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import table_as_dict
@@ -136,7 +137,7 @@ def test_rows_are_called_as_the_study_calls_them(path: Path) -> None:
     }
     for name, published in json.loads(path.read_text())["views"].items():
         view = config.study.views[name]
-        known = {*config.explainer, *grid, *view.get("labels", {}).values()}
+        known = {*config.explainer, *grid, *view.get("labels", {}).values(), *ATTRIBUTES}
         for table in published["tables"].values():
             rows = [] if view.get("split") else table["rows"]
             for row in rows:

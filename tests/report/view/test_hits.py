@@ -28,6 +28,7 @@ def classifier(
         for name, value in values.items()
     }
     explainer = {"gci": {"frozen": []}, "gci_hidden": {"frozen": ["Smiling"]}}
+    cells["validity"] = Entry(judged.get("Smiling", 0.0), unit="%").as_dict()
     config = {"attribute": "Smiling", "second": "Glasses", "strength": 0.9, "generator": "biased"}
     return Job(
         Path("job"),
@@ -59,13 +60,14 @@ def test_rates_over_the_classifiers_that_learned_it(tmp_path: Path) -> None:
         classifier(PLANTED, OWN, {**EFFECTS, "Glasses": 0.04}),
         classifier(PLANTED, OWN, {**EFFECTS, "Beard": 0.7}),
     ]
-    shown = Hits("second", labels={"gci": "GCI"}).show(jobs, tmp_path, "hits").tables
+    shown = Hits("second", labels={"gci": "GCI"}, means=["validity"]).show(jobs, tmp_path, "hits").tables
     row = shown["hits"].rows["GCI, biased"]
     assert (row["declared_hits"].value, row["declared"].value, row["declared"].n) == (1.0, 0.5, 2)
     assert row["declared"].low == pytest.approx(0.0945, abs=1e-3)
     assert row["judged"].value == 0.0
+    assert (row["validity"].value, row["validity"].n) == (0.9, 2)
     assert shown["hits"].rows["gci_hidden, biased"]["declared"].value == 1.0
-    assert shown["hits classifiers"].rows["Smiling, planted Glasses"]["planted"].value == 0.6
+    assert shown["hits classifiers"].rows["Smiling, Glasses"]["planted"].value == 0.6
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Hits(View):
         strength: option that tells how often the two agree in training.
         beside: option whose values stand beside the method, such as where its generator comes from.
         labels: method or value -> the name it is shown under.
+        means: metrics whose mean over the same classifiers stands beside the rates.
         least: true effect from which a planted attribute counts as learned.
         where: options that the jobs must have.
     """
@@ -45,11 +47,13 @@ class Hits(View):
         strength: str = "strength",
         beside: str = "generator",
         labels: Mapping[str, str] | None = None,
+        means: Sequence[str] = (),
         least: float = LEAST,
         where: Mapping[str, Any] | None = None,
     ) -> None:
         self.planted, self.own, self.strength, self.beside = planted, own, strength, beside
-        self.labels, self.least, self.where = dict(labels or {}), least, dict(where or {})
+        self.labels, self.means, self.least = dict(labels or {}), list(means), least
+        self.where = dict(where or {})
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """The rates by method, and a row per classifier with the true effects that decide what counts."""
@@ -67,7 +71,9 @@ class Hits(View):
                 )
             for method in counted[0].methods:
                 shown = f"{self.labels.get(method, method)}, {self.labels.get(str(value), value)}"
-                rows[shown] = _rates(counted, method)
+                rows[shown] = _rates(counted, method) | {
+                    metric: _mean(counted, method, metric) for metric in self.means
+                }
         note = "Over the classifiers that learned what was planted. Intervals: Wilson's over classifiers."
         return Table(rows, note=note)
 
@@ -77,7 +83,7 @@ class Hits(View):
         for job in jobs:
             own, planted = str(job.option(self.own)), str(job.option(self.planted))
             effects = true_effects(job)
-            row = f"{own}, planted {planted}"
+            row = f"{own}, {planted}"
             others = [value for name, value in effects.items() if name not in (own, planted)]
             hits.setdefault(row, []).extend(hit(job, method, "declared") for method in job.methods)
             rows[row] = {
@@ -123,6 +129,13 @@ def _rates(jobs: Sequence[Job], method: str) -> dict[str, Entry]:
         cells[f"{seen}_hits"] = Entry(float(sum(hits)), label=f"Hits of {len(hits)}, {seen}")
         cells[seen] = Entry(rate, *wilson(rate, len(hits)), len(hits), "%", True, 0.0, 1.0, f"Rate, {seen}")
     return cells
+
+
+def _mean(jobs: Sequence[Job], method: str, metric: str) -> Entry:
+    entries = [job.methods[method][metric] for job in jobs]
+    values = [entry.value for entry in entries if entry.value is not None]
+    mean = sum(values) / len(values) if values else None
+    return replace(entries[0], value=mean, low=None, high=None, n=len(values))
 
 
 def _values(cells: Mapping[str, Entry], metric: str) -> dict[str, float]:
