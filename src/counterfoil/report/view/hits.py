@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from counterfoil.core.entry import Entry
@@ -56,7 +57,7 @@ class Hits(View):
         self.where = dict(where or {})
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
-        """The rates by method, and a row per classifier with the true effects that decide what counts."""
+        """The rates by method, and a row per planted pair with the true effects that decide what counts."""
         chosen = select(jobs, self.where)
         return Shown({name: self._rates(chosen), f"{name} classifiers": self._classifiers(chosen)})
 
@@ -78,23 +79,27 @@ class Hits(View):
         return Table(rows, note=note)
 
     def _classifiers(self, jobs: Sequence[Job]) -> Table:
-        rows: dict[str, dict[str, Entry]] = {}
-        hits: dict[str, list[bool]] = {}
+        groups: dict[str, list[Job]] = {}
         for job in jobs:
-            own, planted = str(job.option(self.own)), str(job.option(self.planted))
-            effects = true_effects(job)
-            row = f"{own}, {planted}"
-            others = [value for name, value in effects.items() if name not in (own, planted)]
-            hits.setdefault(row, []).extend(hit(job, method, "declared") for method in job.methods)
-            rows[row] = {
-                "strength": Entry(float(job.option(self.strength))),
-                "own": Entry(effects[own], label="True effect: own label"),
-                "planted": Entry(effects[planted], label="planted"),
-                "others": Entry(max(others), label="greatest other"),
-                "counted": Entry(float(self._learned(job)), label="Counted"),
-                "hits": Entry(float(sum(hits[row])), label=f"Hits of {len(hits[row])}, declared"),
-            }
-        return Table(rows, corner="classifier")
+            groups.setdefault(f"{job.option(self.own)}, {job.option(self.planted)}", []).append(job)
+        return Table({row: self._classifier(part) for row, part in groups.items()}, corner="classifier")
+
+    def _classifier(self, jobs: Sequence[Job]) -> dict[str, Entry]:
+        """Of the trainings of one classifier; each is explained once per value of `beside`."""
+        once = next(iter(by_option(jobs, self.beside).values()))
+        own, planted = str(once[0].option(self.own)), str(once[0].option(self.planted))
+        effects = [true_effects(job) for job in once]
+        others = [max(v for name, v in found.items() if name not in (own, planted)) for found in effects]
+        hits = [hit(job, method, "declared") for job in jobs for method in job.methods]
+        counted = sum(self._learned(job) for job in once)
+        return {
+            "strength": Entry(float(once[0].option(self.strength))),
+            "own": Entry(mean(found[own] for found in effects), label="True effect: label"),
+            "planted": Entry(mean(found[planted] for found in effects), label="planted"),
+            "others": Entry(mean(others), label="greatest other"),
+            "counted": Entry(float(counted), label=f"Counted of {len(once)}"),
+            "hits": Entry(float(sum(hits)), label=f"Hits of {len(hits)}, declared"),
+        }
 
     def _learned(self, job: Job) -> bool:
         own, planted = job.option(self.own), job.option(self.planted)
@@ -134,8 +139,7 @@ def _rates(jobs: Sequence[Job], method: str) -> dict[str, Entry]:
 def _mean(jobs: Sequence[Job], method: str, metric: str) -> Entry:
     entries = [job.methods[method][metric] for job in jobs]
     values = [entry.value for entry in entries if entry.value is not None]
-    mean = sum(values) / len(values) if values else None
-    return replace(entries[0], value=mean, low=None, high=None, n=len(values))
+    return replace(entries[0], value=mean(values) if values else None, low=None, high=None, n=len(values))
 
 
 def _values(cells: Mapping[str, Entry], metric: str) -> dict[str, float]:
