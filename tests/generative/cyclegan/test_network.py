@@ -22,6 +22,13 @@ def test_every_row_is_drawn_by_the_generator_of_its_target(net: CycleGAN) -> Non
     assert 0 <= found.min().item() <= found.max().item() <= 1
 
 
+def test_lowered_precision_inside_gives_images_of_the_inputs_own(net: CycleGAN) -> None:
+    x = torch.rand(2, 1, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net.translate(x, torch.tensor([2, 0]))
+    assert found.dtype == x.dtype
+
+
 def test_a_class_without_a_generator_is_refused(net: CycleGAN) -> None:
     with pytest.raises(UserError, match="target class 1 is not among"):
         net.translate(torch.rand(2, 1, 16, 16), torch.tensor([2, 1]))

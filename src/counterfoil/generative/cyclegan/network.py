@@ -39,7 +39,7 @@ class CycleGAN(nn.Module):
         class_names: tuple[str, ...] | None = None,
         *,
         targets: Sequence[int | str] | None = None,
-        width: Count = 12,
+        width: Count = 10,
         blocks: Whole = 2,
     ) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class CycleGAN(nn.Module):
         for place, label in enumerate(self.targets):
             rows = target == label
             if bool(rows.any()):
-                found[rows] = self.draw(x[rows], place)
+                found[rows] = self.draw(x[rows], place).to(found)
         return found
 
 
