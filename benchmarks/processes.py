@@ -96,6 +96,12 @@ def figures(run_dir: Path) -> dict[str, Any]:
     }
 
 
+def told_weights(run_dir: Path) -> dict[str, str]:
+    """Sha256 of each file of weights that a finished run read."""
+    found: dict[str, str] = json.loads((run_dir / "metrics.json").read_text())["weights"]
+    return found
+
+
 def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """The largest absolute difference of two runs' figures.
 

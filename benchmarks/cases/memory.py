@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from processes import BASE, Run, evaluate
+from processes import BASE, Run, evaluate, told_weights
 from timing import RECORDS, Options, Row, Times
 
 from counterfoil.core.entry import Entry
@@ -51,6 +51,11 @@ def rows(options: Options) -> Iterator[Row]:
     yield row(f"{n:,}, scored again", n, run, folder / "scored" / "report.html")
     run = evaluate(folder, "joined", *given, stored, f"run_dir={folder / 'joined'}", *JOINED)
     yield row(f"{n:,}, a study of two jobs", n, run, folder / "joined" / "report.html")
+
+
+def weights(options: Options) -> dict[str, str]:
+    """Sha256 of each file of weights, as the last run tells them."""
+    return told_weights(RECORDS / "memory" / f"run-{options.queries[-1]}")
 
 
 def row(name: str, n: int, run: Run, page: Path, facts: dict[str, Entry] | None = None) -> Row:

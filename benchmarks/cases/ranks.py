@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from processes import BASE, difference, evaluate, figures
+from processes import BASE, difference, evaluate, figures, told_weights
 from timing import RECORDS, Options, Row, Times
 
 from counterfoil.core.entry import Entry
@@ -42,6 +42,11 @@ def rows(options: Options) -> Iterator[Row]:
                 gaps[devices] = max(gaps[devices], difference(first, figures(run_dir)))
         for devices in DEVICES:
             yield row(f"{n:,} queries, {devices} process(es)", whole, search, devices, gaps[devices])
+
+
+def weights(options: Options) -> dict[str, str]:
+    """Sha256 of each file of weights, as the last run tells them."""
+    return told_weights(RECORDS / "ranks" / f"{options.queries[-1]}-0-{DEVICES[0]}")
 
 
 def row(name: str, whole: dict[int, Times], search: dict[int, Times], devices: int, gap: float) -> Row:

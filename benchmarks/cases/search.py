@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
-from subject import Subject, runner_up
+from subject import Subject, chosen, runner_up
 from timing import Options, Row, Work, descent, interleave, take
 from torch import Tensor
 
@@ -43,6 +43,13 @@ def rows(options: Options) -> Iterator[Row]:
             yield Row(f"{name}, {n} at once", interleave(works, repeats, options.device))
     for name, method in methods.items():
         yield leaving(name, method, x, target, options)
+
+
+def weights(options: Options) -> dict[str, str]:
+    """Sha256 of each file of weights."""
+    subject = Subject(options)
+    names = ("classifier", "generative")
+    return subject.models.hashes({name: chosen(getattr(subject.run, name)) for name in names})
 
 
 def bare(explainer: OptimisedExplainer, x: Tensor, target: Tensor, steps: int) -> None:

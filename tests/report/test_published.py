@@ -54,7 +54,7 @@ def test_every_claim_names_a_study_and_a_verdict() -> None:
     assert not re.search(r"\d %|\d\.\d", typed), "a figure is typed in results/claims.md.j2; pull it"
 
 
-NOT_EVALUATED = {"levers", "peers", "speed", "trainings"}
+NOT_EVALUATED = {"levers", "memory", "peers", "ranks", "search", "speed", "training", "trainings"}
 """Figures of benchmarks/ and of manifests."""
 
 
@@ -71,7 +71,7 @@ def test_a_published_study_can_be_made_again(path: Path) -> None:
         assert content["measured"].keys() == {"commit", "note"}
     else:
         assert content["versions"]
-        assert content["weights"]
+        assert content["weights"] or path.stem == "training"  # which reads none
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
