@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ def composed(name: str, *overrides: str) -> tuple[DictConfig, Mapping[str, str]]
     with open_dict(config):
         del config.hydra
     return config, choices
+
+
+def fewest(jobs: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    """Of a grid's jobs so many that each value of each option has a turn; composing a job takes long."""
+    seen, found = set[str](), []
+    for job in jobs:
+        if not seen.issuperset(job):
+            seen.update(job)
+            found.append(job)
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -274,25 +275,28 @@ def test_every_explainer_builds(compose: Compose, models: Untrained, name: str) 
     assert (explainer.confidence, explainer.count) == (0.7, 2)
 
 
+@cache
+def with_metrics(compose: Compose, names: tuple[str, ...], *given: str) -> RunConfig:
+    """A run with several metrics; composing one by one takes long."""
+    return RunConfig.of(compose("evaluate", f"metric=[{','.join(names)}]", *given)[0])
+
+
 @pytest.mark.parametrize("name", singles("metric"))
 def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> None:
     """With what its yaml says it needs; and where it refuses, with the fix that its message names."""
     decision = ("judge.decision._target_=counterfoil.core.decision.Attribute", "+judge.decision.name=Smiling")
-    given = [
-        "attribute=Smiling",
-        "judge.training.multilabel=true",
-        *decision,
-        *(needed("metric", name) or ["explainer=[]"]),
-    ]
+    given = ("attribute=Smiling", "judge.training.multilabel=true", *decision)
+    needs = needed("metric", name)
+    alike = tuple(other for other in singles("metric") if needed("metric", other) == needs)
 
-    def built(*overrides: str) -> Any:
-        config = RunConfig.of(compose("evaluate", f"metric=[{name}]", *given, *overrides)[0])
+    def built(names: tuple[str, ...], *overrides: str) -> Any:
+        config = with_metrics(compose, names, *given, *(needs or ["explainer=[]"]), *overrides)
         return build(config.metric[name].options, models.share, f"metric.{name}")
 
     try:
-        metric = built()
+        metric = built(alike)
     except UserError as error:
-        metric = built(*re.findall(r"\bset (\w+=\w+)", str(error)))
+        metric = built((name,), *re.findall(r"\bset (\w+=\w+)", str(error)))
     for made in metric.values() if isinstance(metric, Mapping) else [metric]:
         assert hasattr(made, "compute")
         assert made.higher_is_better in (True, False, None)

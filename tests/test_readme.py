@@ -7,7 +7,7 @@ import re
 import runpy
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
@@ -23,6 +23,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from counterfoil.run.config import RunConfig
 from counterfoil.util.cli import config_dirs, expand_all
+from tests.bench import fewest
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -55,13 +56,13 @@ class Command:
         return [part for part in given if "=" in part and not part.startswith("-")]
 
     @property
-    def jobs(self) -> list[list[str]]:
-        """The overrides of each job of a multirun, of the only one otherwise."""
+    def jobs(self) -> list[Sequence[str]]:
+        """The overrides of jobs of a multirun that together show each value, of the only one otherwise."""
         if "-m" not in self.arguments:
             return [self.overrides]
         parsed = OverridesParser.create().parse_overrides(self.overrides)
         (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-        return jobs
+        return fewest(jobs)
 
     @property
     def quick(self) -> bool:

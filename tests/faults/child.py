@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import signal
 import sys
@@ -16,11 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.core.errors import UserError
+from tests.forked import CONTEXT
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["torch", "pytorch_lightning", "counterfoil.run.study", "counterfoil.explainer.wachter", "matplotlib"]
-)
 CHANGING = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
 PATIENCE = 240
 Act = Callable[[], Any]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,25 +11,44 @@ from typing import Any
 
 import pytest
 
+from counterfoil.run import ranks
+from counterfoil.run.evaluate import Searching
 from tests.bench import ROOT, Bench
 from tests.faults import act
 from tests.faults.conftest import Fault
 from tests.faults.fault import share
+from tests.forked import Forked
+from tests.run.test_ranks import Forking
 
-GIVEN = ("n=200", "batch_size=1")
-"""Four hundred files: enough that a signal comes in between."""
+GIVEN = ("n=40", "batch_size=1")
+"""Eighty files."""
 PATIENCE = 120.0
 
 
-class Shared:
-    """`evaluate.py devices=2` at work; `process` has one helper."""
+def slowed() -> None:
+    """Each file takes so long that a signal comes in between."""
+    store = Searching.store
 
-    def __init__(self, bench: Bench, folder: Path, environment: dict[str, str]) -> None:
+    def slow(*given: Any) -> None:
+        time.sleep(0.1)
+        store(*given)
+
+    Searching.store = slow  # type: ignore[method-assign]
+
+
+def slowed_and_forked() -> None:
+    """The helper, too, has imported all: the real one takes seconds to start."""
+    slowed()
+    ranks.multiprocessing = Forking  # type: ignore[assignment]
+
+
+class Shared:
+    """`evaluate.py devices=2` at work; `process` has one helper, `forked` or as users' commands start it."""
+
+    def __init__(self, bench: Bench, folder: Path, environment: dict[str, str], forked: bool = False) -> None:
         given = [*bench.models, f"store={bench.store}", *act.EXPLAINED, *GIVEN, f"run_dir={folder}"]
-        command = [sys.executable, str(ROOT / "evaluate.py"), "logger=none", "devices=2", *given]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        command = [str(ROOT / "evaluate.py"), "logger=none", "devices=2", *given]
+        self.process = Forked(command, ROOT, environment, slowed_and_forked if forked else slowed)
         until(lambda: len(list(folder.rglob("batch-*"))) > 3 and bool(self.helpers()), self.process)
         (self.helper,) = self.helpers()
 
@@ -39,16 +56,17 @@ class Shared:
         """The processes that it has started to help."""
         pid = self.process.pid
         started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(one) for one in started if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+        called = {int(one): Path(f"/proc/{one}/cmdline").read_text() for one in started}
+        return [one for one, words in called.items() if words and "resource_tracker" not in words]
 
     def end(self) -> tuple[int, list[str]]:
         """Exit code and the lines on standard error, once it and its helper are gone."""
-        said = self.process.communicate(timeout=PATIENCE)[1]
+        done = self.process.end(PATIENCE)
         until(lambda: not alive(self.helper))
-        return self.process.returncode, said.strip().splitlines()
+        return done.returncode, done.stderr.strip().splitlines()
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def until(condition: Callable[[], bool], process: Forked | None = None) -> None:
     """Wait for a condition, no longer than a process lives."""
     since = time.monotonic()
     while not condition():
@@ -80,8 +98,8 @@ def test_a_signal_ends_all_processes_and_the_same_command_goes_on(
     tmp_path: Path,
     environment: dict[str, str],
 ) -> None:
-    run = Shared(bench, tmp_path / "run", environment)
-    run.process.send_signal(number)
+    run = Shared(bench, tmp_path / "run", environment, forked=True)
+    os.kill(run.process.pid, number)
     code, lines = run.end()
     assert code == 128 + number
     assert lines[-1] == f"stopped by {number.name}; the same command goes on from here"

@@ -7,8 +7,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from omegaconf import OmegaConf
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.data.counterfactuals import read_names
+from tests.forked import Forked
 from tests.inputs.test_layouts import idx
 
 ROOT = Path(__file__).parents[2]
@@ -196,20 +195,17 @@ def test_killed_run_goes_on_to_the_same_metrics(
 ) -> None:
     run = tmp_path / "run"
     options = ["logger=none", *bench.models, f"store={bench.store}", *bench.quick, f"run_dir={run}"]
-    command = [sys.executable, str(ROOT / "evaluate.py"), *options]
-    process = subprocess.Popen(
-        command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = Forked([str(ROOT / "evaluate.py"), *options], tmp_path, environment)
     try:
         _wait_for(run / "counterfactuals/nearest/batch-00000.safetensors", process)
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        assert process.end().returncode == -signal.SIGKILL
     assert not (run / "metrics.json").exists()
     assert comparable(bench.evaluate(run, f"run_dir={run}")) == comparable(finished[1])
 
 
-def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(path: Path, process: Forked) -> None:
     deadline = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None, "it ended before it could be killed"

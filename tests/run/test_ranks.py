@@ -381,7 +381,8 @@ def test_ranks_of_a_launcher_meet_in_the_run_folder(
 def test_a_number_of_processes_that_makes_no_sense(
     devices: Any, says: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "multiprocessing", Sending)
+    """Refused before any is started."""
+    monkeypatch.setattr(module.Helpers, "__enter__", lambda _: pytest.fail("started"))
     with pytest.raises(UserError, match=re.escape(says)):
         bench.evaluate(tmp_path / "run", f"devices={devices}", "batch_size=6", "explainer=[nearest]")
     assert not (tmp_path / "run" / "run.json").exists()

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
 
 from counterfoil.core.errors import UserError
 from counterfoil.run import ray_jobs
 from counterfoil.run.ray_jobs import Multirun, Options, connect, execute, launch
 from counterfoil.util.cli import explain_error
+from hydra_plugins.counterfoil_launcher import RayLauncher
 
 INSTALLED = pytest.mark.skipif(find_spec("ray") is None, reason="needs pip install 'counterfoil[ray]'")
 
@@ -72,6 +74,30 @@ def done(value: int) -> JobReturn:
     found = JobReturn(status=JobStatus.COMPLETED)
     found.return_value = value
     return found
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_a_refused_launch_leaves_nothing_behind(
+    began: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise UserError("no Ray cluster has answered")
+
+    monkeypatch.setitem(sys.modules, "ray", Stub([]))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    monkeypatch.setattr(ray_jobs, "launch", refused)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "multirun.yaml").touch()
+    if began:  # by an earlier command
+        (run / "0").mkdir()
+    launcher = RayLauncher()
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(run)}}})
+    launcher.setup(hydra_context=None, task_function=None, config=config)  # type: ignore[arg-type]
+    launcher.task = lambda _: None
+    with pytest.raises(UserError, match="no Ray cluster"):
+        launcher.launch([["seed=0"]], 0)
+    assert run.exists() == (run / "multirun.yaml").exists() == began
 
 
 def test_jobs_keep_their_order_and_no_more_run_at_once_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:

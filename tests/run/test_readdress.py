@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from counterfoil.run.address import Seen, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, moved, readdress
 from counterfoil.run.store import Store, read_manifest
+from tests.forked import Done, Forked
 
 CLASSIFIER: dict[str, Any] = {
     "role": "classifier",
@@ -132,10 +131,11 @@ def test_data_sets_are_known_by_their_names() -> None:
         data_kinds("nowhere.Data")
 
 
-def test_the_command_ends_in_one_line_where_there_is_no_store(store: Path) -> None:
-    def call(folder: Path) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "counterfoil.run.readdress", str(folder)]
-        return subprocess.run(words, capture_output=True, text=True, check=False)
+def test_the_command_ends_in_one_line_where_there_is_no_store(
+    store: Path, environment: dict[str, str]
+) -> None:
+    def call(folder: Path) -> Done:
+        return Forked(["-m", "counterfoil.run.readdress", str(folder)], store, environment).end()
 
     done = call(store)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 moved or brought up to date, 0 left")

@@ -23,6 +23,7 @@ from counterfoil.run.study import Join, ended, main, note_ended, public
 from counterfoil.util.build import build, plain
 from counterfoil.util.lock import locked
 from counterfoil.util.record import ARGUMENTS
+from tests.bench import fewest
 
 Script = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parents[2]
@@ -182,6 +183,7 @@ def test_every_study_composes_with_its_grid(name: str) -> None:
         for view, node in views.items():
             assert isinstance(build(node, where=view), View)
         grid = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
-        for job in BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(grid), None)[0]:
+        parsed = OverridesParser.create().parse_overrides(grid)
+        for job in fewest(BasicSweeper.split_arguments(parsed, None)[0]):
             run = RunConfig.of(hydra.compose("evaluate", [f"study={name}", *job]))
             assert run.explainer

@@ -11,7 +11,7 @@ import pytest
 from counterfoil.core.entry import Entry
 from counterfoil.report.jobs import Job
 from counterfoil.sweep.tuner import Task
-from counterfoil.sweep.view import Trials, verdict
+from counterfoil.sweep.view import Trials, again, verdict
 from tests.sweep.conftest import OPTIONS, Bench
 
 Bounds = tuple[float | None, float | None]
@@ -51,9 +51,21 @@ def test_the_test_stands_beside_the_default(view: Trials, toy_jobs: Bench, tmp_p
     assert list(rows) == ["default", "winner (trial 3)", "winner - default"]
     assert rows["winner - default"]["judge_agreement"].value == pytest.approx(0.2)
     assert ">3 (winner)<" not in shown.inline["trials"], "trial 3 was not among the trials"
-    again = "The winner again: explainer.toy.pull=0.7 explainer.toy.rate=0.1"
-    assert shown.tables["test"].note.endswith(again)
+    again = "python evaluate.py 'explainer=[toy]' explainer.toy.pull=0.7 explainer.toy.rate=0.1"
+    assert shown.tables["test"].note.endswith(f"The winner again, values rounded: {again}")
     assert "The winner does not beat the default: not told apart in Judge" in shown.tables["test"].note
+
+
+def test_the_winner_s_command_is_that_of_one_evaluation(toy_jobs: Bench) -> None:
+    (job,) = jobs_of(toy_jobs, {"test-3": (0.7, 0.1)})
+    given = "evaluate.py -m sweep=toy launcher=joblib jobs=2 n=9 sweep.trials=8 '+sweep.space={a: {low: 1}}'"
+    settings = "run_dir=x explainer.toy.pull=0.2 data.limit=30"
+    job.summary["queries"]["command"] = f"python {given} {settings}"  # type: ignore[index]
+    told = again(job, {"explainer.toy.pull": 0.12345678901234, "explainer.toy.kind": "a", "count": 3})
+    assert told == (
+        "python evaluate.py 'explainer=[toy]' n=9 data.limit=30 explainer.toy.pull=0.1235 "
+        "'explainer.toy.kind='\"'\"'a'\"'\"'' count=3"
+    )
 
 
 def test_a_page_without_a_winner_says_so(view: Trials, toy_jobs: Bench, tmp_path: Path) -> None:

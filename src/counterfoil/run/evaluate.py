@@ -79,6 +79,8 @@ def evaluate(
     run = RunConfig.of(config)
     refuse_unchosen(run, overrides)
     group = divide(os.environ, 1 if run.counterfactuals else run.devices, run.device, _stamped(config))
+    if run.queries is None and run.counterfactuals is None and run.target != "all":
+        _refuse_idle(run, run.n, group[0])  # a sample has at most n rows: no process starts in vain
     with threads(run.wanted_threads, len(group)) as each:
         work = Work(run, run_dir, choices, overrides, group, each, started)
         if group[0].launcher:
@@ -143,7 +145,8 @@ class Work:
     def _explained(self, run: RunConfig, models: Models, claimed: Claim, ranks: Ranks) -> Evaluation:
         models.data.query_split = run.split
         evaluation = _prepare(run, models)
-        _refuse_idle(evaluation, ranks.own)
+        if evaluation.queries is not None:
+            _refuse_idle(run, len(evaluation.queries), ranks.own)
         explainers = _explainers(evaluation)
         mask = _mask(run, models)
         if claimed.old is None and not (self.run_dir / "counterfactuals").exists():
@@ -214,13 +217,10 @@ def _mask(run: RunConfig, models: Models) -> Tensor | None:
     return None if run.mask is None else read_mask(run.mask, models.data.size).to(models.device)
 
 
-def _refuse_idle(evaluation: Evaluation, rank: Rank) -> None:
-    """Refuse processes that would have nothing to do."""
-    run, queries = evaluation.config, evaluation.queries
-    if queries is None or rank.size == 1:
-        return
-    batches = -(-len(queries) // run.batch_size) * len(run.explainer)
-    if rank.size > batches:
+def _refuse_idle(run: RunConfig, queries: int, rank: Rank) -> None:
+    """Refuse processes that would have nothing to do at so many queries."""
+    batches = -(-queries // run.batch_size) * len(run.explainer)
+    if rank.size > max(1, batches):
         started = f"{rank.size} processes of {rank.launcher}" if rank.launcher else f"devices={rank.size}"
         found = f"there are {batches} batches" if batches > 1 else "there is 1 batch"
         few = f"start {batches} or fewer" if batches > 1 else "start 1"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from counterfoil.sweep.space import contains, overrides, read_space
 from counterfoil.sweep.tuner import DEFAULT, TEST, measured
 
 GAP = "winner - default"
+OF_SWEEP = ("sweep", "sweeper", "jobs", "run_dir", "split", "study")
 
 
 class Trials(View):
@@ -109,8 +111,8 @@ class Trials(View):
             note += " No trial came out better than the default options on validation queries."
         for trial, winner in jobs.items():
             if trial != DEFAULT:
-                found = overrides({option: winner.option(option) for option in self.space})
-                note += f" {verdict(rows[GAP])} The winner again: {' '.join(found)}"
+                values = {option: winner.option(option) for option in self.space}
+                note += f" {verdict(rows[GAP])} The winner again, values rounded: {again(winner, values)}"
         return Table(rows, [*self.objectives, *self.constraints], corner="options", note=note)
 
     def _importances(self, points: Sequence[Point]) -> dict[str, dict[str, float]]:
@@ -141,6 +143,30 @@ class Trials(View):
                 except (ValueError, RuntimeError):  # all trials alike, or too few apart
                     continue
         return shares
+
+
+def again(winner: Job, values: Mapping[str, Any]) -> str:
+    """The command that evaluates the winner's options on test queries; floats with four digits.
+
+    Args:
+        winner: its test.
+        values: of the options varied.
+    """
+    script, *given = shlex.split(winner.summary["queries"].get("command", "python evaluate.py"))[1:]
+    methods = [f"explainer=[{','.join(winner.methods)}]"]
+    kept = [part for part in given if not _of_sweep(part, {*values, "explainer"})]
+    short = {
+        option: float(f"{value:.4g}") if isinstance(value, float) else value
+        for option, value in values.items()
+    }
+    return shlex.join(["python", script, *methods, *kept, *overrides(short)])
+
+
+def _of_sweep(word: str, varied: Container[str]) -> bool:
+    """Whether a word of the sweep's command has no place in that of one evaluation."""
+    name = word.lstrip("+~").split("=")[0]
+    group = name.split(".")[0]
+    return name in varied or word in ("-m", "--multirun") or group in OF_SWEEP or "launcher" in name
 
 
 def verdict(gaps: Mapping[str, Entry]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[3]
 NET = """
@@ -43,8 +43,7 @@ def birds(root: Path) -> None:
 
 
 def run(environment: dict[str, str], folder: Path, script: str, *overrides: str) -> str:
-    command = [sys.executable, str(ROOT / script), *overrides]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=250)
+    done = Forked([str(ROOT / script), *overrides], folder, environment).end()
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
