@@ -88,6 +88,9 @@ def test_two_processes_train_what_one_does_at_an_address_of_its_own(bench: Bench
 
 MODELS = {
     "duq": ("classifier=duq", "classifier.training.epochs=1"),
+    "resnet": ("classifier=resnet", "classifier.training.epochs=1"),
+    "dep": ("classifier=dep", "classifier.training.epochs=1"),
+    "cvae": ("generative=cvae", "generative.training.epochs=1"),
     "vae": ("generative=vae", "generative.training.epochs=1"),
     "autoencoder": ("generative@autoencoder=autoencoder", "autoencoder.training.epochs=1"),
     "attgan": (
