@@ -97,8 +97,8 @@ class Hits(View):
             "own": Entry(mean(found[own] for found in effects), label="True effect: label"),
             "planted": Entry(mean(found[planted] for found in effects), label="planted"),
             "others": Entry(mean(others), label="greatest other"),
-            "counted": Entry(float(counted), label=f"Counted of {len(once)}"),
-            "hits": Entry(float(sum(hits)), label=f"Hits of {len(hits)}, declared"),
+            "counted": _share(counted, len(once), f"Counted of {len(once)}"),
+            "hits": _share(sum(hits), len(hits), f"Hits of {len(hits)}, declared"),
         }
 
     def _learned(self, job: Job) -> bool:
@@ -131,9 +131,13 @@ def _rates(jobs: Sequence[Job], method: str) -> dict[str, Entry]:
     for seen in SEEN:
         hits = [hit(job, method, seen) for job in jobs]
         rate = sum(hits) / len(hits)
-        cells[f"{seen}_hits"] = Entry(float(sum(hits)), label=f"Hits of {len(hits)}, {seen}")
-        cells[seen] = Entry(rate, *wilson(rate, len(hits)), len(hits), "%", True, 0.0, 1.0, f"Rate, {seen}")
+        label = f"Hits of {len(hits)}, {seen}"
+        cells[seen] = Entry(rate, *wilson(rate, len(hits)), len(hits), "%", True, 0.0, 1.0, label)
     return cells
+
+
+def _share(count: int, n: int, label: str) -> Entry:
+    return Entry(count / n, n=n, unit="%", minimum=0.0, maximum=1.0, label=label)
 
 
 def _mean(jobs: Sequence[Job], method: str, metric: str) -> Entry:
