@@ -40,7 +40,7 @@ class Ahead(Latent):
 
     def __init__(
         self,
-        toward: Toward,
+        toward: Toward = "neighbour",
         *,
         reach: Positive = 12.0,
         points: Count = 8,
