@@ -179,6 +179,12 @@ def rows(graded: Mapping[str, Mapping[str, Entry]]) -> Iterator[tuple[str, dict[
         yield shown, {name: entries[name] for name in COLUMNS if name in entries}
 
 
+def command_line(arguments: Sequence[str]) -> str:
+    """The make command that was given these arguments; `OPTION=VALUE` is DATA and STORE."""
+    more = " ".join(argument for argument in arguments if "=" not in argument)
+    return f'{COMMAND} PEERS="{more}"' if more else COMMAND
+
+
 def publish(table: Table, note: str, peers: Mapping[str, Any], path: Path, n: int) -> None:
     """Write the figures as results/ keeps them."""
     shown = table_as_dict(table)
@@ -190,7 +196,7 @@ def publish(table: Table, note: str, peers: Mapping[str, Any], path: Path, n: in
     content = {
         "study": "peers",
         "title": "Against the alternatives",
-        "command": COMMAND,
+        "command": command_line(sys.argv[1:]),
         "seeds": [0],
         "n": [n],
         "jobs": [],

@@ -128,3 +128,8 @@ def test_every_row_is_a_method_of_ours_with_a_file_of_its_own(load: Callable[[st
     assert len(set(files)) == len(files)
     for method, *overrides in peers.OURS.values():
         assert method in peers.composed(overrides).explainer
+
+
+def test_the_published_command_holds_the_options(load: Callable[[str], ModuleType]) -> None:
+    told = load("peers").command_line(["data.root=/here", "store=weights", "--budget", "40"])
+    assert told == 'make peers DATA=FOLDER STORE=weights PEERS="--budget 40"'
