@@ -62,6 +62,7 @@ def test_an_option_that_is_not_there() -> None:
     assert "does not exist; did you mean net.width?; see" in unknown("net.widht", ["width", "depth"], "net")
     assert "the options there: depth, width; see" in unknown("net.zzz", ["width", "depth"], "net")
     assert unknown("zzz", ()).startswith("option zzz does not exist; see --help")
+    assert "does not exist: the same command goes on with" in unknown("ckpt_path", ["data", "store"])
 
 
 def test_a_key_with_dots_is_told_how_to_be_set() -> None:

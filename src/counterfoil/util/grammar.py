@@ -14,11 +14,13 @@ SEPARATORS = re.compile(r"^-*([+~]*[\w.@/]+)\s*[:=]\s*(.*)$", re.S)
 
 TUNES = "sweep=METHOD tunes a method's options, and -m OPTION=A,B runs a grid"
 WITHIN = "every training is tested at its end, and evaluate.py train_missing=true trains what it misses"
+RESUMES = "the same command goes on with a cut-off training, and classifier.checkpoint=FILE takes weights"
 ELSEWHERE = {
     **dict.fromkeys(("tune", "hparams_search", "optimized_metric"), TUNES),
     **dict.fromkeys(("train", "test"), WITHIN),
     **dict.fromkeys(("task_name", "paths"), "run_dir= names a run and its folder, store= that of the models"),
     **dict.fromkeys(("model", "net"), "models are chosen by classifier=, generative= and classifier@judge="),
+    **dict.fromkeys(("ckpt_path", "resume_from_checkpoint"), RESUMES),
     "datamodule": "data= chooses the images",
     "extras": "threads=, overwrite= and callbacks=none are options of their own",
     "tags": "+logger.wandb.tags= sets them; a run's overrides are its tags otherwise",
