@@ -15,7 +15,7 @@ from counterfoil.data.base import Batch
 
 
 class MixupTraining(ClassifierTraining):
-    """Every training image is mixed with another one of its batch, and asked for both classes in proportion.
+    """Every training image is mixed with another one of its batch; its label is both classes in proportion.
 
     x = m x_i + (1 - m) x_j,   L = m CE(f(x), y_i) + (1 - m) CE(f(x), y_j),   m ~ Beta(alpha, alpha)
 

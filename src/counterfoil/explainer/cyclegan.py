@@ -23,9 +23,11 @@ class Translation(Explainer):
         confidence: not looked at; see `Explainer`.
         count: see `Explainer`.
 
+    Departures: as a baseline of progressive exaggeration its classes are the classifier's decisions, here the
+    labels.
     Source: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks (Zhu et al.,
     2017), arXiv 1703.10593; a baseline of Explanation by Progressive Exaggeration (Singla et al., ICLR 2020),
-    arXiv 1911.00483. There its classes are the classifier's decisions, here the labels.
+    arXiv 1911.00483.
 
     Raises:
         UserError: a generator of another kind; a target that it was not trained for.

@@ -39,9 +39,9 @@ class XGEM(Explainer):
         returned: "first" image of the strip that reaches the target at `confidence`, or its "last".
         confidence, count: see `Explainer`; searches for further counterfactuals start from a disturbed code.
 
-    Departures: the source asks for a class, by the loss between the classifier's output and that class; a
-    posterior between the two is asked for here, as the knob of progressive exaggeration does. Adam in place
-    of plain gradient descent; L1.
+    Departures: the source requests a class, by the loss between the classifier's output and that class; here
+    a posterior between the two is requested, as by the knob of progressive exaggeration. Adam in place of
+    plain gradient descent; L1.
     Source: xGEMs: Generating Examplars to Explain Black-Box Models (Joshi et al., 2018), arXiv 1806.08867.
     """
 

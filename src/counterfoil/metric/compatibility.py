@@ -18,7 +18,27 @@ from counterfoil.metric.base import SampleMetric, SetMetric
 from counterfoil.util.rank import spearman
 
 
-class CompatibilityRho(SetMetric):
+class StripSet(SetMetric):
+    """A number over the requested and obtained posteriors of all strips together."""
+
+    role = "strip"
+
+    def embed(self, x: Tensor) -> Tensor:
+        raise NotImplementedError("strips are read as a whole")
+
+    def read(self, cf: Counterfactuals) -> Posteriors | None:
+        """The posteriors of the strips; None where there are none."""
+        return cf.posteriors
+
+    def update(self, cf: Counterfactuals) -> None:
+        """Keep requested and obtained posteriors side by side."""
+        if len(cf):
+            read = self.read(cf)
+            nothing = torch.full((len(cf), 2), torch.nan, device=cf.factual.device)
+            self.keep(cf, nothing if read is None else torch.cat((read.requested, read.obtained), dim=1))
+
+
+class CompatibilityRho(StripSet):
     """Spearman's rank correlation between requested and obtained posterior, over all images of all strips.
 
     rho(p_k, q(x_k)), in [-1, 1], pooled over rows and images; equal requests share their mean rank.
@@ -30,18 +50,7 @@ class CompatibilityRho(SetMetric):
     name = "compatibility_rho"
     minimum = -1.0
     maximum = 1.0
-    role = "strip"
     higher_is_better = True
-
-    def embed(self, x: Tensor) -> Tensor:
-        raise NotImplementedError("strips are read as a whole")
-
-    def update(self, cf: Counterfactuals) -> None:
-        """Keep requested and obtained posteriors side by side."""
-        if len(cf):
-            read = cf.posteriors
-            nothing = torch.full((len(cf), 2), torch.nan, device=cf.factual.device)
-            self.keep(cf, nothing if read is None else torch.cat((read.requested, read.obtained), dim=1))
 
     def weighted(self, weights: Tensor) -> Tensor:
         rows = self.usable.nonzero()[:, 0]
@@ -56,11 +65,19 @@ class CompatibilityRho(SetMetric):
         return spearman(requested.flatten(), obtained.flatten()) if len(rows) else float("nan")
 
 
-class _OnStrip(SampleMetric):
+class OnStrip(SampleMetric):
     """A mean over the images of a strip."""
 
+    role = "strip"
+    minimum = 0.0
+    maximum = 1.0
+
+    def read(self, cf: Counterfactuals) -> Posteriors | None:
+        """The posteriors of the strips; None where there are none."""
+        return cf.posteriors
+
     def score(self, cf: Counterfactuals) -> Tensor:
-        read = cf.posteriors
+        read = self.read(cf)
         return torch.full_like(cf.seconds, torch.nan) if read is None else self.along(read).mean(1)
 
     def along(self, read: Posteriors) -> Tensor:
@@ -68,7 +85,7 @@ class _OnStrip(SampleMetric):
         raise NotImplementedError
 
 
-class CompatibilityMAE(_OnStrip):
+class CompatibilityMAE(OnStrip):
     """Mean absolute difference between requested and obtained posterior.
 
     mean_k |p_k - q(x_k)|, in [0, 1], of calibrated posteriors: see the head of this file before comparing.
@@ -76,16 +93,13 @@ class CompatibilityMAE(_OnStrip):
 
     name = "compatibility_mae"
     label = "Compatibility MAE"
-    minimum = 0.0
-    maximum = 1.0
-    role = "strip"
     higher_is_better = False
 
     def along(self, read: Posteriors) -> Tensor:
         return (read.requested - read.obtained).abs()
 
 
-class CompatibilityMSE(_OnStrip):
+class CompatibilityMSE(OnStrip):
     """Mean squared difference between requested and obtained posterior.
 
     mean_k (p_k - q(x_k))², in [0, 1], of calibrated posteriors: see the head of this file before comparing.
@@ -93,16 +107,13 @@ class CompatibilityMSE(_OnStrip):
 
     name = "compatibility_mse"
     label = "Compatibility MSE"
-    minimum = 0.0
-    maximum = 1.0
-    role = "strip"
     higher_is_better = False
 
     def along(self, read: Posteriors) -> Tensor:
         return (read.requested - read.obtained).square()
 
 
-class CompatibilityInside(_OnStrip):
+class CompatibilityInside(OnStrip):
     """Share of a strip's images whose posterior lies in the bin requested.
 
     mean_k 1[bin(q(x_k)) = k], in [0, 1]; chance is 1 / bins.
@@ -110,9 +121,6 @@ class CompatibilityInside(_OnStrip):
 
     name = "compatibility_inside"
     unit = "%"
-    minimum = 0.0
-    maximum = 1.0
-    role = "strip"
     higher_is_better = True
 
     def along(self, read: Posteriors) -> Tensor:

@@ -14,10 +14,18 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.strip import Posteriors, Scale
-from counterfoil.metric.base import SampleMetric, SetMetric
+from counterfoil.metric.compatibility import CompatibilityMSE, OnStrip, StripSet
 
 
-class OwnPearson(SetMetric):
+class _Own:
+    """Reads strips on the classifier's own scale."""
+
+    def read(self, cf: Counterfactuals) -> Posteriors | None:
+        """The posteriors of the strips; None where nothing is requested."""
+        return own_posteriors(cf)
+
+
+class OwnPearson(_Own, StripSet):
     """Pearson's correlation between requested and obtained posterior of the classifier, uncalibrated.
 
     r(p_k, f_t(x_k)), in [-1, 1], pooled over rows and images.
@@ -30,18 +38,7 @@ class OwnPearson(SetMetric):
     label = "Pearson, own posterior"
     minimum = -1.0
     maximum = 1.0
-    role = "strip"
     higher_is_better = True
-
-    def embed(self, x: Tensor) -> Tensor:
-        raise NotImplementedError("strips are read as a whole")
-
-    def update(self, cf: Counterfactuals) -> None:
-        """Keep requested and obtained posteriors side by side."""
-        if len(cf):
-            read = own_posteriors(cf)
-            nothing = torch.full((len(cf), 2), torch.nan, device=cf.factual.device)
-            self.keep(cf, nothing if read is None else torch.cat((read.requested, read.obtained), dim=1))
 
     def weighted(self, weights: Tensor) -> Tensor:
         usable = self.usable
@@ -56,19 +53,7 @@ class OwnPearson(SetMetric):
         return (xy - mx * my) / ((xx - mx**2) * (yy - my**2)).sqrt()
 
 
-class _OnStrip(SampleMetric):
-    """A mean over the images of a strip."""
-
-    def score(self, cf: Counterfactuals) -> Tensor:
-        read = own_posteriors(cf)
-        return torch.full_like(cf.seconds, torch.nan) if read is None else self.along(read).mean(1)
-
-    def along(self, read: Posteriors) -> Tensor:
-        """The number for each image: (B, S)."""
-        raise NotImplementedError
-
-
-class OwnMSE(_OnStrip):
+class OwnMSE(_Own, CompatibilityMSE):
     """Mean squared difference between requested and obtained posterior of the classifier, uncalibrated.
 
     mean_k (p_k - f_t(x_k))², in [0, 1].
@@ -78,16 +63,9 @@ class OwnMSE(_OnStrip):
 
     name = "own_mse"
     label = "MSE, own posterior"
-    minimum = 0.0
-    maximum = 1.0
-    role = "strip"
-    higher_is_better = False
-
-    def along(self, read: Posteriors) -> Tensor:
-        return (read.requested - read.obtained).square()
 
 
-class OwnBin(_OnStrip):
+class OwnBin(_Own, OnStrip):
     """Share of a strip's images in the requested one of S bins of equal width on the classifier's posterior.
 
     mean_k 1[floor(S f_t(x_k)) = floor(S p_k)], in [0, 1]; S images make S bins.
@@ -98,9 +76,6 @@ class OwnBin(_OnStrip):
     name = "own_bin"
     label = "In the requested bin, own posterior"
     unit = "%"
-    minimum = 0.0
-    maximum = 1.0
-    role = "strip"
     higher_is_better = True
 
     def along(self, read: Posteriors) -> Tensor:
