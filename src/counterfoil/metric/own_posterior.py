@@ -14,7 +14,7 @@ from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.strip import Posteriors, Scale
-from counterfoil.metric.compatibility import CompatibilityMSE, OnStrip, StripSet
+from counterfoil.metric.compatibility import OnStrip, StripSet
 
 
 class _Own:
@@ -53,7 +53,7 @@ class OwnPearson(_Own, StripSet):
         return (xy - mx * my) / ((xx - mx**2) * (yy - my**2)).sqrt()
 
 
-class OwnMSE(_Own, CompatibilityMSE):
+class OwnMSE(_Own, OnStrip):
     """Mean squared difference between requested and obtained posterior of the classifier, uncalibrated.
 
     mean_k (p_k - f_t(x_k))², in [0, 1].
@@ -63,6 +63,10 @@ class OwnMSE(_Own, CompatibilityMSE):
 
     name = "own_mse"
     label = "MSE, own posterior"
+    higher_is_better = False
+
+    def along(self, read: Posteriors) -> Tensor:
+        return (read.requested - read.obtained).square()
 
 
 class OwnBin(_Own, OnStrip):
