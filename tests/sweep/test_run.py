@@ -74,7 +74,8 @@ def test_a_sweep_without_its_package_says_what_to_install(
     ("given", "parallel", "first"),
     [
         ((), 1, 40),
-        (("n=40",), 1, 0),
+        (("n=160",), 1, 40),
+        (("n=159",), 1, 0),
         (("launcher=joblib", "jobs=4"), 4, 40),
         (("launcher=slurm",), 5, 40),
         (("launcher=slurm", "sweeper=grid"), 64, 0),

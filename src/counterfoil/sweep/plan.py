@@ -25,7 +25,8 @@ class Plan:
             but no more than a quarter of the trials, or the sampler would learn of none of them.
         objectives: metrics, each with a direction of its own; the first chooses the winner.
         constraints: metric -> the least value that a trial must reach (the largest, where less is better).
-        first: queries of the slice on which a trial is judged before all; 0 judges none before.
+        first: queries of the slice on which a trial is judged before all; 0 judges none before. A config with
+            fewer than four times as many has no slice: it would cost more than it spares.
         points: values that a grid takes of each range.
         seed: of the sampler.
 
