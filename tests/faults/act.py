@@ -50,7 +50,10 @@ def told(said: str) -> Exception:
 
 @dataclass(frozen=True)
 class Train:
-    """train.py; gives the files of the store and the hash of the weights, which the manifest tells too."""
+    """train.py; gives the files of the store and the hash of the weights, which the manifest tells too.
+
+    Another process may still hold its lock, so locks are no files of the store here.
+    """
 
     folder: Path
     overrides: tuple[str, ...] = ()
@@ -65,7 +68,7 @@ class Train:
         sha256 = file_digest(weights)
         noted = json.loads(weights.with_suffix(".json").read_text())
         assert noted["sha256"] == sha256, "weights and manifest do not belong together"
-        return sorted(path.name for path in store.iterdir()), sha256
+        return sorted(path.name for path in store.iterdir() if path.suffix != ".lock"), sha256
 
 
 @dataclass(frozen=True)

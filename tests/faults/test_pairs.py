@@ -45,6 +45,7 @@ def test_pair(pair: str, again: int, bench: Bench, fault: Fault, tmp_path: Path)
     assert any(not end.line for end in live), [end.line for end in live]
     for end in live:
         fault("concurrent pair", lambda end=end: end.right, right)
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def wait_for_lock(store: Path) -> None:
