@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Bytecode is kept even where the environment forbids it: else each process compiles what it imports.
+TESTING := WANDB_MODE=offline PYTHONDONTWRITEBYTECODE=
 
 .PHONY: help demo test test-lowest faults lint results benchmark peers
 help:            ## this list
@@ -18,17 +20,17 @@ demo: $(READY)   ## train six methods' models on real digits, explain 200 test d
 	$(BIN)/python evaluate.py experiment=demo run_dir=runs/demo overwrite=true
 
 test: $(READY)   ## the whole test suite, a process per core
-	WANDB_MODE=offline $(BIN)/python -m pytest -n auto --dist worksteal
+	$(TESTING) $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-lowest:     ## the test suite with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
 		-e '.[dev,avatars,sweep,launch]'
 	$(VENV)-lowest/bin/pip check
-	WANDB_MODE=offline $(VENV)-lowest/bin/python -m pytest -n auto --dist worksteal
+	$(TESTING) $(VENV)-lowest/bin/python -m pytest -n auto --dist worksteal
 
 faults: $(READY)   ## every kill, corruption, full disk, malicious file and collision, with a table of outcomes
-	FAULTS=whole WANDB_MODE=offline $(BIN)/python -m pytest tests/faults -n auto --dist worksteal
+	FAULTS=whole $(TESTING) $(BIN)/python -m pytest tests/faults -n auto --dist worksteal
 
 lint: $(READY)   ## style, layers and types
 	$(BIN)/ruff check .
