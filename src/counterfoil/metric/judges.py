@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,9 @@ from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import reaches
 from counterfoil.metric.agreement import JudgeAgreement
-from counterfoil.metric.base import AnyMetric, SampleMetric, SetMetric
-from counterfoil.metric.network import Borrowed
+from counterfoil.metric.base import AnyMetric, Figure, FigureMetric, SampleMetric, SetMetric
+from counterfoil.metric.bootstrap import wilson
+from counterfoil.metric.network import Borrowed, over
 
 
 class JudgesMean(SampleMetric):
@@ -80,8 +82,42 @@ class JudgesLeast(SetMetric):
         return least
 
 
-def judges(judges: Mapping[str, nn.Module]) -> Mapping[str, AnyMetric]:
+class JudgesAlike(FigureMetric):
+    """Share of real images on which all judges decide alike: what their agreement on others is read against.
+
+    mean over images of 1[argmax o_1(x) = ... = argmax o_J(x)], in [0, 1]. A figure of the judges, the same
+    for every method.
+
+    Args:
+        judges: see `JudgesMean`.
+        reference: a data module; `queried` is the real images.
+    """
+
+    name = "judges_alike"
+    label = "Judges alike on real images"
+    unit = "%"
+    minimum = 0.0
+    maximum = 1.0
+    higher_is_better = None
+
+    def __init__(self, judges: Mapping[str, Borrowed], reference: Any) -> None:
+        super().__init__()
+        self._judges = list(judges.values())
+        self._reference = Borrowed(reference, "judges", "data")
+
+    def figure(self) -> Figure:
+        """The share with Wilson's interval over images."""
+        images = self._reference.net.queried
+        said = torch.stack([over(images, judge).argmax(1) for judge in self._judges])
+        alike = (said == said[0]).all(0).double()
+        share = float(alike.mean())
+        return Figure(share, *wilson(share, len(alike)), len(alike))
+
+
+def judges(judges: Mapping[str, nn.Module], reference: Any) -> Mapping[str, AnyMetric]:
     """The mean and the least agreement of several judges, and that of each, by the name it is reported as.
+
+    And how often they agree with each other on real images, those of the data module `reference`.
 
     Raises:
         UserError: fewer than two judges.
@@ -94,8 +130,12 @@ def judges(judges: Mapping[str, nn.Module]) -> Mapping[str, AnyMetric]:
     borrowed = {
         name: Borrowed(judge, "judges", f"metric.judges.judges.{name}") for name, judge in judges.items()
     }
-    each = {f"judge_{name}": _one(name, judge) for name, judge in judges.items()}
-    return {"judges_mean": JudgesMean(borrowed), "judges_least": JudgesLeast(borrowed), **each}
+    return {
+        "judges_mean": JudgesMean(borrowed),
+        "judges_least": JudgesLeast(borrowed),
+        **{f"judge_{name}": _one(name, judge) for name, judge in judges.items()},
+        "judges_alike": JudgesAlike(borrowed, reference),
+    }
 
 
 def _one(name: str, judge: nn.Module) -> JudgeAgreement:
