@@ -91,6 +91,22 @@ def test_only_as_many_images_are_explained_as_given_and_the_manifest_counts_them
     assert module.added == 5
 
 
+def test_real_images_in_place_of_counterfactuals(
+    pair: Pair, retraining: Callable[..., Retraining], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as given, classes in proportion, under their own labels; nothing is explained."""
+    monkeypatch.setattr(Inverts, "explain", lambda *_: pytest.fail("explained"))
+    module = retraining(queries=10, real=Pair(batch_size=8))
+    data = module.prepare(pair)
+    assert len(data.train) == 50
+    assert module.added == 10
+    added = data.train[40:]
+    assert added.y.tolist().count(1) == 5
+    assert torch.equal(added.y, (added.x.flatten(1).mean(1) > 0.5).long())
+    assert data.train.attributes is not None
+    assert len(pair.train) == 40
+
+
 def _counterfactuals(change: dict[str, list[float]]) -> Counterfactuals:
     n = len(next(iter(change.values())))
     x, zeros = torch.zeros(n, 1, 4, 4), torch.zeros(n)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from counterfoil.metric.validity import TargetProbability, Validity
+from counterfoil.metric.validity import SourceProbability, TargetProbability, Validity
 
 
 @pytest.fixture
@@ -31,3 +31,13 @@ def test_target_probability(cf):
     metric = TargetProbability()
     metric.update(cf)
     assert metric.values.tolist() == pytest.approx([0.75, 0.25, 0.5, 1 / (math.exp(5) + 2)], rel=1e-5)
+
+
+def test_source_probability(cf):
+    """The factuals' decisions are classes 0, 1, 2 and 0."""
+    decided = torch.eye(3)[[0, 1, 2, 0]]
+    metric = SourceProbability()
+    metric.update(replace(cf, factual_logits=decided))
+    assert metric.values.tolist() == pytest.approx(
+        [0.25, 0.25, 0.5, math.exp(5) / (math.exp(5) + 2)], rel=1e-5
+    )

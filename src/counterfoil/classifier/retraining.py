@@ -40,6 +40,8 @@ class Retraining(ClassifierTraining):
         queries: training images that it explains, classes in proportion.
         label: attributes, kept or target.
         finetune: begin at the earlier classifier's weights.
+        real: data whose training images are added instead, as many as `queries`, under their own labels: the
+            control for those who own such images. Nothing is explained then.
         others: see `ClassifierTraining`.
 
     Raises:
@@ -60,18 +62,23 @@ class Retraining(ClassifierTraining):
         queries: Count = 4000,
         label: Literal["attributes", "kept", "target"] = "attributes",
         finetune: bool = False,
+        real: ImageData | None = None,
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
         self.explainers = (explainer,)  # not a submodule: it is no part of what is trained and kept
-        self.queries, self.label = queries, label
+        self.queries, self.label, self.real = queries, label, real
         self.added = 0
         if finetune:
             _copy_weights(explainer.classifier, net)
 
     def prepare(self, data: ImageData) -> ImageData:
-        """The data with the explainer's valid counterfactuals added to the training split."""
+        """The data with the explainer's valid counterfactuals, or real images, added to the train split."""
         super().prepare(data)
+        if self.real is not None:
+            rows = stratified(self.real.train.labels, self.queries, self.real.seed)
+            self.added = len(rows)
+            return data.with_train(data.train.joined(self.real.train.take(rows)))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rows = stratified(data.train.labels, self.queries, data.seed)
         counterfactuals = together.shared(lambda: self._explained(data, rows, device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.query import probability_of
 from counterfoil.metric.base import SampleMetric
 
 
@@ -39,3 +40,17 @@ class TargetProbability(SampleMetric):
 
     def score(self, cf: Counterfactuals) -> Tensor:
         return cf.target_probability
+
+
+class SourceProbability(SampleMetric):
+    """Mean probability that the classifier gives the class of its decision on the factual.
+
+    mean f_s(x'), s = argmax f(x), in [0, 1], over all rows: what a method that exaggerates a decision raises.
+    """
+
+    name = "source_probability"
+    minimum = 0.0
+    maximum = 1.0
+
+    def score(self, cf: Counterfactuals) -> Tensor:
+        return probability_of(cf.counterfactual_logits, cf.source)
