@@ -90,3 +90,5 @@ def test_a_trail_joins_the_rows_of_a_method_in_their_order():
     assert [round(x, 6) for x, _ in across.get_segments()[0]] == [0.04, 0.07]
     assert [round(y, 6) for _, y in along.get_segments()[1]] == [70, 90]
     assert axes.get_ylabel() == "Judge agreement, %"
+    assert [text.get_text() for text in axes.texts] == ["lso"], "a single row is a point with its name"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["disc"]

@@ -85,30 +85,39 @@ def curves(x: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[Entry]
 
 
 def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str) -> Figure:
-    """One metric against another as in `scatter`; a line joins the several rows of a method."""
+    """One metric against another as in `scatter`; a line joins the several rows of a method.
+
+    A method of one row is no curve: a grey point with its name beside it, to read the curves by.
+    """
     first = {name: rows[0] for name, rows in methods.items()}
     figure, axes = canvas(_named(first, x), _named(first, y))
-    for place, (name, rows) in enumerate(methods.items()):
-        points = [(_point(row[x]), _point(row[y])) for row in rows]
-        (xs, ys), spread = (
-            zip(*((px, py) for (px, _), (py, _) in points), strict=True),
-            list(zip(*points, strict=True)),
-        )
-        ex, ey = ([[e[1][side][0] for e in part] for side in (0, 1)] for part in spread)
+    lines = {name: rows for name, rows in methods.items() if len(rows) > 1}
+    for place, (name, rows) in enumerate(lines.items()):
+        (xs, across), (ys, along) = (_joined(rows, metric) for metric in (x, y))
+        style, colour = f"{MARKERS[place % SERIES]}-", series_colour(place)
         axes.errorbar(
-            xs,
-            ys,
-            xerr=ex,
-            yerr=ey,
-            fmt=f"{MARKERS[place % SERIES]}-",
-            color=series_colour(place),
-            ms=5,
-            lw=1.6,
-            elinewidth=0.9,
-            label=name,
+            xs, ys, along, across, fmt=style, color=colour, ms=5, lw=1.6, elinewidth=0.9, label=name
         )
-    _legend(axes)
+    points: dict[str, tuple[float, float]] = {}
+    for name in (name for name in methods if name not in lines):
+        (px, ex), (py, ey) = (_point(methods[name][0][metric]) for metric in (x, y))
+        axes.errorbar(px, py, ey, ex, fmt="X", color=MUTED, ms=6, elinewidth=0.9)
+        points[name] = (px, py)
+    if len(lines) > 4:
+        _legend(figure, loc="outside right upper")
+    elif lines:
+        _legend(axes)
+    _name_points(figure, axes, points)
     return figure
+
+
+def _joined(
+    rows: Sequence[Mapping[str, Entry]], metric: str
+) -> tuple[list[float], tuple[list[float], list[float]]]:
+    """A metric of several rows, and the lower and upper half of each interval."""
+    found = [_point(row[metric]) for row in rows]
+    low, high = ([half[side][0] for _, half in found] for side in (0, 1))
+    return [value for value, _ in found], (low, high)
 
 
 def inline_svg(figure: Figure, prefix: str) -> str:
