@@ -223,8 +223,17 @@ def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
 def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> None:
     incidental = ("run_dir=y", "threads=4", "metric=[]", "overwrite=true", "trainer=fast", "logger=csv")
     assert RunConfig.of(compose("evaluate", *incidental)[0]).identity == good.identity
-    for other in ("confidence=0.5", "precision=bf16", "precision=auto"):
+    for other in ("confidence=0.5", "precision=bf16", "precision=auto", "again=[back]"):
         assert RunConfig.of(compose("evaluate", other)[0]).identity != good.identity
+
+
+def test_an_option_that_is_not_used_leaves_a_run_what_it_was(compose: Compose, good: RunConfig) -> None:
+    """Runs from before there was a second explanation are gone on with."""
+    before = compose("evaluate", "~again", "run_dir=x", "threads=1")[0]
+    assert "again" not in before
+    assert RunConfig.of(before).identity == good.identity
+    with pytest.raises(UserError, match=r"again\[0\]=there is not supported; choose one of: back, noise, own"):
+        RunConfig.of(compose("evaluate", "again=[there]")[0])
 
 
 def test_other_queries_under_the_same_name_are_another_run(bench: Any, tmp_path: Path) -> None:

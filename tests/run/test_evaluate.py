@@ -412,3 +412,32 @@ def test_refilled_batches_give_the_same_figures_and_files(bench: Any, tmp_path: 
         assert one.seconds.unique().numel() == 1
         seconds += other.seconds.tolist()
     assert len(set(seconds)) > 3, "each row has its own"
+
+
+def test_a_second_explanation_leaves_the_first_and_its_costs(bench: Any, tmp_path: Path) -> None:
+    """The same extras batch by batch and with places refilled; the first of two per query alone has them."""
+    asked = ("explainer=wachter", "dtype=float64", "count=2", "batch_size=4", "n=9")
+    metric = "metric=[l1,reversibility,returned,stability,composition]"
+    passes = "again=[back,noise,own]"
+    options = {
+        "without": ("metric=[l1]",),
+        "alone": (metric, passes),
+        "refilled": (metric, passes, "refill=4"),
+    }
+    found = {name: bench.evaluate(tmp_path / name, *asked, *more) for name, more in options.items()}
+    without, alone, refilled = (read_counterfactuals_of(tmp_path / name, "wachter") for name in options)
+    for name in ("counterfactual", "steps", "classifier_calls", "target", "query"):
+        assert torch.equal(getattr(without, name), getattr(alone, name)), name
+    assert not without.extra
+    for name in ("back", "noise", "own"):
+        image = alone.extra[name]
+        assert image[::2].isfinite().all()
+        assert image[1::2].isnan().all()
+        torch.testing.assert_close(refilled.extra[name], image, equal_nan=True)
+    figures = found["alone"]["methods"]["wachter"]
+    assert figures["composition"]["value"] == 0.0
+    assert figures["stability"]["n"] == 9
+    assert figures["returned"]["n"] == figures["reversibility"]["n"] == int(alone.valid[::2].sum())
+    for name in ("reversibility", "returned", "stability"):
+        again = found["refilled"]["methods"]["wachter"][name]["value"]
+        assert again == pytest.approx(figures[name]["value"], abs=1e-6)

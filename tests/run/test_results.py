@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,17 @@ def test_without_auto_encoders_all_other_metrics_are_kept(compose: Compose, said
     assert set(config.metric) - set(kept) == {"im1", "im2"}
     with pytest.raises(UserError, match="metric=im1 needs auto-encoders, found none; choose some"):
         measurable(config, Digits(), [said, "metric=[im1]"])
+
+
+def test_a_metric_of_a_second_explanation_is_refused_before_the_first(compose: Compose) -> None:
+    given = "metric=[validity,reversibility,stability]"
+    config = RunConfig.of(compose("evaluate", given, "again=[noise]")[0])
+    with pytest.raises(UserError, match=r"metric=reversibility needs a second .*; set again=\[noise,back\]"):
+        measurable(config, Digits(), [given])
+    with pytest.warns(CounterfoilWarning, match="left out: reversibility: needs a second explanation"):
+        assert measurable(config, Digits(), []) == ["validity", "stability"]
+    stored = replace(config, counterfactuals=Path("run"))
+    assert measurable(stored, Digits(), [given]) == ["validity", "reversibility", "stability"]
 
 
 def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compose) -> None:

@@ -27,6 +27,9 @@ EXTRAS: dict[str, Extra] = {
     "latent_perturbation": Extra(("B",), "||z - z_0|| / ||z_0||, how far the code moved; 0 or more", True),
     "psnr": Extra(("B",), "dB at which a prior recovers the factual before the search"),
     "fit_steps": Extra(("B",), "steps that the prior took to recover it"),
+    "back": Extra(("B", "C", "H", "W"), "the way back from the counterfactual to the own class, in [0, 1]"),
+    "noise": Extra(("B", "C", "H", "W"), "the counterfactual of the factual beside a little noise"),
+    "own": Extra(("B", "C", "H", "W"), "the counterfactual of the factual to its own class, in [0, 1]"),
 }
 """A method of your own declares what it adds: EXTRAS["uncertainty"] = Extra(("B",), "...")."""
 

@@ -14,6 +14,7 @@ from counterfoil.classifier.order import read_names
 from counterfoil.core.bounds import Bounds, Count, Positive, Probability, Seed, checked
 from counterfoil.core.decision import RULES
 from counterfoil.core.errors import UserError
+from counterfoil.explainer.again import Pass
 from counterfoil.search import Precision
 from counterfoil.util.build import plain
 from counterfoil.util.cores import threads_for
@@ -61,9 +62,9 @@ PATHS = (*FILES, "counterfactuals", "store")
 NUMBERS = (
     "seed", "target", "confidence", "n", "count", "batch_size", "refill", "threads",
     "overwrite", "train_missing", "reference", "only_correct", "split", "device", "dtype",
-    "devices", "precision",
+    "devices", "precision", "again",
 )  # fmt: skip
-"""Options that are a number, a word or a switch."""
+"""Options that are a number, a word, a list of words or a switch."""
 Processes = Annotated[int, Bounds(least=1, most=1024)]
 """Processes at one evaluation on a machine."""
 Threads = Annotated[int, Bounds(least=1, most=1024)]
@@ -189,6 +190,7 @@ class RunConfig:
         counterfactuals: a run folder or a file to score in place of a search.
         corruption: function of the images of the queries, with its arguments.
         reference: explain the clean queries as well where they are corrupted.
+        again: what is explained a second time: back, noise, own; see `counterfoil.explainer.again`.
         split: whose images are explained, test or val.
         devices: processes at an evaluation on this machine.
         precision: of the networks in a gradient search, see `Search`.
@@ -230,6 +232,7 @@ class RunConfig:
     refill: Count | None = None
     callbacks: Mapping[str, Any] = field(default_factory=dict)
     precision: Precision = "float32"
+    again: Sequence[Pass] = ()
 
     @property
     def wanted_threads(self) -> int | None:
@@ -295,6 +298,8 @@ class RunConfig:
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         if self.precision == "float32":  # as it was before there was a choice
             kept.pop("precision", None)
+        if not self.again:  # likewise
+            kept.pop("again", None)
         if kept["data"].get("classes") is None:  # likewise
             kept["data"] = {key: value for key, value in kept["data"].items() if key != "classes"}
         files = {name: getattr(self, name) for name in FILES}

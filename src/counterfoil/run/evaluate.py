@@ -30,6 +30,7 @@ from counterfoil.data.base import ImageData
 from counterfoil.data.counterfactuals import asking, read_counterfactuals, read_names
 from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, sample
 from counterfoil.data.query_file import read_queries
+from counterfoil.explainer.again import Pass, again
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
@@ -66,6 +67,8 @@ from counterfoil.util.memory import give_back
 from counterfoil.util.record import arguments, command_line, read_json, versions, write_json, write_text
 
 log = logging.getLogger("counterfoil")
+FEW = 8
+"""Files whose further passes wait for one another."""
 
 
 def evaluate(
@@ -399,7 +402,7 @@ def _searches(
                 told.append(precision)
         question = digest(told, 64)
         found[name] = Searching(
-            explainer, queries, models.device, models.dtype, mask, run.reference, question
+            explainer, queries, models.device, models.dtype, mask, run.reference, question, run.again
         )
     return found
 
@@ -475,6 +478,7 @@ class Searching:
         mask: pixels (H, W) bool that must stay; None: all may change.
         reference: where queries are corrupted, explain the clean ones as well.
         method: a digest of the method, its options and all weights that it reads.
+        again: further passes over each counterfactual, see `counterfoil.explainer.again`.
     """
 
     explainer: Explainer
@@ -484,10 +488,12 @@ class Searching:
     mask: Tensor | None = None
     reference: bool = False
     method: str = ""
+    again: Sequence[Pass] = ()
 
     def question(self, x: Tensor, target: Tensor, query: Tensor) -> str:
         """A digest of all that a batch of counterfactuals follows from."""
         told = hashlib.sha256(f"{self.method} {self.reference} {self.mask is None}".encode())
+        told.update(" ".join(sorted(set(self.again))).encode())
         for part in (x, target, query) if self.mask is None else (x, target, query, self.mask.cpu()):
             told.update(f"{part.dtype} {tuple(part.shape)}".encode())
             told.update(part.contiguous().numpy().data)
@@ -504,19 +510,31 @@ class Searching:
         self(*batch).save(file, question=self.question(*batch), names=names)
 
     def store_each(self, jobs: Sequence[tuple[Path, Tensor]]) -> Iterator[tuple[Path, Tensor]]:
-        """Explain the rows of several files side by side; yields each pair once the file is written."""
+        """Explain the rows of several files side by side; yields each pair once the file is written.
+
+        Further passes wait until a few files are through, or they would count as time of the rows at work.
+        """
+        several = FEW if self.again else max(len(jobs), 1)
+        for first in range(0, len(jobs), several):
+            found = self._found_each(jobs[first : first + several])
+            for whole, (file, rows) in list(found) if self.again else found:
+                batch = self.queries.at(rows)
+                names = self.queries.names_of(batch[2])
+                self._again(whole).save(file, question=self.question(*batch), names=names)
+                yield file, rows
+
+    def _found_each(
+        self, jobs: Sequence[tuple[Path, Tensor]]
+    ) -> Iterator[tuple[Counterfactuals, tuple[Path, Tensor]]]:
+        """The counterfactuals of each file, explained side by side, without further passes."""
         own = 1 + (self.reference and self.queries.corrupted is not None)
         found: dict[int, dict[int, Counterfactuals]] = {}
         for number, part in self.explainer.stream(self._batches(jobs), mask=self.mask):
             job, which = divmod(number, own)
             found.setdefault(job, {})[which] = part.map(_single)
             if len(found[job]) == own:
-                parts, (file, rows) = found.pop(job), jobs[job]
-                batch = self.queries.at(rows)
-                whole = self._settled(parts[0], parts.get(1), batch[2])
-                names = self.queries.names_of(batch[2])
-                whole.save(file, question=self.question(*batch), names=names)
-                yield file, rows
+                parts, (_file, rows) = found.pop(job), jobs[job]
+                yield self._settled(parts[0], parts.get(1), self.queries.at(rows)[2]), jobs[job]
 
     def _batches(self, jobs: Sequence[tuple[Path, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         """The queries of each file, and behind them the clean ones where they are explained too."""
@@ -531,7 +549,7 @@ class Searching:
         found, own = self._explained(x, target), None
         if self.reference and self.queries.corrupted is not None:
             own = self._explained(self.queries.clean_of(query), target)
-        return self._settled(found, own, query)
+        return self._again(self._settled(found, own, query))
 
     def _settled(
         self, found: Counterfactuals, reference: Counterfactuals | None, query: Tensor
@@ -542,6 +560,16 @@ class Searching:
             own = None if reference is None else reference.counterfactual
             found = replace(found, clean=clean, reference=own)
         return replace(found, query=query[found.query])
+
+    def _again(self, found: Counterfactuals) -> Counterfactuals:
+        """The same with those of the further passes."""
+        if not self.again:
+            return found
+
+        def place(x: Tensor) -> Tensor:
+            return x.to(self.device, self.dtype)
+
+        return again(self.explainer, found, self.again, mask=self.mask, place=place)
 
     def _explained(self, x: Tensor, target: Tensor) -> Counterfactuals:
         found: Counterfactuals = self.explainer(

@@ -29,7 +29,7 @@ from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.folder import named_rows
 from counterfoil.run.models import Models
-from counterfoil.util.build import build
+from counterfoil.util.build import build, locate
 from counterfoil.util.loggers import is_wandb
 from counterfoil.util.pictures import log_picture
 from counterfoil.util.record import command_line
@@ -122,6 +122,9 @@ def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[st
         return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"
     if "autoencoder" in metric.refers and config.autoencoder is None:
         return "auto-encoders, found none", "choose some, such as generative@autoencoder=autoencoder"
+    needed = _pass(metric)
+    if needed and config.counterfactuals is None and needed not in config.again:
+        return "a second explanation", f"set again=[{','.join([*config.again, needed])}]"
     if data.labelled:
         return None
     if "data" in metric.refers:
@@ -132,6 +135,12 @@ def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[st
             "choose data=folder, or set autoencoder.checkpoint=",
         )
     return None
+
+
+def _pass(metric: MetricRecipe) -> str:
+    """What `again=` must name for a metric; "" where it needs nothing of it."""
+    target = metric.options.get("_target_") if isinstance(metric.options, Mapping) else None
+    return getattr(locate(target, "metric"), "explained_again", "") if target else ""
 
 
 def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
