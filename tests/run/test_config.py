@@ -232,7 +232,9 @@ def test_an_option_that_is_not_used_leaves_a_run_what_it_was(compose: Compose, g
     before = compose("evaluate", "~again", "run_dir=x", "threads=1")[0]
     assert "again" not in before
     assert RunConfig.of(before).identity == good.identity
-    with pytest.raises(UserError, match=r"again\[0\]=there is not supported; choose one of: back, noise, own"):
+    with pytest.raises(
+        UserError, match=r"again\[0\]=there is not supported; choose one of: back, noise, own"
+    ):
         RunConfig.of(compose("evaluate", "again=[there]")[0])
 
 

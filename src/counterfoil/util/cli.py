@@ -43,7 +43,16 @@ def _switch(value: Any, *cases: Any) -> Any:
     return next((result for case, result in pairs if case == value), cases[-1])
 
 
+def _seeded(model: DictConfig, seed: int) -> dict[str, Any]:
+    """`${seeded:${classifier},seed}`: the same recipe of a model, to be trained with another seed."""
+    if not isinstance(model, DictConfig):
+        return {}
+    node: Any = OmegaConf.to_container(model, resolve=False)
+    return {**node, "seed": seed, "checkpoint": None}
+
+
 OmegaConf.register_new_resolver("switch", _switch, replace=True)
+OmegaConf.register_new_resolver("seeded", _seeded, replace=True)
 OmegaConf.register_new_resolver("share", lambda jobs: share(int(jobs)), replace=True)
 LAUNCHERS = {"joblib": "hydra-joblib-launcher", "submitit_slurm": "hydra-submitit-launcher"}
 LAUNCHERS["submitit_local"] = LAUNCHERS["submitit_slurm"]
