@@ -112,3 +112,17 @@ def test_learns_the_toy_set(toy: Any) -> None:
     (measured,) = trainer.test(training, datamodule=toy, verbose=False)
     assert measured["cnn/test/accuracy"] > 0.9
     assert set(measured) == {"cnn/test/accuracy", "cnn/test/loss", "cnn/test/ece"}
+
+
+def test_halves_of_the_training_images_share_none_and_hold_all(toy: Any) -> None:
+    whole = {image.numpy().tobytes() for image in toy.train.images}
+    parts = {}
+    for half in ("first", "second"):
+        trained_on = ClassifierTraining(CNN(classes=3, width=4), half=half).prepare(toy)
+        parts[half] = {image.numpy().tobytes() for image in trained_on.train.images}
+        counts = trained_on.train.labels.bincount()
+        assert int(counts.max() - counts.min()) <= 1, "classes in proportion"
+        assert torch.equal(trained_on.val.images, toy.val.images)
+    assert parts["first"] | parts["second"] == whole
+    assert not parts["first"] & parts["second"]
+    assert ClassifierTraining(CNN(classes=3, width=4)).prepare(toy) is toy

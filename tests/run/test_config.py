@@ -230,8 +230,11 @@ def test_how_a_run_is_made_does_not_count(compose: Compose, good: RunConfig) -> 
 def test_an_option_that_is_not_used_leaves_a_run_what_it_was(compose: Compose, good: RunConfig) -> None:
     """Runs from before there was a second explanation are gone on with."""
     before = compose("evaluate", "~again", "run_dir=x", "threads=1")[0]
+    del before.classifier.training.half, before.judge.training.half
     assert "again" not in before
     assert RunConfig.of(before).identity == good.identity
+    halved = compose("evaluate", "classifier.training.half=first", "run_dir=x", "threads=1")[0]
+    assert RunConfig.of(halved).identity != good.identity
     with pytest.raises(
         UserError, match=r"again\[0\]=there is not supported; choose one of: back, noise, own"
     ):

@@ -74,7 +74,7 @@ class Retraining(ClassifierTraining):
 
     def prepare(self, data: ImageData) -> ImageData:
         """The data with the explainer's valid counterfactuals, or real images, added to the train split."""
-        super().prepare(data)
+        data = super().prepare(data)
         if self.real is not None:
             rows = stratified(self.real.train.labels, self.queries, self.real.seed)
             self.added = len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from counterfoil.classifier.base import per_channel
 from counterfoil.core.bounds import Positive, Share, Whole
 from counterfoil.core.errors import UserError
-from counterfoil.data.base import Batch
+from counterfoil.data.base import Batch, ImageData, half_of
 from counterfoil.util import together
 from counterfoil.util.training import Training
 
@@ -29,6 +29,8 @@ class ClassifierTraining(Training):
         multilabel: learn every attribute of the data instead of the labels.
         shift: largest random shift in pixels while training.
         flip: mirror half of the training images.
+        half: train on this one of two fixed halves of the training images, classes in proportion, so that a
+            judge shares no image with the classifier; None: on all.
         others: see `Training`.
     """
 
@@ -45,6 +47,7 @@ class ClassifierTraining(Training):
         multilabel: bool = False,
         shift: Whole = 0,
         flip: bool = False,
+        half: Literal["first", "second"] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
@@ -54,12 +57,20 @@ class ClassifierTraining(Training):
         self.multilabel = multilabel
         self.shift = shift
         self.flip = flip
+        self.part = half  # a module has a method of that name
         self.outputs: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of inputs (B, C, H, W) in [0, 1]."""
         outputs: Tensor = self.net((x - self.mean) / self.std)
         return outputs
+
+    def prepare(self, data: ImageData) -> ImageData:
+        """The data, with the half of the training images that is trained on."""
+        given: ImageData = super().prepare(data)
+        if self.part is None:
+            return given
+        return given.with_train(half_of(given.train, self.part, given.seed))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One step; random shifts and flips are drawn from the global generator."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -375,6 +375,22 @@ def stratified(labels: Tensor, n: int, seed: int | None = None) -> Tensor:
     rank[by_class] = torch.arange(len(labels)) - starts[shuffled[by_class]]
     chosen = (rank.double() / counts[shuffled]).argsort(stable=True)[:n]
     return order[chosen].sort().values
+
+
+def half_of(images: Images, half: Literal["first", "second"], seed: int) -> Images:
+    """One of two halves of a split, classes in proportion, which share no image and hold all together.
+
+    Args:
+        images: the split; halves of the same labels alone are sure to share no image.
+        half: which of them; the first has the odd image.
+        seed: of the draw.
+    """
+    rows = stratified(images.labels, (len(images) + 1) // 2, seed)
+    if half == "first":
+        return images.take(rows)
+    left = torch.ones(len(images), dtype=torch.bool)
+    left[rows] = False
+    return images.take(left.nonzero()[:, 0])
 
 
 def hold_out(splits: Splits, fraction: float, seed: int) -> Splits:

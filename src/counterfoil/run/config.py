@@ -36,6 +36,8 @@ INCIDENTAL = (
     "sweep", "jobs", "devices", "refill", "callbacks",
 )  # fmt: skip
 """Options that do not change what a run explains."""
+NEWER: Mapping[str, Any] = {"again": [], "half": None}
+"""Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
 BESIDE = ("attribute", "methods", "run_dir", "study", "sweep", "jobs")
@@ -298,8 +300,6 @@ class RunConfig:
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         if self.precision == "float32":  # as it was before there was a choice
             kept.pop("precision", None)
-        if not self.again:  # likewise
-            kept.pop("again", None)
         if kept["data"].get("classes") is None:  # likewise
             kept["data"] = {key: value for key, value in kept["data"].items() if key != "classes"}
         files = {name: getattr(self, name) for name in FILES}
@@ -308,7 +308,7 @@ class RunConfig:
             name: content_digest(path) for name, path in files.items() if path is not None
         }
         given = {f"{name}.class_names": names for name, names in named.items() if names is not None}
-        return digest(kept | content | given)
+        return digest(used(kept | content | given))
 
     def as_dict(self) -> dict[str, Any]:
         """The config as plain values, with the methods and metrics that are used."""
@@ -337,6 +337,13 @@ def untyped(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: untyped(child) for key, child in value.items()}
     return [untyped(child) for child in value] if isinstance(value, list) else value
+
+
+def used(value: Any) -> Any:
+    """Plain values without options that are newer than runs that were begun without them, where not used."""
+    if isinstance(value, Mapping):
+        return {key: used(child) for key, child in value.items() if key not in NEWER or child != NEWER[key]}
+    return [used(child) for child in value] if isinstance(value, list) else value
 
 
 def recipes_in(value: Any, path: str = "") -> Iterator[tuple[str, ModelRecipe]]:

@@ -33,7 +33,7 @@ from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.again import Pass, again
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.run.config import RunConfig, refuse_unchosen, untyped
+from counterfoil.run.config import RunConfig, refuse_unchosen, untyped, used
 from counterfoil.run.folder import Claim, claim, in_use, opened, same_weights, write_queries
 from counterfoil.run.models import (
     Models,
@@ -394,7 +394,7 @@ def _searches(
     found = {}
     for name, explainer in explainers.items():
         explainer.fit(models.data)
-        told = [read, untyped(run.explainer[name])]
+        told = [read, used(untyped(run.explainer[name]))]
         if isinstance(explainer, OptimisedExplainer):
             explainer.search.refill = run.refill or explainer.search.refill
             if precision != "float32":

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from counterfoil.core.errors import UserError, first_line
 from counterfoil.report.published import FOLDER, publish, render
 from counterfoil.report.study import Outcome, Study, join
-from counterfoil.run.config import RunConfig
+from counterfoil.run.config import RunConfig, used
 from counterfoil.run.evaluate import evaluate
 from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
@@ -192,7 +192,7 @@ def _finished(config: DictConfig, run_dir: Path) -> bool:
     run = RunConfig.of(config)
     if run.overwrite or not finished(run_dir, run.identity):
         return False
-    if figures(run_dir)["config"]["metric"] == run.composed["metric"]:
+    if used(figures(run_dir)["config"]["metric"]) == used(run.composed["metric"]):
         return True
     (run_dir / "metrics.json").unlink()
     return False

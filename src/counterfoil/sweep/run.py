@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from counterfoil.core.errors import UserError
 from counterfoil.report.jobs import Job, read_job
-from counterfoil.run.config import INCIDENTAL
+from counterfoil.run.config import INCIDENTAL, used
 from counterfoil.run.study import ended, note_ended
 from counterfoil.sweep.plan import Plan
 from counterfoil.sweep.space import overrides
@@ -83,7 +83,7 @@ def settled(config: DictConfig, varied: Mapping[str, Any]) -> Any:
         for part in path:
             place = place.get(part, {})
         place.pop(last, None)
-    return node
+    return used(node)
 
 
 class Jobs:
