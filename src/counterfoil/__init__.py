@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from counterfoil.generative.prior.dip import DIP as DIP
     from counterfoil.generative.prior.inr import INR as INR
     from counterfoil.generative.prior.start import PriorStart as PriorStart
+    from counterfoil.generative.style.network import Style as Style
     from counterfoil.generative.vae import VAE as VAE
     from counterfoil.metric.base import SampleMetric as SampleMetric
     from counterfoil.metric.base import SetMetric as SetMetric
