@@ -17,6 +17,7 @@ import counterfoil.explainer
 import counterfoil.generative
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
+from counterfoil.explainer.again import again
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.explainer.unchanged import Unchanged
@@ -153,6 +154,18 @@ def test_two_calls_are_bitwise_equal(method: type, make: Any, x: Tensor) -> None
     second = fields_of(explainer(x))
     for name, value in first.items():
         assert torch.equal(value.nan_to_num(), second[name].nan_to_num()), name
+
+
+@each_method
+def test_every_method_explains_a_second_time(method: type, make: Any, x: Tensor) -> None:
+    """Back, beside noise and to the own class; and it is asked as before afterwards."""
+    explainer = make(method, confidence=0.8, count=2)
+    cf, asked = explainer(x[:2]), (explainer.asks_all, explainer.confidence)
+    found = again(explainer, cf, ("back", "noise", "own"))
+    for image in (found.extra[name] for name in ("back", "noise", "own")):
+        assert 0 <= image[::2].min() <= image[::2].max() <= 1
+        assert image[1::2].isnan().all()
+    assert (explainer.asks_all, explainer.confidence) == asked
 
 
 @each_method
