@@ -238,7 +238,7 @@ def test_what_is_valid_already_comes_back_unchanged(method: type, make: Any, x: 
 def test_reached_or_not_found_but_never_pretended(method: type, make: Any, x: Tensor) -> None:
     """The returned image has the probability given; a failed query takes as many steps as any other."""
     confidence = 0.8
-    explainer = make(method, confidence=confidence)
+    explainer = make(method, confidence=confidence, **fitting(method, {"steps": 100}))
     cf = explainer(x)
     graded = explainer.classifier(cf.counterfactual).softmax(1).gather(1, cf.target[:, None])[:, 0]
     torch.testing.assert_close(cf.target_probability, graded)

@@ -4,6 +4,7 @@ counterfactual.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,15 +18,19 @@ from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search import (
+    END,
     L1,
     CrossEntropy,
+    Diversity,
     Latent,
     Margin,
+    Moment,
     Objective,
     Pixels,
     Search,
     Stop,
     Tradeoff,
+    Variables,
 )
 
 
@@ -245,6 +250,80 @@ def test_schedules_go_by_the_steps_of_each_query(query: Query) -> None:
     whole, refilled = run(), run(refill=3, crowd=0.0)
     torch.testing.assert_close(refilled.counterfactual, whole.counterfactual, rtol=0, atol=1e-9)
     assert torch.equal(refilled.steps, whole.steps)
+
+
+class Emerging(Pixels):
+    """The image fades in over the first half of the round, in which no point may be a counterfactual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[Moment] = []
+
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
+        self.moments.append(moment)
+        share = torch.as_tensor(moment.progress).clamp(max=0.5).mul(2).to(variables["x"]).view(-1, 1, 1, 1)
+        return share * variables["x"]
+
+    def gradable(self, query: Query, moment: Moment) -> Tensor:
+        late = torch.as_tensor(moment.progress).ge(0.5)
+        return late.expand(len(query)) if late.ndim == 0 else late
+
+
+@pytest.mark.parametrize("options", [{}, {"refill": 3, "crowd": 0.0}, {"precision": "bf16"}])
+def test_a_space_is_told_how_far_the_search_is_and_says_what_may_be_graded(
+    query: Query, options: dict[str, Any]
+) -> None:
+    if options.get("precision") == "bf16":
+        query = replace(query, factual=query.factual.float(), classifier=query.classifier.float())
+    space, objective = Emerging(), Objective(CrossEntropy(), L1(20.0))
+    found = Search(20, partial(Adam, lr=0.02), stop=Stop(0), **options)(query, space, objective)
+    if "refill" not in options:
+        assert {int(moment.step) for moment in space.moments} >= set(range(11))
+    assert (found.steps >= 10).all()
+    assert query.reached(query.classifier(found.counterfactual)).any()
+    at_once = Search(20, partial(Adam, lr=0.02), stop=Stop(0))(query, Pixels(), objective)
+    assert (at_once.steps < 10).any(), "every query takes long: this test would say nothing"
+
+
+@pytest.fixture
+def thrice(query: Query) -> Query:
+    """Three counterfactuals of each of three queries."""
+    rows = torch.arange(3).repeat_interleave(3)
+    return replace(query[rows], repeat=torch.arange(3).repeat(3))
+
+
+def diverse(
+    query: Query, weight: float = 5.0, spread: float = 0.1, lr: float = 0.002, **options: Any
+) -> Found:
+    made = Search(
+        12, partial(Adam, lr=lr), stop=Stop(1), tradeoff=Tradeoff(rounds=2), **{"crowd": 0.0, **options}
+    )
+    return made(query, Pixels(spread), Objective(CrossEntropy(), L1(5.0), diversity=Diversity(weight)))
+
+
+@pytest.mark.parametrize("options", [{"crowd": 1.0}, {"refill": 1}, {"refill": 4}, {"every": 4}])
+def test_siblings_see_each_other_whatever_leaves_the_batch(thrice: Query, options: dict[str, Any]) -> None:
+    whole, other = diverse(thrice), diverse(thrice, **options)
+    torch.testing.assert_close(other.counterfactual, whole.counterfactual, rtol=0, atol=1e-9)
+    assert torch.equal(other.steps, whole.steps)
+    assert torch.equal(other.classifier_calls, whole.classifier_calls)
+    assert len(whole.steps.unique()) > 2, "all queries finished together: this test would say nothing"
+
+
+def test_siblings_stay_together_where_few_fit(thrice: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = diverse(thrice)
+    monkeypatch.setattr(Pixels, "capacity", lambda _space, _query: 4)
+    torch.testing.assert_close(diverse(thrice).counterfactual, whole.counterfactual, rtol=0, atol=1e-9)
+
+
+def test_a_term_over_siblings_sets_them_apart(thrice: Query) -> None:
+    def alike(found: Found) -> float:
+        change = (found.counterfactual - thrice.factual).flatten(1).unflatten(0, (3, 3))
+        unit = change / change.norm(dim=2, keepdim=True)
+        return float((unit @ unit.mT).square().mean())
+
+    apart, plain = (diverse(thrice, weight, 0.02, lr=0.01) for weight in (5.0, 0.0))
+    assert alike(apart) < 0.9 * alike(plain)
 
 
 class ByRow(nn.Module):

@@ -18,6 +18,7 @@ from counterfoil.core.query import Query, finite_rows
 from counterfoil.core.strip import Strip
 from counterfoil.core.target import Target, resolve_targets
 from counterfoil.explainer.inputs import as_inputs, as_mask, first_logits
+from counterfoil.search.refine import Refine
 from counterfoil.util.meter import Meter
 
 
@@ -36,6 +37,8 @@ class Explainer(nn.Module, ABC):
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
     asks_all = False
     """Whether queries that reach their target already are explained too, not returned as they are."""
+    refine: Refine | None = None
+    """What the method ends with; None: with what it finds."""
     refills = False
     """Whether `stream` explains several batches side by side, rows of the next in place of finished ones."""
 
@@ -148,6 +151,8 @@ class Explainer(nn.Module, ABC):
     def _finish(self, asked: _Asked, part: Found | None) -> Counterfactuals:
         """Graded counterfactuals of what was found for the open rows; None: there were none."""
         query, since = asked.query, time.perf_counter()
+        if part is not None and self.refine is not None:
+            part = self.refine(asked.open, part)
         found, failed = asked.whole(part)
         image, logits = self._graded(query, found)
         seconds, memory = asked.meter.read()

@@ -13,6 +13,7 @@ from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.explainer.base import Explainer
+from counterfoil.search.detail import Detail
 from counterfoil.search.line import Line, uphill
 from counterfoil.search.space import Latent
 
@@ -30,6 +31,7 @@ class LatentShift(Explainer):
         spacing: of the strip. "shift": evenly from no shift to the counterfactual's. "posterior": image k is
             the first along the line whose posterior of the target is the requested (k - 1/2) / frames; where
             none is, the likeliest.
+        residual: give back what the generator cannot draw of the factual, see `Detail`.
         confidence, count: see `Explainer`.
 
     Departures: the direction is scaled to length 1 per query so that `reach` means the same for all; the
@@ -50,6 +52,7 @@ class LatentShift(Explainer):
         bisections: Whole = 4,
         frames: Whole = 0,
         spacing: Literal["shift", "posterior"] = "shift",
+        residual: bool = False,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
@@ -60,13 +63,14 @@ class LatentShift(Explainer):
         self.bisections = bisections
         self.frames = frames
         self.spacing = spacing
-        self.space = Latent()
+        self.space = Latent(detail=Detail() if residual else None)
 
     def explain(self, query: Query) -> Found:
         """March until the target is reached, then halve the last interval.
 
         Rows that fail keep their most probable point.
         """
+        self.space.prepare(query)
         origin = self.space.start(query)["z"].detach()
         direction = uphill(query, self.space, origin)
         line = Line(query, self.space, origin, direction, reach=self.reach, points=self.steps)

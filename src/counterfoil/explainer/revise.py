@@ -11,7 +11,19 @@ from torch.optim import Adam
 from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
-from counterfoil.search import L1, Ahead, Flip, Latent, Objective, Search, Stop, Toward, Tradeoff, flip_term
+from counterfoil.search import (
+    L1,
+    Ahead,
+    Detail,
+    Flip,
+    Latent,
+    Objective,
+    Search,
+    Stop,
+    Toward,
+    Tradeoff,
+    flip_term,
+)
 
 
 class Revise(OptimisedExplainer):
@@ -30,6 +42,7 @@ class Revise(OptimisedExplainer):
         start: where the search begins: at the code of the "factual", or where the line along the "gradient"
             or to the nearest "neighbour" of the target class first reaches the target (see `Ahead`). What is
             there is a counterfactual already; `patience` lets the search bring it nearer.
+        residual: give back what the generator cannot draw of the factual, see `Detail`.
         confidence, count: see `Explainer`.
 
     Departures: stops per query at probability `confidence`, the paper per run; the trade-off is raised for
@@ -50,14 +63,16 @@ class Revise(OptimisedExplainer):
         patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
         start: Literal["factual"] | Toward = "factual",
+        residual: bool = False,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="revise")
+        detail = Detail() if residual else None
         super().__init__(
             classifier,
             generator,
-            space=Latent() if start == "factual" else Ahead(start),
+            space=Latent(detail=detail) if start == "factual" else Ahead(start, detail=detail),
             objective=Objective(flip_term(flip, "revise"), distance=L1(lambda_)),
             search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(rounds=rounds)),
             confidence=confidence,

@@ -16,7 +16,7 @@ from counterfoil.core.query import Query
 from counterfoil.core.strip import Strip
 from counterfoil.explainer.along import Returned, chosen
 from counterfoil.explainer.base import Explainer
-from counterfoil.search import L1, Candidate, Latent, Objective, Search, Term
+from counterfoil.search import L1, Candidate, Detail, Latent, Objective, Search, Term
 
 REQUESTED = "requested posterior"
 """Under which a query remembers the posterior (B,) requested of each row."""
@@ -37,6 +37,7 @@ class XGEM(Explainer):
         steps, lr: of Adam, per request.
         bins: requests per strip.
         returned: "first" image of the strip that reaches the target at `confidence`, or its "last".
+        residual: give back what the generator cannot draw of the factual, see `Detail`.
         confidence, count: see `Explainer`; searches for further counterfactuals start from a disturbed code.
 
     Departures: the source requests a class, by the loss between the classifier's output and that class; here
@@ -55,12 +56,13 @@ class XGEM(Explainer):
         lr: Positive = 0.1,
         bins: Pair = 10,
         returned: Returned = "first",
+        residual: bool = False,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="xgem")
         super().__init__(classifier, generator, confidence=confidence, count=count)
-        self.space = Latent()
+        self.space = Latent(detail=Detail() if residual else None)
         self.objective = Objective(Requested(), distance=L1(lambda_))
         self.search = Search(steps, partial(Adam, lr=lr), last=True)
         self.bins = bins

@@ -191,6 +191,7 @@ class RunConfig:
         mask: an image file; white pixels stay.
         counterfactuals: a run folder or a file to score in place of a search.
         corruption: function of the images of the queries, with its arguments.
+        refine: a stage after the search of every method, with its arguments.
         reference: explain the clean queries as well where they are corrupted.
         again: what is explained a second time: back, noise, own; see `counterfoil.explainer.again`.
         split: whose images are explained, test or val.
@@ -228,6 +229,7 @@ class RunConfig:
     dtype: str = "float32"
     train_missing: bool = False
     corruption: Mapping[str, Any] | None = None
+    refine: Mapping[str, Any] | None = None
     reference: bool = False
     split: Literal["test", "val"] = "test"
     devices: Processes = 1
@@ -300,6 +302,8 @@ class RunConfig:
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         if self.precision == "float32":  # as it was before there was a choice
             kept.pop("precision", None)
+        if self.refine is None:  # likewise
+            kept.pop("refine", None)
         if kept["data"].get("classes") is None:  # likewise
             kept["data"] = {key: value for key, value in kept["data"].items() if key != "classes"}
         files = {name: getattr(self, name) for name in FILES}

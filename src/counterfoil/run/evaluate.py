@@ -340,10 +340,14 @@ def _explainers(evaluation: Evaluation) -> dict[str, Explainer]:
             "explainer: none chosen; choose one or several, such as explainer=revise or "
             "explainer=[wachter,revise] or explainer=all"
         )
-    return {
+    made: dict[str, Explainer] = {
         name: build(options, evaluation.models.share, f"explainer.{name}", classifier=evaluation.classifier)
         for name, options in run.explainer.items()
     }
+    if run.refine is not None:
+        for explainer in made.values():
+            explainer.refine = build(run.refine, where="refine")
+    return made
 
 
 def _least_size(evaluation: Evaluation) -> int:
@@ -395,6 +399,7 @@ def _searches(
     for name, explainer in explainers.items():
         explainer.fit(models.data)
         told = [read, used(untyped(run.explainer[name]))]
+        told += [] if run.refine is None else [used(untyped(run.refine))]
         if isinstance(explainer, OptimisedExplainer):
             explainer.search.refill = run.refill or explainer.search.refill
             if precision != "float32":

@@ -225,7 +225,7 @@ class Models:
 def check_options(config: RunConfig) -> None:
     """Hold every option of a run against what its part takes, before anything is loaded or trained."""
     check(config.data.options, "data")
-    for group in ("trainer", "logger", "corruption", "explainer"):
+    for group in ("trainer", "logger", "corruption", "refine", "explainer"):
         check(getattr(config, group), group)
     for name, metric in config.metric.items():
         check(metric.options, f"metric.{name}")

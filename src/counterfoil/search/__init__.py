@@ -2,7 +2,9 @@
 
 from counterfoil.search.ahead import Ahead, Toward
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
-from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.candidate import END, Candidate, Moment, Variables
+from counterfoil.search.detail import Detail
+from counterfoil.search.diversity import Diversity
 from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
 from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
@@ -11,7 +13,9 @@ from counterfoil.search.paced import Paced, Unfrozen
 from counterfoil.search.precision import Precision, lowers
 from counterfoil.search.preservation import Dropping, FeaturePreservation
 from counterfoil.search.prior import PriorWeights
+from counterfoil.search.refine import Refine
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
+from counterfoil.search.restore import Restore
 from counterfoil.search.search import Search
 from counterfoil.search.space import Latent, Pixels, Space
 from counterfoil.search.stop import Stop
@@ -19,6 +23,7 @@ from counterfoil.search.term import L1, L2, Objective, Term
 from counterfoil.search.tradeoff import Tradeoff
 
 __all__ = [
+    "END",
     "L1",
     "L2",
     "Ahead",
@@ -27,6 +32,8 @@ __all__ = [
     "BatchStatistics",
     "Candidate",
     "CrossEntropy",
+    "Detail",
+    "Diversity",
     "Dropping",
     "FeaturePreservation",
     "Flip",
@@ -35,6 +42,7 @@ __all__ = [
     "Latent",
     "ManifoldConsistency",
     "Margin",
+    "Moment",
     "Moved",
     "Norm",
     "Objective",
@@ -42,6 +50,8 @@ __all__ = [
     "Pixels",
     "Precision",
     "PriorWeights",
+    "Refine",
+    "Restore",
     "Search",
     "Space",
     "SquaredError",

@@ -11,6 +11,7 @@ from counterfoil.core.bounds import Count, Positive, Weight, Whole
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
+from counterfoil.search.detail import Detail
 from counterfoil.search.line import Line, uphill
 from counterfoil.search.space import Latent
 
@@ -32,7 +33,7 @@ class Ahead(Latent):
         points: P, points on the line.
         bisections: halvings of the last interval.
         pool: largest number of training images that may be neighbours, the first ones.
-        spread: see `Space`.
+        spread, detail: see `Latent`.
 
     Raises:
         UserError: no neighbours, since the explainer was not fitted or the data have no training images.
@@ -47,8 +48,9 @@ class Ahead(Latent):
         bisections: Whole = 2,
         pool: Count = 5000,
         spread: Weight = 0.5,
+        detail: Detail | None = None,
     ) -> None:
-        super().__init__(spread)
+        super().__init__(spread, detail)
         self.toward = toward
         self.reach = reach
         self.points = points
@@ -81,6 +83,7 @@ class Ahead(Latent):
 
     def prepare(self, query: Query) -> None:
         """Go along the line of each query, once."""
+        super().prepare(query)
         if "ahead/z" in query.remembered:
             return
         origin = super().start(query)["z"].detach()

@@ -12,7 +12,7 @@ from counterfoil.core.bounds import Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Edits
 from counterfoil.core.query import Query
-from counterfoil.search.candidate import Variables
+from counterfoil.search.candidate import END, Moment, Variables
 from counterfoil.search.space import Space
 
 
@@ -60,7 +60,7 @@ class Attributes(Space):
         a = torch.where(self._free_on(a0), self._disturb(query, a0), a0)
         return {"a": a, "a0": a0, "z": z, "reconstruction": reconstruction}
 
-    def decode(self, query: Query, variables: Variables) -> Tensor:
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """G(z, a), frozen attributes as they were."""
         image: Tensor = query.generator.decode(variables["z"], self._merged(variables))
         return image

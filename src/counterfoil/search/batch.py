@@ -11,7 +11,7 @@ from torch import Tensor
 
 from counterfoil.core.query import Query
 from counterfoil.search.best import Best
-from counterfoil.search.candidate import Variables
+from counterfoil.search.candidate import Moment, Variables
 from counterfoil.search.feed import Asked, by_batch
 from counterfoil.search.space import Space
 from counterfoil.search.stop import Stop
@@ -36,6 +36,7 @@ class Batch:
         seconds: (B,) float64 on the CPU; what a step takes is shared equally among the rows at work, finished
             ones that are not taken out yet too.
         optimizer: what moves the variables.
+        siblings: (B, S) int64, the rows of each row's query, itself among them, or None where they may part.
         clock: steps taken so far.
         since: when the time was last shared, see `spend`.
     """
@@ -51,12 +52,18 @@ class Batch:
     begun: Tensor
     seconds: Tensor
     optimizer: RowOptimizer
+    siblings: Tensor | None = None
     clock: int = 0
     since: float = field(default_factory=time.perf_counter)
 
     @staticmethod
-    def of(origins: Sequence[Origin], space: Space, optimizer: Callable[[Variables], RowOptimizer]) -> Batch:
-        """Rows at the start of a round."""
+    def of(
+        origins: Sequence[Origin],
+        space: Space,
+        optimizer: Callable[[Variables], RowOptimizer],
+        together: bool = False,
+    ) -> Batch:
+        """Rows at the start of a round; `together` with their siblings."""
         groups = list(by_batch(origins))
         device = origins[0][0].query.target.device
         at = [torch.tensor(own, device=device) for _asked, _here, own in groups]
@@ -79,6 +86,7 @@ class Batch:
             begun=torch.zeros(len(query), dtype=torch.int64),
             seconds=torch.zeros(len(query), dtype=torch.float64),
             optimizer=optimizer(variables),
+            siblings=siblings_of(origins) if together else None,
         )
 
     def __len__(self) -> int:
@@ -88,6 +96,16 @@ class Batch:
     def even(self) -> bool:
         """Whether all rows began together."""
         return isinstance(self.optimizer.made, int)
+
+    @property
+    def at_work(self) -> Tensor:
+        """Rows (B,) that are not finished, or have siblings that are not: bool."""
+        return self.alive if self.siblings is None else self.alive[self.siblings].any(1)
+
+    def moment(self, steps: int) -> Moment:
+        """How far the rows are in a round of so many steps."""
+        age = self.age()
+        return Moment(age, (age if isinstance(age, int) else age.double()) / max(steps, 1))
 
     def age(self) -> int | Tensor:
         """Steps taken in this round: of all rows, or (B,) int64 on the CPU where they began apart."""
@@ -136,6 +154,18 @@ class Batch:
             *(self.origins[row] for row in rows),
             *(origin for other in more for origin in other.origins),
         ]
+        if self.siblings is not None:
+            self.siblings = siblings_of(self.origins)
         self.variables = self.optimizer.turn_over(
             self.variables, at, None if fresh is None else fresh.variables
         )
+
+
+def siblings_of(origins: Sequence[Origin]) -> Tensor:
+    """The places (B, S) of the rows of each row's query; as many for all, and all of them are here."""
+    places: dict[tuple[int, int], list[int]] = {}
+    first = [(asked.place, asked.first(row)) for asked, row in origins]
+    for place, key in enumerate(first):
+        places.setdefault(key, []).append(place)
+    device = origins[0][0].query.target.device
+    return torch.tensor([places[key] for key in first], device=device)

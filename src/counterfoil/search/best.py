@@ -93,6 +93,7 @@ class Best:
     ) -> Tensor:
         """Keep better points, or with `last` every point; returns where there was one, (B,) bool."""
         reached, probability = query.grade(candidate.logits.detach())
+        alive = alive if candidate.gradable is None else alive & candidate.gradable
         reached = reached & alive
         self.success |= reached
         nearer = reached & (distance < self.distance)

@@ -12,6 +12,31 @@ Variables = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Moment:
+    """How far a search is when it decodes a point.
+
+    Attributes:
+        step: steps done in this round; (B,) int64 on the CPU where rows have done different numbers.
+        progress: share of the round's steps, in [0, 1]; (B,) float64 on the CPU likewise.
+    """
+
+    step: int | Tensor
+    progress: float | Tensor
+
+    def __getitem__(self, rows: Tensor) -> Moment:
+        """The same of some rows (int64)."""
+        step, progress = self.step, self.progress
+        return Moment(
+            step[rows.to(step.device)] if isinstance(step, Tensor) else step,
+            progress[rows.to(progress.device)] if isinstance(progress, Tensor) else progress,
+        )
+
+
+END = Moment(0, 1.0)
+"""Of a point that no search is at: all that is to be done is done."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A batch of points with the classifier's outputs there.
 
@@ -23,6 +48,10 @@ class Candidate:
             done different numbers, see `scheduled`.
         features: the classifier's activations (B, ...) on the decoded input, of the layers that the objective
             reads.
+        gradable: (B,) bool, whether the decoded input may be a counterfactual; None: all may. A point on the
+            way to one, such as a noisy image, only steers the search.
+        siblings: (B, S) int64, rows of this batch that are the counterfactuals of the same query, each row
+            itself among them; None where no term asks, see `Term.siblings`.
     """
 
     variables: Variables
@@ -30,6 +59,8 @@ class Candidate:
     logits: Tensor
     progress: float | Tensor
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    gradable: Tensor | None = None
+    siblings: Tensor | None = None
 
 
 def scheduled(schedule: Callable[[float], Sequence[float]], candidate: Candidate) -> list[float | Tensor]:

@@ -31,9 +31,19 @@ class Asked:
         self.exact = torch.zeros(len(query), dtype=torch.bool)
         self.seconds = torch.zeros(len(query), dtype=torch.float64)
         self.left = len(query)
+        self._repeat = [0] * len(query) if query.repeat is None else query.repeat.tolist()
 
-    def take_back(self, rows: Sequence[int], best: Best, seconds: Tensor) -> list[int]:
-        """What is known of rows whose round is over; returns those that go into another."""
+    def first(self, row: int) -> int:
+        """The first counterfactual of the row's query."""
+        return row - int(self._repeat[row])
+
+    def take_back(
+        self, rows: Sequence[int], best: Best, seconds: Tensor, together: bool = False
+    ) -> list[int]:
+        """What is known of rows whose round is over; returns those that go into another.
+
+        `together` siblings of such a row go with it.
+        """
         at = torch.tensor(rows, device=best.steps.device)
         self.best.put(at, best)
         self.seconds[torch.tensor(rows)] += seconds
@@ -46,6 +56,9 @@ class Asked:
             self.exact[row] = not success
             if self.rounds[row] < self.tradeoff.rounds and (self.tradeoff.bisect or not success):
                 again.append(row)
+        if together:
+            firsts = {self.first(row) for row in again}
+            again = [row for row in rows if self.first(row) in firsts]
         self.left -= len(rows) - len(again)
         return again
 
@@ -76,23 +89,36 @@ class Feed:
         queries: the batches.
         tradeoff: see `Asked`.
         prepare: called with each batch when it is opened.
+        together: whether the counterfactuals of a query come and go together.
     """
 
     def __init__(
-        self, queries: Iterable[Query], tradeoff: Tradeoff, prepare: Callable[[Query], None]
+        self,
+        queries: Iterable[Query],
+        tradeoff: Tradeoff,
+        prepare: Callable[[Query], None],
+        together: bool = False,
     ) -> None:
         self._batches = enumerate(queries)
-        self._tradeoff, self._prepare = tradeoff, prepare
+        self._tradeoff, self._prepare, self._together = tradeoff, prepare, together
         self._waiting: deque[tuple[Asked, int]] = deque()
         self._over: list[Asked] = []
 
     def take(self, room: int) -> list[tuple[Asked, int]]:
-        """The next rows, at most so many; fewer where no more are left."""
+        """The next rows, at most so many, or up to the end of a query; fewer where no more are left."""
         while len(self._waiting) < room and (batch := next(self._batches, None)) is not None:
             asked = Asked(*batch, self._tradeoff)
             self._prepare(asked.query)
             self._waiting.extend((asked, row) for row in range(len(asked.query)))
-        return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        rows = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        while self._together and rows and self._waiting and self._follows(rows[-1]):
+            rows.append(self._waiting.popleft())
+        return rows
+
+    def _follows(self, last: tuple[Asked, int]) -> bool:
+        """Whether the next row is of the query of this one."""
+        asked, row = self._waiting[0]
+        return asked is last[0] and asked.first(row) == asked.first(last[1])
 
     def put_back(self, rows: Sequence[tuple[Asked, int]]) -> None:
         """Rows that were taken and have to begin their round again; they are next."""
@@ -100,7 +126,7 @@ class Feed:
 
     def take_back(self, asked: Asked, rows: Sequence[int], best: Best, seconds: Tensor) -> None:
         """What is known of rows of a batch whose round is over; those that go into another are next."""
-        again = asked.take_back(rows, best, seconds)
+        again = asked.take_back(rows, best, seconds, self._together)
         self._waiting.extendleft((asked, row) for row in reversed(again))
         if not asked.left:
             self._over.append(asked)

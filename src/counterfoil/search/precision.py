@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,7 +17,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.core.taps import read
 from counterfoil.search.batch import Batch
-from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.candidate import END, Candidate, Moment, Variables
 from counterfoil.search.space import Space
 from counterfoil.search.term import Objective
 
@@ -46,9 +47,11 @@ class Point(NamedTuple):
     features: Mapping[str, Tensor]
 
     @staticmethod
-    def of(query: Query, space: Space, variables: Variables, layers: Sequence[str]) -> Point:
+    def of(
+        query: Query, space: Space, variables: Variables, layers: Sequence[str], moment: Moment = END
+    ) -> Point:
         """A point in the precision of the query's networks."""
-        decoded = query.keep(space.decode(query, variables))
+        decoded = query.keep(space.decode(query, variables, moment))
         return Point(decoded, *read(query.classifier, decoded, layers))
 
     def put(self, rows: Tensor, other: Point) -> Point:
@@ -71,17 +74,29 @@ class Lowered:
         self._copies: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
     def point(
-        self, query: Query, space: Space, variables: Variables, layers: Sequence[str], exact: Tensor
+        self,
+        query: Query,
+        space: Space,
+        variables: Variables,
+        layers: Sequence[str],
+        exact: Tensor,
+        moment: Moment = END,
     ) -> Point:
         """A point with the rows `exact` (B,) bool, on the CPU, in float32."""
         fine = exact.nonzero()[:, 0].to(query.target.device)
         if not len(fine):
-            return self._low(query, space, variables, layers)
+            return self._low(query, space, variables, layers, moment)
         if len(fine) == len(query):
-            return Point.of(query, space, variables, layers)
+            return Point.of(query, space, variables, layers, moment)
         coarse = (~exact).nonzero()[:, 0].to(fine)
         parts = [
-            make(query[rows], space, {name: value[rows] for name, value in variables.items()}, layers)
+            make(
+                query[rows],
+                space,
+                {name: value[rows] for name, value in variables.items()},
+                layers,
+                moment[rows],
+            )
             for make, rows in ((self._low, coarse), (Point.of, fine))
         ]
         order = torch.cat([coarse, fine]).argsort()
@@ -91,10 +106,12 @@ class Lowered:
             {name: torch.cat([part.features[name] for part in parts])[order] for name in layers},
         )
 
-    def _low(self, query: Query, space: Space, variables: Variables, layers: Sequence[str]) -> Point:
+    def _low(
+        self, query: Query, space: Space, variables: Variables, layers: Sequence[str], moment: Moment
+    ) -> Point:
         on_copies = query.over(self._copy(query.classifier), self._copy(query.generator))
         with torch.autocast(query.factual.device.type, torch.bfloat16):
-            decoded, logits, features = Point.of(on_copies, space, variables, layers)
+            decoded, logits, features = Point.of(on_copies, space, variables, layers, moment)
         like = query.factual.dtype
         return Point(
             decoded.to(like), logits.to(like), {name: value.to(like) for name, value in features.items()}
@@ -115,7 +132,7 @@ class Lowered:
 
 @torch.no_grad()
 def regraded(
-    batch: Batch, space: Space, objective: Objective, candidate: Candidate, distance: Tensor
+    batch: Batch, space: Space, objective: Objective, candidate: Candidate, distance: Tensor, moment: Moment
 ) -> tuple[Candidate, Tensor]:
     """Points in float32 where they would count by what bfloat16 says, and their distances (B,).
 
@@ -123,20 +140,19 @@ def regraded(
     """
     query, best = batch.query, batch.best
     reached = query.reached(candidate.logits) & batch.alive & ~batch.exact.to(batch.alive.device)
+    reached = reached if candidate.gradable is None else reached & candidate.gradable
     rows = (reached & ((distance < NEARER * best.distance) | ~best.success)).nonzero()[:, 0]
     if not len(rows):
         return candidate, distance.masked_fill(reached, torch.inf)
     part = query[rows]
     variables = {name: value.detach()[rows] for name, value in batch.variables.items()}
-    fine = Point.of(part, space, variables, list(candidate.features))
-    progress = candidate.progress
-    own = progress[rows.to(progress.device)] if isinstance(progress, Tensor) else progress
-    graded = Candidate(variables, fine.decoded, fine.logits, own, fine.features)
+    fine = Point.of(part, space, variables, list(candidate.features), moment[rows])
+    graded = Candidate(variables, fine.decoded, fine.logits, moment[rows].progress, fine.features)
     failing = rows[~part.reached(fine.logits) & ~best.success[rows]]
     batch.exact[failing.to(batch.exact.device)] = True
     best.regraded[rows] += 1
     whole = Point(candidate.decoded, candidate.logits, candidate.features).put(rows, fine)
-    told = Candidate(candidate.variables, *whole[:2], progress, whole.features)
+    told = replace(candidate, decoded=whole.decoded, logits=whole.logits, features=whole.features)
     apart = distance.masked_fill(reached, torch.inf)  # what is not graded again is no counterfactual
     return told, apart.index_copy(0, rows, objective.distance(part, graded))
 

@@ -13,7 +13,7 @@ from counterfoil.core.query import Query
 from counterfoil.generative.prior.base import Prior, Shape
 from counterfoil.generative.prior.dip import DIP
 from counterfoil.generative.prior.inr import INR
-from counterfoil.search.candidate import Variables
+from counterfoil.search.candidate import END, Moment, Variables
 from counterfoil.search.memory import rows_that_fit
 from counterfoil.search.space import Space
 
@@ -81,7 +81,7 @@ class PriorWeights(Space):
         names = (name for block in self.blocks for name in block)
         return {name: query.remembered[f"prior/{name}"] for name in (*names, *self.held)}
 
-    def decode(self, query: Query, variables: Variables) -> Tensor:
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """The image that each network renders."""
         return self.prior.render(variables, shape_of(query))
 

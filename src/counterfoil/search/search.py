@@ -15,7 +15,7 @@ from counterfoil.core.counterfactuals import Found, unknown
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.batch import Batch, Origin
-from counterfoil.search.candidate import Candidate, Variables
+from counterfoil.search.candidate import Candidate, Moment, Variables
 from counterfoil.search.feed import Feed, by_batch
 from counterfoil.search.memory import out_of_memory
 from counterfoil.search.precision import FEW, Lowered, Point, Precision, lowers, regraded
@@ -91,6 +91,8 @@ class Search:
         fitting = self.capacity(query, space)
         if self.refills(space):
             return self._search(query, space, objective, min(self.refill or fitting, fitting))
+        if objective.siblings:
+            fitting = fitting // _several(query) * _several(query) or _several(query)
         if fitting >= len(query):
             return self._search(query, space, objective, fitting)
         return _join(
@@ -149,14 +151,16 @@ class Search:
         def optimizer(variables: Variables) -> RowOptimizer:
             return RowOptimizer(self.optimizer, variables, self.steps, mixed)
 
-        feed, batch = Feed(queries, self.tradeoff, prepare), None
+        together = objective.siblings
+        feed, batch = Feed(queries, self.tradeoff, prepare, together), None
         layers: tuple[str, ...] | None = None
         kept: list[int] = []
 
         def work(fresh: list[Origin]) -> Batch:
             """The rows that are kept and fresh ones, moved until enough are finished."""
             nonlocal kept, layers
-            since, coming = time.perf_counter(), Batch.of(fresh, space, optimizer) if fresh else None
+            since = time.perf_counter()
+            coming = Batch.of(fresh, space, optimizer, together) if fresh else None
             if coming is not None:
                 coming.since = since
             if batch is not None:
@@ -178,7 +182,9 @@ class Search:
             try:
                 batch, narrower = work(rows), None
             except RuntimeError as error:
-                if len(at_work) < 2 or not out_of_memory(error):
+                if len(at_work) < 2 * (_several(at_work[0][0].query) if together else 1) or not out_of_memory(
+                    error
+                ):
                     raise
                 narrower = len(at_work) // 2
             if narrower is not None:  # only now the rows' tensors are let go
@@ -196,16 +202,17 @@ class Search:
         """Move a batch until enough of its rows are finished; returns the others."""
         every = self.every or (ON_CUDA if batch.alive.is_cuda else 1)
         while True:
-            candidate, distance = self._evaluate(batch, space, objective, layers)
+            moment = batch.moment(self.steps)
+            candidate, distance = self._evaluate(batch, space, objective, layers, moment)
             told = candidate, distance.detach()
             if self.lowers(batch.query) and not self.last:
-                told = regraded(batch, space, objective, *told)
+                told = regraded(batch, space, objective, *told, moment)
             better = batch.best.update(batch.query, space, *told, batch.alive, self.last)
             batch.finish(better, self.stop)
             if batch.expire(self.steps):
                 return []
             look = batch.clock % every == 0
-            left = int(batch.alive.count_nonzero()) if look else len(batch)
+            left = int(batch.at_work.count_nonzero()) if look else len(batch)
             if not left:
                 return []
             batch.best.steps += batch.alive
@@ -218,22 +225,34 @@ class Search:
                 space.project_(batch.query, batch.variables)
             batch.clock += 1
             if 0 < len(batch) - left >= self.crowd * len(batch):
-                return list(batch.alive.nonzero()[:, 0].tolist())
+                return list(batch.at_work.nonzero()[:, 0].tolist())
 
     def _evaluate(
-        self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str]
+        self, batch: Batch, space: Space, objective: Objective, layers: Sequence[str], moment: Moment
     ) -> tuple[Candidate, Tensor]:
-        query, age = batch.query, batch.age()
+        query = batch.query
         if self.lowers(query):
             if len(query) < FEW:
                 batch.exact.fill_(True)
-            exact = batch.exact if not self.last else batch.exact | torch.as_tensor(age >= self.steps)
-            point = self._lowered.point(query, space, batch.variables, layers, exact)
+            exact = batch.exact if not self.last else batch.exact | torch.as_tensor(moment.step >= self.steps)
+            point = self._lowered.point(query, space, batch.variables, layers, exact, moment)
         else:
-            point = Point.of(query, space, batch.variables, layers)
-        progress = (age if isinstance(age, int) else age.double()) / max(self.steps, 1)
-        candidate = Candidate(batch.variables, point.decoded, point.logits, progress, point.features)
+            point = Point.of(query, space, batch.variables, layers, moment)
+        candidate = Candidate(
+            batch.variables,
+            point.decoded,
+            point.logits,
+            moment.progress,
+            point.features,
+            space.gradable(query, moment),
+            batch.siblings,
+        )
         return candidate, objective.distance(query, candidate)
+
+
+def _several(query: Query) -> int:
+    """Counterfactuals of each query."""
+    return 1 if query.repeat is None else int(query.repeat.max()) + 1
 
 
 def _take_out(batch: Batch, kept: Sequence[int], feed: Feed) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from counterfoil.core.bounds import Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
-from counterfoil.search.candidate import Variables
+from counterfoil.search.candidate import END, Moment, Variables
+from counterfoil.search.detail import Detail
 from counterfoil.search.memory import PLENTY, rows_that_fit
 
 
@@ -67,8 +68,12 @@ class Space(ABC):
         """Starting point, each tensor with a leading B."""
 
     @abstractmethod
-    def decode(self, query: Query, variables: Variables) -> Tensor:
-        """Inputs (B, C, H, W) that the variables stand for, differentiable in them."""
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
+        """Inputs (B, C, H, W) that the variables stand for at this moment, differentiable in them."""
+
+    def gradable(self, query: Query, moment: Moment) -> Tensor | None:
+        """Whether what is decoded now may be a counterfactual: bool (B,), or None where all may."""
+        return None
 
     def project_(self, query: Query, variables: Variables) -> None:
         """Move the variables back into their domain, in place; nothing to do by default."""
@@ -102,7 +107,7 @@ class Pixels(Space):
         """The factual."""
         return {"x": self._disturb(query, query.factual).clamp(0, 1)}
 
-    def decode(self, query: Query, variables: Variables) -> Tensor:
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """The variables are the input."""
         return variables["x"]
 
@@ -115,12 +120,22 @@ class Latent(Space):
     """The code of a generative model: z_0 = E(x), decoded by G(z).
 
     A class-conditional model encodes under the classifier's own decision and decodes under the target.
+
+    Args:
+        spread: see `Space`.
+        detail: gives back what the model cannot draw of the factual, see `Detail`; None: G(z) as it is.
     """
 
     kept = ("z",)
 
-    def __init__(self, spread: Weight = 0.5) -> None:
+    def __init__(self, spread: Weight = 0.5, detail: Detail | None = None) -> None:
         super().__init__(spread)
+        self.detail = detail
+
+    def prepare(self, query: Query) -> None:
+        """Decode the factual's own code, where its detail is wanted."""
+        if self.detail is not None:
+            self._reconstruction(query)
 
     def start(self, query: Query) -> Variables:
         """The factual's code (B, Z)."""
@@ -128,10 +143,19 @@ class Latent(Space):
             code = query.generator.encode(query.factual, _condition(query, query.source))
         return {"z": self._disturb(query, code)}
 
-    def decode(self, query: Query, variables: Variables) -> Tensor:
-        """G(z), or G(z, target) where the model is conditional."""
+    def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
+        """G(z), or G(z, target) where the model is conditional, with the factual's detail where asked."""
         image: Tensor = query.generator.decode(variables["z"], _condition(query, query.target))
-        return image
+        return image if self.detail is None else self.detail(query, image, self._reconstruction(query))
+
+    @torch.no_grad()
+    def _reconstruction(self, query: Query) -> Tensor:
+        """G(E(x)), once for each query."""
+        condition, generator = _condition(query, query.source), query.generator
+        return query.remember(
+            "reconstruction",
+            lambda: generator.decode(generator.encode(query.factual, condition), condition),
+        )
 
 
 def _condition(query: Query, labels: Tensor) -> Tensor | None:

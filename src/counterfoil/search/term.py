@@ -28,6 +28,9 @@ class Term(ABC):
     images: int = 0
     """Further images that the classifier is shown whenever the term is evaluated, and once for the factual.
     """
+    siblings: bool = False
+    """Whether it looks at the other counterfactuals of a query (`count` > 1), see `Candidate.siblings`. They
+    are then searched side by side until all of them are finished. A distance may not."""
 
     def __init__(self, weight: Weight | Schedule = 1.0) -> None:
         self.weight = weight
@@ -91,6 +94,11 @@ class Objective:
     def images(self) -> int:
         """Further images that the classifier is shown at an evaluation of the objective."""
         return sum(term.images for term in self.all.values())
+
+    @property
+    def siblings(self) -> bool:
+        """Whether some term looks at the other counterfactuals of a query."""
+        return any(term.siblings for term in self.all.values())
 
     def layers(self, classifier: nn.Module) -> tuple[str, ...]:
         """Layers of the classifier whose activations some term reads, each once."""
