@@ -36,7 +36,7 @@ INCIDENTAL = (
     "sweep", "jobs", "devices", "refill", "callbacks",
 )  # fmt: skip
 """Options that do not change what a run explains."""
-NEWER: Mapping[str, Any] = {"again": [], "half": None}
+NEWER: Mapping[str, Any] = {"again": [], "half": None, "refine": None, "residual": False}
 """Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
@@ -302,8 +302,6 @@ class RunConfig:
         kept = {key: value for key, value in self.as_dict().items() if key not in INCIDENTAL}
         if self.precision == "float32":  # as it was before there was a choice
             kept.pop("precision", None)
-        if self.refine is None:  # likewise
-            kept.pop("refine", None)
         if kept["data"].get("classes") is None:  # likewise
             kept["data"] = {key: value for key, value in kept["data"].items() if key != "classes"}
         files = {name: getattr(self, name) for name in FILES}
