@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from omegaconf import OmegaConf
 
 from counterfoil.core.errors import CounterfoilWarning
 from counterfoil.util import cli
@@ -76,3 +77,11 @@ def test_what_a_launcher_raises_is_one_line(error: Exception, line: str) -> None
     assert told is not None
     assert line in told
     assert "\n" not in told
+
+
+def test_a_switch_gives_a_list_that_resolves() -> None:
+    config = OmegaConf.create({"at": 0.9, "methods": "${switch:${at},0.95,null,[wachter,revise]}"})
+    OmegaConf.resolve(config)
+    assert config == {"at": 0.9, "methods": ["wachter", "revise"]}
+    other = OmegaConf.create({"at": 0.95, "methods": "${switch:${at},0.95,null,[wachter,revise]}"})
+    assert other.methods is None

@@ -40,7 +40,9 @@ OmegaConf.register_new_resolver("plus", _plus, replace=True)
 def _switch(value: Any, *cases: Any) -> Any:
     """`${switch:value,case,result,...,otherwise}`: the result of the first case that the value equals."""
     pairs = zip(cases[:-1:2], cases[1::2], strict=True)
-    return next((result for case, result in pairs if case == value), cases[-1])
+    found = next((result for case, result in pairs if case == value), cases[-1])
+    # a plain list could be read, but not resolved for --cfg job --resolve
+    return OmegaConf.create(found) if isinstance(found, (list, dict)) else found
 
 
 def _seeded(model: DictConfig, seed: int) -> dict[str, Any]:
