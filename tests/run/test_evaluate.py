@@ -416,7 +416,7 @@ def test_refilled_batches_give_the_same_figures_and_files(bench: Any, tmp_path: 
 
 def test_a_second_explanation_leaves_the_first_and_its_costs(bench: Any, tmp_path: Path) -> None:
     """The same extras batch by batch and with places refilled; the first of two per query alone has them."""
-    asked = ("explainer=wachter", "dtype=float64", "count=2", "batch_size=4", "n=9")
+    asked = ("explainer=wachter", "dtype=float64", "count=2", "batch_size=3", "n=6")
     metric = "metric=[l1,reversibility,returned,stability,composition]"
     passes = "again=[back,noise,own]"
     options = {
@@ -436,7 +436,7 @@ def test_a_second_explanation_leaves_the_first_and_its_costs(bench: Any, tmp_pat
         torch.testing.assert_close(refilled.extra[name], image, equal_nan=True)
     figures = found["alone"]["methods"]["wachter"]
     assert figures["composition"]["value"] == 0.0
-    assert figures["stability"]["n"] == 9
+    assert figures["stability"]["n"] == 6
     assert figures["returned"]["n"] == figures["reversibility"]["n"] == int(alone.valid[::2].sum())
     for name in ("reversibility", "returned", "stability"):
         again = found["refilled"]["methods"]["wachter"][name]["value"]
