@@ -12,7 +12,7 @@ from tests.metric.test_judges import Says, told
 
 def test_retrained_classifiers_are_asked_like_judges(make):
     cf = told(make, [1, 1, 1, 0], [1, 0, 0, 0])
-    found = evaluate_metrics(retrained(Says(2), {"a": Says(0), "b": Says(1)}), cf).summary
+    found = evaluate_metrics(retrained(Says(2), {"a": Says(0), "b": Says(1), "c": None}), cf).summary
     assert found["retrained"].value == pytest.approx((3 + 1) / 8)
     assert found["retrained_least"].value == pytest.approx(1 / 4)
     assert [found[name].label for name in found if not name.endswith("_valid")] == [
@@ -26,7 +26,7 @@ def test_the_classifier_itself_is_not_a_retrained_one():
     with pytest.raises(UserError, match=r"classifiers\.b is the classifier that is explained"):
         retrained(itself, {"a": Says(0), "b": itself})
     with pytest.raises(UserError, match="found none"):
-        retrained(itself, {})
+        retrained(itself, {"a": None})
 
 
 def test_a_run_trains_the_kind_explained_under_other_seeds(compose):

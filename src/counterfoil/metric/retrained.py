@@ -38,23 +38,24 @@ class RetrainedLeast(JudgesLeast):
     label = "Retrained, least"
 
 
-def retrained(classifier: nn.Module, classifiers: Mapping[str, nn.Module]) -> Mapping[str, AnyMetric]:
+def retrained(classifier: nn.Module, classifiers: Mapping[str, nn.Module | None]) -> Mapping[str, AnyMetric]:
     """`Retrained` and `RetrainedLeast`, by the name they are reported as.
 
     Args:
         classifier: the model explained.
-        classifiers: of the same kind, by name.
+        classifiers: of the same kind, by name; None: there is none of this name.
 
     Raises:
         UserError: none of them, or one that is the model explained.
     """
-    if not classifiers:
+    chosen = {name: other for name, other in classifiers.items() if other is not None}
+    if not chosen:
         raise UserError(f"metric=retrained needs a classifier or more under {WHERE}, found none")
-    for name, other in classifiers.items():
+    for name, other in chosen.items():
         if other is classifier:
             raise UserError(
                 f"{WHERE}.{name} is the classifier that is explained; give it another seed, such as "
-                f"{WHERE}.{name}='${{seeded:${{classifier}},9001}}'"
+                f"'{WHERE}.{name}=\"${{seeded:${{classifier}},9001}}\"'"
             )
-    borrowed = {name: Borrowed(other, "retrained", f"{WHERE}.{name}") for name, other in classifiers.items()}
+    borrowed = {name: Borrowed(other, "retrained", f"{WHERE}.{name}") for name, other in chosen.items()}
     return {"retrained": Retrained(borrowed), "retrained_least": RetrainedLeast(borrowed)}
