@@ -10,7 +10,7 @@ from torch import nn
 
 from counterfoil.core.query import Query
 from counterfoil.generative.cvae import CVAE
-from counterfoil.search import Latent, Pixels
+from counterfoil.search import Ball, Latent, Pixels
 
 
 def query_of(
@@ -66,3 +66,16 @@ def test_a_conditional_model_encodes_under_the_decision_and_decodes_under_the_ta
     decision = F.one_hot(tiny_classifier(query.factual).argmax(1), 3)
     assert torch.equal(code, model.encode(query.factual, decision))
     assert torch.equal(space.decode(query, {"z": code}), model.decode(code, F.one_hot(query.target, 3)))
+
+
+def test_a_ball_is_never_left_and_further_starts_are_drawn_from_it(
+    tiny_classifier: nn.Module, toy: Any
+) -> None:
+    x = toy.test[[0, 0, 1]].x.double()
+    query, space = query_of(x, tiny_classifier, repeat=[0, 1, 0]), Ball(0.1)
+    start = space.start(query)["x"]
+    assert torch.equal(start[[0, 2]], x[[0, 2]])
+    assert 0.05 < float((start[1] - x[1]).abs().max()) <= 0.1
+    variables = {"x": x + 0.5}
+    space.project_(query, variables)
+    torch.testing.assert_close(variables["x"], (x + 0.1).clamp(max=1))

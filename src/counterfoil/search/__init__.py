@@ -5,6 +5,7 @@ from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import END, Candidate, Moment, Variables
 from counterfoil.search.detail import Detail
 from counterfoil.search.diversity import Diversity
+from counterfoil.search.elastic import Shrinking, SquaredChange
 from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
 from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
@@ -13,11 +14,13 @@ from counterfoil.search.paced import Paced, Unfrozen
 from counterfoil.search.precision import Precision, lowers
 from counterfoil.search.preservation import Dropping, FeaturePreservation
 from counterfoil.search.prior import PriorWeights
+from counterfoil.search.prototype import Guided, Prototype
+from counterfoil.search.redrawn import Redrawn
 from counterfoil.search.refine import Refine
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
 from counterfoil.search.restore import Restore
 from counterfoil.search.search import Search
-from counterfoil.search.space import Latent, Pixels, Space
+from counterfoil.search.space import Ball, Latent, Pixels, Space
 from counterfoil.search.stop import Stop
 from counterfoil.search.term import L1, L2, Objective, Term
 from counterfoil.search.tradeoff import Tradeoff
@@ -29,6 +32,7 @@ __all__ = [
     "Ahead",
     "AttributeLatent",
     "Attributes",
+    "Ball",
     "BatchStatistics",
     "Candidate",
     "CrossEntropy",
@@ -37,6 +41,7 @@ __all__ = [
     "Dropping",
     "FeaturePreservation",
     "Flip",
+    "Guided",
     "Hinge",
     "InvertedLatent",
     "Latent",
@@ -50,10 +55,14 @@ __all__ = [
     "Pixels",
     "Precision",
     "PriorWeights",
+    "Prototype",
+    "Redrawn",
     "Refine",
     "Restore",
     "Search",
+    "Shrinking",
     "Space",
+    "SquaredChange",
     "SquaredError",
     "Stop",
     "Term",

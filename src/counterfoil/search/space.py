@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterfoil.core.bounds import Weight
+from counterfoil.core.bounds import Share, Weight
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
@@ -116,6 +116,31 @@ class Pixels(Space):
         variables["x"].clamp_(0, 1)
 
 
+class Ball(Pixels):
+    """The input itself, in [0, 1] and nowhere further from the factual than the radius.
+
+    Args:
+        radius: largest change of a pixel.
+    """
+
+    def __init__(self, radius: Share) -> None:
+        super().__init__(spread=0.0)
+        self.radius = radius
+
+    def start(self, query: Query) -> Variables:
+        """The factual; for further counterfactuals a point drawn evenly from the ball."""
+        x = query.factual
+        if query.repeat is None or not bool(query.repeat.any()):
+            return {"x": x}
+        drawn = (x + self.radius * (2 * query.rand(*x.shape[1:], stream=1) - 1)).clamp(0, 1)
+        return {"x": torch.where((query.repeat > 0).view(-1, 1, 1, 1), drawn, x)}
+
+    def project_(self, query: Query, variables: Variables) -> None:
+        """Clamp to [0, 1] and to the ball."""
+        x = query.factual
+        variables["x"].clamp_((x - self.radius).clamp(min=0), (x + self.radius).clamp(max=1))
+
+
 class Latent(Space):
     """The code of a generative model: z_0 = E(x), decoded by G(z).
 
@@ -140,24 +165,25 @@ class Latent(Space):
     def start(self, query: Query) -> Variables:
         """The factual's code (B, Z)."""
         with torch.no_grad():
-            code = query.generator.encode(query.factual, _condition(query, query.source))
+            code = query.generator.encode(query.factual, condition_of(query, query.source))
         return {"z": self._disturb(query, code)}
 
     def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """G(z), or G(z, target) where the model is conditional, with the factual's detail where asked."""
-        image: Tensor = query.generator.decode(variables["z"], _condition(query, query.target))
+        image: Tensor = query.generator.decode(variables["z"], condition_of(query, query.target))
         return image if self.detail is None else self.detail(query, image, self._reconstruction(query))
 
     @torch.no_grad()
     def _reconstruction(self, query: Query) -> Tensor:
         """G(E(x)), once for each query."""
-        condition, generator = _condition(query, query.source), query.generator
+        condition, generator = condition_of(query, query.source), query.generator
         return query.remember(
             "reconstruction",
             lambda: generator.decode(generator.encode(query.factual, condition), condition),
         )
 
 
-def _condition(query: Query, labels: Tensor) -> Tensor | None:
+def condition_of(query: Query, labels: Tensor) -> Tensor | None:
+    """Classes (B,) one-hot, where the query's generative model is conditioned on the class; else None."""
     classes = int(getattr(query.generator, "classes", 0))
     return F.one_hot(labels, classes).to(query.factual) if classes else None
