@@ -17,6 +17,7 @@ from counterfoil.search.prior import PriorWeights
 from counterfoil.search.prototype import Guided, Prototype
 from counterfoil.search.redrawn import Redrawn
 from counterfoil.search.refine import Refine
+from counterfoil.search.region import Region
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
 from counterfoil.search.restore import Restore
 from counterfoil.search.search import Search
@@ -58,6 +59,7 @@ __all__ = [
     "Prototype",
     "Redrawn",
     "Refine",
+    "Region",
     "Restore",
     "Search",
     "Shrinking",
