@@ -35,7 +35,7 @@ def job(folder: Path, seed: int, weights: dict[str, str]) -> Outcome:
     config = {"seed": seed, "n": 7}
     summary = {"methods": {}, "queries": {}, "config": config, "weights": weights}
     (folder / "metrics.json").write_text(json.dumps(summary))
-    return Outcome(folder, [f"seed={seed}", "study=tiny"])
+    return Outcome(folder, [f"seed={seed}", "study=tiny", f"run_dir={folder}", f"store={folder}"])
 
 
 def test_join(tmp_path: Path) -> None:

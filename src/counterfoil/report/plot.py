@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from counterfoil.core.entry import Entry
 from counterfoil.report.format import Methods, fact, title
@@ -90,8 +92,10 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
     A method of one row is no curve: a grey point with its name beside it, to read the curves by.
     """
     first = {name: rows[0] for name, rows in methods.items()}
-    figure, axes = canvas(_named(first, x), _named(first, y))
     lines = {name: rows for name, rows in methods.items() if len(rows) > 1}
+    many = len(lines) > 4
+    size = {"size": (7.0, 3.8)} if many else {}
+    figure, axes = canvas(_named(first, x), _named(first, y), **size)
     for place, (name, rows) in enumerate(lines.items()):
         (xs, across), (ys, along) = (_joined(rows, metric) for metric in (x, y))
         style, colour = f"{MARKERS[place % SERIES]}-", series_colour(place)
@@ -103,11 +107,13 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
         (px, ex), (py, ey) = (_point(methods[name][0][metric]) for metric in (x, y))
         axes.errorbar(px, py, ey, ex, fmt="X", color=MUTED, ms=6, elinewidth=0.9)
         points[name] = (px, py)
-    if len(lines) > 4:
+    if many:
         _legend(figure, loc="outside right upper")
     elif lines:
         _legend(axes)
-    _name_points(figure, axes, points)
+    axes.margins(0.12)
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in axes.lines]
+    _name_points(figure, axes, points, around=[point for line in drawn for point in line])
     return figure
 
 
@@ -219,14 +225,25 @@ def series_colour(place: int) -> str:
     return f"#0a0b{place % SERIES:02x}"
 
 
-def _name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each name by its point, at the first of several places where it meets no other name or point."""
+def _name_points(
+    figure: Figure,
+    axes: Axes,
+    points: Mapping[str, tuple[float, float]],
+    around: Iterable[Sequence[float]] = (),
+) -> None:
+    """Write each name by its point, at the first of several places where it meets no other name or point.
+
+    Args:
+        figure, axes: what is drawn on.
+        points: the place of each name.
+        around: further points (x, y) that no name shall cover.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.transforms import Bbox
 
     # lays the figure out, so that positions are known
     FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
-    centres = [axes.transData.transform(point) for point in points.values()]
+    centres = [axes.transData.transform(point) for point in (*points.values(), *around)]
     taken = [Bbox.from_bounds(cx - 6, cy - 6, 12, 12) for cx, cy in centres]
     frame = axes.get_window_extent()
     places = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,15 +120,19 @@ def _views(study: Study, jobs: Sequence[Job], folder: Path) -> tuple[dict[str, S
     return shown, missed
 
 
+FOLDERS = re.compile(r"(store|run_dir|[\w.]*root)=")
+"""Overrides that name a folder."""
+
+
 def _told(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """What sets each job apart: the overrides that not all of them share."""
+    """What sets each job apart: the overrides that not all of them share, but no folder of this machine."""
     shared = (
         set.intersection(*(set(outcome.overrides) for outcome in outcomes)) if len(outcomes) > 1 else set()
     )
     return [
         {
             "job": outcome.folder.name,
-            "grid": [part for part in outcome.overrides if part not in shared],
+            "grid": [part for part in outcome.overrides if part not in shared and not FOLDERS.match(part)],
             "error": outcome.error,
         }
         for outcome in outcomes
