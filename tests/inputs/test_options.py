@@ -40,6 +40,7 @@ ANY_NUMBER = {
     "above": "a bound of posteriors, infinite where there is none",
     "below": "a bound of posteriors, infinite where there is none",
     "targets": "classes by name or number, looked up",
+    "towards": "a class by name or number, looked up",
     "classes": "by name or number, looked up",
     "order": "of a norm",
     "output": "of a network with several, by its key or place",

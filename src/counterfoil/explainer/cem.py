@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 from torch.optim import SGD
 
-from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
+from counterfoil.core.bounds import Count, Positive, Probability, Share, Weight, Whole
 from counterfoil.core.generator import Decodes, Encodes, require
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
@@ -55,7 +55,7 @@ class CEM(OptimisedExplainer):
         *,
         beta: Weight = 0.1,
         gamma: Weight = 1.0,
-        absent: float | None = 0.0,
+        absent: Share | None = 0.0,
         c: Positive = 10.0,
         rounds: Count = 3,
         steps: Count = 200,

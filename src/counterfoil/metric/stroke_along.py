@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from counterfoil.core.bounds import Whole
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.core.strip import Strip
@@ -39,7 +40,7 @@ class StrokeTrend(SampleMetric):
     minimum: ClassVar[float | None] = -1.0
     maximum: ClassVar[float | None] = 1.0
 
-    def __init__(self, stroke: str, towards: int) -> None:
+    def __init__(self, stroke: str, towards: Whole) -> None:
         super().__init__()
         self.__dict__["label"] = f"{stroke.capitalize()} with the request"
         self.stroke, self.towards = stroke, towards
@@ -70,7 +71,7 @@ class StrokeGrowth(StrokeTrend):
     minimum = None
     maximum = None
 
-    def __init__(self, stroke: str, towards: int) -> None:
+    def __init__(self, stroke: str, towards: Whole) -> None:
         super().__init__(stroke, towards)
         self.__dict__["label"] = f"{stroke.capitalize()} growth"
         self.__dict__["unit"] = "" if stroke == "slant" else "px"

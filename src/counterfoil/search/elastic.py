@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterfoil.core.bounds import Weight
+from counterfoil.core.bounds import Share, Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Candidate, Moment, Variables
@@ -37,7 +37,7 @@ class Shrinking(Space):
 
     held = ("x", "k")
 
-    def __init__(self, threshold: Weight = 0.1, absent: float | None = None, spread: Weight = 0.2) -> None:
+    def __init__(self, threshold: Weight = 0.1, absent: Share | None = None, spread: Weight = 0.2) -> None:
         super().__init__(spread)
         self.threshold = threshold
         self.absent = absent

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.bounds import Count, Weight
+from counterfoil.core.bounds import Count, Share, Weight
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
@@ -36,7 +36,7 @@ class Guided(Shrinking):
         *,
         pool: Count = 5000,
         threshold: Weight = 0.1,
-        absent: float | None = None,
+        absent: Share | None = None,
         spread: Weight = 0.2,
     ) -> None:
         super().__init__(threshold, absent, spread)
