@@ -73,7 +73,7 @@ def test_a_sweep_runs_its_trials_in_processes(
     """Its study holds the folder meanwhile, and no lock goes to another process."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SRC, os.environ.get("PYTHONPATH", "")]))
     code, _, error = script(
-        "evaluate", "sweep=revise", "launcher=joblib", "jobs=2", "threads=1", "sweep.trials=4", "n=4",
+        "evaluate", "sweep=revise", "launcher=joblib", "jobs=2", "threads=1", "sweep.trials=3", "n=4",
         "sweep.parallel=2",
         "metric=[validity,judge_agreement,l1]", "~sweep.constraints.validity", "explainer.revise.steps=2",
         "~sweep.space", "+sweep.space={explainer.revise.lr: {low: 0.05, high: 0.5}}",
@@ -81,9 +81,9 @@ def test_a_sweep_runs_its_trials_in_processes(
     )  # fmt: skip
     assert code == 0, error
     study = json.loads(Path("runs/sweep_revise/study.json").read_text())
-    assert {"default", *map(str, range(1, 4)), "test-default"} <= {job["job"] for job in study["jobs"]}
-    tried = [json.loads(path.read_text()) for path in Path("runs/sweep_revise").glob("[1-3]/metrics.json")]
-    assert len({each["config"]["explainer"]["revise"]["lr"] for each in tried}) == 3
+    assert {"default", *map(str, range(1, 3)), "test-default"} <= {job["job"] for job in study["jobs"]}
+    tried = [json.loads(path.read_text()) for path in Path("runs/sweep_revise").glob("[12]/metrics.json")]
+    assert len({each["config"]["explainer"]["revise"]["lr"] for each in tried}) == 2
 
 
 def figures(folder: Path) -> dict[str, Any]:
