@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.revise import Revise
+from counterfoil.search.restore import Restore
 
 
 class Images:
@@ -127,3 +128,38 @@ def test_a_start_ahead_is_a_counterfactual_at_once_and_patience_brings_it_nearer
     assert later.valid.all()
     nearer = [each.delta.abs().flatten(1).mean(1).mean() for each in (later, first)]
     assert nearer[0] < nearer[1]
+
+
+def test_the_blur_of_the_generator_is_not_charged(
+    latent: Any, classifier: nn.Module, seeded: torch.Generator
+) -> None:
+    """Off the generator's manifold the distance of a small change is that of the change alone."""
+    generator = latent.Affine(latent.orthonormal(3))
+    x = latent.queries(generator)
+    off = (x + 0.05 * torch.randn(x.shape, generator=seeded, dtype=torch.float64)).clamp(0, 1)
+    options: dict[str, Any] = {"lambda_": 5.0, "steps": 100, "lr": 0.02, "patience": 20, "flip": "margin"}
+    kept, drawn = (
+        Revise(classifier, generator, **options, residual=residual, confidence=latent.confidence)(off, 1)
+        for residual in (True, False)
+    )
+    assert kept.valid.all()
+    assert kept.delta.abs().mean() < drawn.delta.abs().mean()
+
+
+def test_restoring_brings_it_nearer(latent: Any, classifier: nn.Module) -> None:
+    generator = latent.Affine(latent.orthonormal(3))
+    x = latent.queries(generator)
+    method = Revise(
+        classifier,
+        generator,
+        lambda_=1.0,
+        lr=0.05,
+        residual=True,
+        flip="margin",
+        confidence=latent.confidence,
+    )
+    plain = method(x, 1)
+    method.refine = Restore()
+    restored = method(x, 1)
+    assert restored.valid.all()
+    assert restored.delta.abs().mean() < plain.delta.abs().mean()

@@ -12,7 +12,7 @@ from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.gate import check_reconstruction
-from counterfoil.search import Objective, Refine, Search, Space
+from counterfoil.search import Objective, Search, Space
 
 
 class OptimisedExplainer(Explainer):
@@ -25,7 +25,6 @@ class OptimisedExplainer(Explainer):
         ask: makes the query that the search explains in place of the given one; None: the given one.
         gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
             checks nothing.
-        refine: a stage after the search; None: none.
         others: see `Explainer`.
     """
 
@@ -39,7 +38,6 @@ class OptimisedExplainer(Explainer):
         search: Search,
         ask: Callable[[Query], Query] | None = None,
         gate: Share = 0.0,
-        refine: Refine | None = None,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
@@ -50,7 +48,6 @@ class OptimisedExplainer(Explainer):
         self.asks_all = search.last
         self.ask = ask
         self.gate = gate
-        self.refine = refine
 
     def fit(self, data: Any) -> None:
         """Prepare the space and the terms, and check that the generator keeps the classifier's decisions."""
