@@ -441,3 +441,14 @@ def test_a_second_explanation_leaves_the_first_and_its_costs(bench: Any, tmp_pat
     for name in ("reversibility", "returned", "stability"):
         again = found["refilled"]["methods"]["wachter"][name]["value"]
         assert again == pytest.approx(figures[name]["value"], abs=1e-6)
+
+
+def test_every_method_ends_with_the_stage_of_a_config(bench: Any, tmp_path: Path) -> None:
+    """What reaches its target still does, and comes nearer."""
+    given = ("confidence=0.5", "n=6")
+    plain = bench.evaluate(tmp_path / "plain", *given)["methods"]
+    found = bench.evaluate(tmp_path / "restored", *given, "refine=restore")["methods"]
+    for name in ("nearest", "wachter"):
+        assert found[name]["validity"]["value"] == plain[name]["validity"]["value"]
+        assert found[name]["l1"]["value"] <= plain[name]["l1"]["value"]
+    assert found["nearest"]["l1"]["value"] < plain["nearest"]["l1"]["value"]

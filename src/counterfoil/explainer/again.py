@@ -33,7 +33,7 @@ def again(
 
     back: e(x', y), the way back to the class y = argmax f(x) of the factual.
     noise: e(clamp(x + 0.05 n), t), n normal, drawn from the number of the query alone.
-    own: e(x, y), asked although f decides for y already, and of no more confidence than this takes.
+    own: e(x, y), explained although f decides for y already, with no more confidence than this takes.
 
     Of several counterfactuals of a query the first is explained again; the rows of the others hold NaN.
 
@@ -45,12 +45,12 @@ def again(
         place: puts images (B, C, H, W) where the explainer works.
     """
     rows = torch.arange(0, len(cf), explainer.count, device=cf.target.device)
-    asked = cf[rows]
+    first = cf[rows]
     found: dict[str, Tensor] = {}
     for name in passes:
-        x, target = _question(name, asked)
+        x, target = _question(name, first)
         x = place(x)
-        with _asking(explainer, name == "own"):
+        with _explaining_all(explainer, name == "own"):
             said = explainer(x, target.to(x.device), mask=mask).counterfactual
         whole = unknown(cf.factual, len(cf))
         whole[rows] = said[:: explainer.count].detach().to(whole)
@@ -72,7 +72,7 @@ def _question(name: Pass, cf: Counterfactuals) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _asking(explainer: Explainer, always: bool) -> Iterator[None]:
+def _explaining_all(explainer: Explainer, always: bool) -> Iterator[None]:
     """Within, with `always`, a query that reaches its target is explained too, at any confidence."""
     kept = explainer.asks_all, explainer.confidence
     if always:
