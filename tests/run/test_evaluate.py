@@ -445,7 +445,7 @@ def test_a_second_explanation_leaves_the_first_and_its_costs(bench: Any, tmp_pat
 
 def test_every_method_ends_with_the_stage_of_a_config(bench: Any, tmp_path: Path) -> None:
     """What reaches its target still does, and comes nearer."""
-    given = ("confidence=0.5", "n=6")
+    given = ("confidence=0.11", "n=6")  # the small classifier is never surer
     plain = bench.evaluate(tmp_path / "plain", *given)["methods"]
     found = bench.evaluate(tmp_path / "restored", *given, "refine=restore")["methods"]
     for name in ("nearest", "wachter"):
