@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from counterfoil.run import ranks
-from counterfoil.run.evaluate import Searching
+from counterfoil.run.searching import Searching
 from tests.bench import ROOT, Bench
 from tests.faults import act
 from tests.faults.conftest import Fault

@@ -21,8 +21,9 @@ from counterfoil.data.content import NAME, file_digests
 from counterfoil.data.queries import QuerySet, sample
 from counterfoil.explainer.base import Explainer
 from counterfoil.run.config import RunConfig
-from counterfoil.run.evaluate import Searching, explain_all, query_set
+from counterfoil.run.evaluate import query_set
 from counterfoil.run.models import Models
+from counterfoil.run.searching import Searching, explain_all
 from tests.conftest import TinyConv, Toy
 from tests.faults.conftest import Fault
 from tests.faults.fault import share

@@ -21,9 +21,9 @@ import torch
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.errors import UserError
 from counterfoil.run import ranks as module
-from counterfoil.run.evaluate import Searching
 from counterfoil.run.folder import Held, claim
 from counterfoil.run.ranks import Helpers, Job, Ranks, device_of, divide, quiet, take_part, threads
+from counterfoil.run.searching import Searching
 from counterfoil.util.launched import ARRAY, Rank
 from counterfoil.util.lock import locked
 from tests.bench import Bench
