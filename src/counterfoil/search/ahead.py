@@ -13,6 +13,7 @@ from counterfoil.core.query import Query
 from counterfoil.search.candidate import Variables
 from counterfoil.search.detail import Detail
 from counterfoil.search.line import Line, uphill
+from counterfoil.search.neighbours import decided, distances
 from counterfoil.search.space import Latent
 
 Toward = Literal["gradient", "neighbour"]
@@ -68,13 +69,9 @@ class Ahead(Latent):
                 f"start=neighbour needs training images, data={data.name} has none; choose start=gradient, "
                 "or other data"
             )
-        like = next(classifier.parameters(), torch.zeros(1))
-        number = min(self.pool, len(data.train))
         codes, graded = [], []
         with torch.no_grad():
-            for first in range(0, number, 512):
-                x = data.train[range(first, min(first + 512, number))].x.to(like)
-                query = Query(x, classifier(x).argmax(1), classifier, generator=generator)
+            for query in decided(classifier, generator, data, self.pool):
                 codes.append(super().start(query)["z"])
                 graded.append(classifier(self.decode(query, {"z": codes[-1]})).softmax(1).max(1))
         self._codes = torch.cat(codes)
@@ -123,11 +120,6 @@ class Ahead(Latent):
             codes = self._codes[sure if bool(sure.any()) else mine]
             rows = (query.target == target).nonzero()[:, 0]
             if len(codes):
-                # never by a matrix product: its rounding depends on the size of the batch
-                distance = torch.cdist(
-                    origin[rows].flatten(1),
-                    codes.to(origin).flatten(1),
-                    compute_mode="donot_use_mm_for_euclid_dist",
-                )
-                found[rows] = codes.to(origin)[distance.argmin(1)]
+                codes = codes.to(origin)
+                found[rows] = codes[distances(origin[rows], codes).argmin(1)]
         return found

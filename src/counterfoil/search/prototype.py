@@ -12,6 +12,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import Candidate
 from counterfoil.search.elastic import Shrinking
+from counterfoil.search.neighbours import decided, distances
 from counterfoil.search.space import condition_of
 from counterfoil.search.term import Term
 
@@ -51,14 +52,10 @@ class Guided(Shrinking):
             raise UserError(
                 f"explainer prototype needs training images, data={data.name} has none; choose other data"
             )
-        like = next(classifier.parameters(), torch.zeros(1))
-        number = min(self.pool, len(data.train))
         codes, decisions = [], []
         with torch.no_grad():
-            for first in range(0, number, 512):
-                x = data.train[range(first, min(first + 512, number))].x.to(like)
-                query = Query(x, classifier(x).argmax(1), classifier, generator=generator)
-                codes.append(generator.encode(x, condition_of(query, query.target)))
+            for query in decided(classifier, generator, data, self.pool):
+                codes.append(generator.encode(query.factual, condition_of(query, query.target)))
                 decisions.append(query.target)
         self._codes, self._decision = torch.cat(codes), torch.cat(decisions)
 
@@ -77,11 +74,7 @@ class Guided(Shrinking):
             rows = (query.target == target).nonzero()[:, 0]
             codes = self._codes[self._decision == target].to(own)
             if len(codes):
-                # never by a matrix product: its rounding depends on the size of the batch
-                distance = torch.cdist(
-                    own[rows].flatten(1), codes.flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
-                )
-                near = distance.argsort(dim=1, stable=True)[:, : self.nearest]
+                near = distances(own[rows], codes).argsort(dim=1, stable=True)[:, : self.nearest]
                 found[rows] = codes[near].mean(1)
         return found
 
