@@ -107,3 +107,12 @@ def test_a_batch_is_graded_by_the_same_predicate(confidence: float, dtype: torch
     assert torch.equal(reached, reaches(logits, target, confidence))
     assert reached.any()
     assert not reached.all()
+
+
+def test_queries_to_another_target_keep_what_is_known_of_the_factual(query: Query) -> None:
+    assert query.towards(None) is query
+    logits = query.logits
+    other = query.towards(1 - query.target)
+    assert other.target.tolist() == (1 - query.target).tolist()
+    assert other.logits is logits
+    assert other.seeds != query.seeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,3 +74,24 @@ def test_the_first_of_several_counterfactuals_is_explained_again(explainer: ToTh
 def test_without_a_further_pass_the_explainer_lets_reached_queries_off(explainer: ToTheMargin) -> None:
     own = explainer(X, torch.tensor([0, 0]))
     assert torch.equal(own.counterfactual, X)
+
+
+class ToTheOther(ToTheMargin):
+    """The same, told to lead anywhere: to class 1, whatever is requested."""
+
+    any_class = True
+
+    def explain(self, query: Query) -> Found:
+        if not self.any_class:
+            return super().explain(query)
+        ahead = query.towards(torch.ones_like(query.target))
+        return replace(super().explain(ahead), target=ahead.target)
+
+
+def test_a_way_back_leads_to_the_own_class_alone(linear: Any) -> None:
+    explainer = ToTheOther(linear(torch.stack((torch.zeros(4), W))))
+    m = torch.tensor([MARGIN, MARGIN], dtype=torch.float64)
+    found = again(explainer, explainer(X, torch.tensor([1, 1])), ("back", "noise", "own"))
+    for name in ("back", "own"):
+        torch.testing.assert_close(found.extra[name], X + along(X, -m))
+    assert explainer.any_class

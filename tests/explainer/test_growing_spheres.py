@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -71,3 +73,29 @@ def test_never_shows_more_than_a_chunk(grey: Tensor) -> None:
     assert torch.equal(
         small.counterfactual, GrowingSpheres(Ball(1.0), n=40, chunk=4096)(grey, 1).counterfactual
     )
+
+
+def test_any_other_class_is_whichever_is_met_first(linear: Any) -> None:
+    """Class 2 lies nearer than the target requested; the other row starts there."""
+    weight = torch.zeros(3, 256)
+    weight[1:, 0] = torch.tensor([-40.0, 40.0])
+    classifier = linear(weight, torch.tensor([0.0, 2.0, -26.0]))
+    x = torch.full((2, 1, 16, 16), 0.5, dtype=torch.float64)
+    x[1] = 0.99
+    options = {"eta": 1.0, "n": 200, "shells": 12, "confidence": 0.6}
+    assert classifier(x).argmax(1).tolist() == [0, 2]
+    free = GrowingSpheres(classifier, any_class=True, **options)(x, 1)
+    bound = GrowingSpheres(classifier, **options)(x[:1], 1)
+    assert bound.target.tolist() == [1]
+    assert free.target.tolist() == [2, 0]
+    assert free.valid.all()
+    assert (free.target_probability >= 0.6).all()
+    assert free.delta[0].norm() < bound.delta[0].norm()
+
+
+def test_what_fails_tells_the_class_it_was_led_to(grey: Tensor) -> None:
+    cf = GrowingSpheres(Ball(8.0), shells=2, n=20, any_class=True)(grey, 0)
+    assert cf.target.tolist() == [0] * 3, "what is decided for the target already stays"
+    cf = GrowingSpheres(Ball(8.0), shells=2, n=20, any_class=True)(grey, 1)
+    assert not cf.valid.any()
+    assert cf.target.tolist() == [1] * 3

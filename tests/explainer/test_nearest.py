@@ -86,3 +86,22 @@ def test_single_precision_and_other_distances(tiny_classifier: nn.Module, toy: A
     whole = explainer(toy.test[range(30)].x)
     alone = torch.cat([explainer(toy.test[i : i + 1].x).counterfactual for i in range(30)])
     assert torch.equal(whole.counterfactual, alone)
+
+
+def test_any_class_is_that_of_the_nearest_example_decided_otherwise(
+    tiny_classifier: nn.Module, toy: Any
+) -> None:
+    explainer = Nearest(tiny_classifier, any_class=True)
+    explainer.fit(toy)
+    x = toy.test[range(8)].x.double()
+    requested = tiny_classifier(x).argmin(1)
+    cf = explainer(x, requested)
+    examples = toy.train[range(len(toy.train))].x.double()
+    graded = tiny_classifier(examples).softmax(1)
+    for row in range(len(cf)):
+        sure = (graded.argmax(1) != cf.source[row]) & (graded.amax(1) >= 0.5)
+        far = (examples - cf.factual[row]).abs().flatten(1).sum(1).masked_fill(~sure, torch.inf)
+        assert torch.equal(cf.counterfactual[row], examples[far.argmin()])
+        assert cf.target[row] == graded[far.argmin()].argmax()
+    assert cf.valid.all()
+    assert (cf.target != requested).any()

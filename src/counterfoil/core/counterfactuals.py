@@ -45,6 +45,7 @@ class Found:
             present.
         extra: further tensors with a leading B, by a name that `core.extras` declares.
         seconds: (B,) what each row took; None: the rows share the time of their batch.
+        target: (B,) the class that each row was led to, of a method that chooses it; None: the query's.
 
     Raises:
         UserError: an extra that is not declared, or of another shape.
@@ -57,6 +58,7 @@ class Found:
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: Tensor | None = None
+    target: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_extras(self.extra, len(self.counterfactual))
@@ -72,6 +74,7 @@ class Found:
             {name: value[rows] for name, value in self.changes.items()},
             {name: value[rows] for name, value in self.extra.items()},
             None if self.seconds is None else self.seconds[rows],
+            None if self.target is None else self.target[rows],
         )
 
     @property

@@ -93,6 +93,15 @@ class Query:
             same.__dict__["seeds"] = self.seeds
         return same
 
+    def towards(self, target: Tensor | None) -> Query:
+        """The same queries to other targets (B,), with what is cached of the factuals; None: these ones."""
+        if target is None:
+            return self
+        other = replace(self, target=target)
+        if "logits" in self.__dict__:
+            other.__dict__["logits"] = self.logits
+        return other
+
     @cached_property
     def logits(self) -> Tensor:
         """The classifier's logits (B, K) on the factuals, without gradient."""

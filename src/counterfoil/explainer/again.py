@@ -50,7 +50,7 @@ def again(
     for name in passes:
         x, target = _question(name, first)
         x = place(x)
-        with _explaining_all(explainer, name == "own"):
+        with _asking(explainer, name):
             said = explainer(x, target.to(x.device), mask=mask).counterfactual
         whole = unknown(cf.factual, len(cf))
         whole[rows] = said[:: explainer.count].detach().to(whole)
@@ -72,12 +72,14 @@ def _question(name: Pass, cf: Counterfactuals) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _explaining_all(explainer: Explainer, always: bool) -> Iterator[None]:
-    """Within, with `always`, a query that reaches its target is explained too, at any confidence."""
-    kept = explainer.asks_all, explainer.confidence
-    if always:
+def _asking(explainer: Explainer, name: Pass) -> Iterator[None]:
+    """Within, a way back leads to the own class alone, and such a query is explained at any confidence."""
+    kept = explainer.asks_all, explainer.confidence, explainer.any_class
+    if name == "own":
         explainer.asks_all, explainer.confidence = True, DECIDED
+    if name != "noise":
+        explainer.any_class = False
     try:
         yield
     finally:
-        explainer.asks_all, explainer.confidence = kept
+        explainer.asks_all, explainer.confidence, explainer.any_class = kept

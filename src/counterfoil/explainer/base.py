@@ -37,6 +37,9 @@ class Explainer(nn.Module, ABC):
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
     asks_all = False
     """Whether queries that reach their target already are explained too, not returned as they are."""
+    any_class = False
+    """Whether a query is led to whichever other class is nearest, and not to its target; the row's target is
+    then the class it was led to."""
     refine: Refine | None = None
     """What the method ends with; None: with what it finds."""
     refills = False
@@ -152,8 +155,9 @@ class Explainer(nn.Module, ABC):
         """Graded counterfactuals of what was found for the open rows; None: there were none."""
         query, since = asked.query, time.perf_counter()
         if part is not None and self.refine is not None:
-            part = self.refine(asked.open, part)
+            part = self.refine(asked.open.towards(part.target), part)
         found, failed = asked.whole(part)
+        query = query.towards(found.target)
         image, logits = self._graded(query, found)
         seconds, memory = asked.meter.read()
         if found.seconds is not None:
@@ -247,8 +251,8 @@ def _settled(found: Found, query: Query, sound: Tensor) -> tuple[Found, Tensor |
     if bool(sound.all()):
         return found, None
     shown = _beside(found[sound], sound, query)
-    calls, seconds = found.classifier_calls, found.seconds
-    return replace(shown, steps=found.steps, classifier_calls=calls, seconds=seconds), ~sound
+    calls, seconds, target = found.classifier_calls, found.seconds, found.target
+    return replace(shown, steps=found.steps, classifier_calls=calls, seconds=seconds, target=target), ~sound
 
 
 def _beside(part: Found, rows: Tensor, query: Query) -> Found:
@@ -268,6 +272,7 @@ def _beside(part: Found, rows: Tensor, query: Query) -> Found:
             for name, value in part.extra.items()
         },
         None if part.seconds is None else _spread(part.seconds, rows, part.seconds.new_zeros(len(rows))),
+        None if part.target is None else _spread(part.target, rows, query.target),
     )
 
 

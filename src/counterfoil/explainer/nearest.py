@@ -20,10 +20,12 @@ class Nearest(Explainer):
     x' = argmin_{x_i in train, f_t(x_i) >= confidence, argmax f(x_i) = t} d(x, x_i)
 
     Args:
+        any_class: look among the examples of every class but the decision; the row's target is the class of
+            the one found.
         distance: "l1" or "l2" between pixels.
         pool: largest number of training examples considered, the first ones; null takes all.
         confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the
-            target class will do.
+            target class, or in another one, will do.
         count: the k-th counterfactual is the k-th nearest example.
 
     Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible
@@ -38,12 +40,14 @@ class Nearest(Explainer):
         *,
         distance: Literal["l1", "l2"] = "l1",
         pool: Count | None = 20_000,
+        any_class: bool = False,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
         super().__init__(classifier, confidence=confidence, count=count)
         self.distance = distance
         self.pool = pool
+        self.any_class = any_class
         self._examples: Any = None
         self._decision = torch.zeros(0, dtype=torch.int64)
         self._probability = torch.zeros(0)
@@ -71,28 +75,31 @@ class Nearest(Explainer):
         """Look up each target class once for all its queries."""
         if self._examples is None:
             raise UserError("explainer nearest has no examples; call fit(data) with an ImageData first")
-        counterfactual = query.factual.clone()
-        for target in query.target.unique().tolist():
-            rows = (query.target == target).nonzero()[:, 0]
-            examples = self._candidates(target, query.confidence)
+        counterfactual, target = query.factual.clone(), query.target.clone()
+        wanted = query.source if self.any_class else query.target
+        for label in wanted.unique().tolist():
+            rows = (wanted == label).nonzero()[:, 0]
+            examples = self._candidates(label, query.confidence)
             if len(examples):
-                counterfactual[rows] = self._nearest(query[rows], examples)
+                chosen = self._nearest(query[rows], examples)
+                counterfactual[rows] = self._examples[chosen].x.to(query.factual)
+                target[rows] = self._decision[chosen].to(target)
         zeros = torch.zeros_like(query.target)
-        return Found(counterfactual, zeros, zeros)
+        return Found(counterfactual, zeros, zeros, target=target if self.any_class else None)
 
-    def _candidates(self, target: int, confidence: float) -> Tensor:
-        mine = self._decision == target
+    def _candidates(self, label: int, confidence: float) -> Tensor:
+        """Examples of a class, or with `any_class` of the others."""
+        mine = self._decision != label if self.any_class else self._decision == label
         sure = mine & (self._probability >= confidence)
         return (sure if bool(sure.any()) else mine).nonzero()[:, 0]
 
     def _nearest(self, query: Query, examples: Tensor) -> Tensor:
-        """The (counterfactual + 1)-th nearest example of each row; distances in chunks of examples."""
+        """The (counterfactual + 1)-th nearest example of each row, by number; distances in chunks."""
         rank = torch.zeros_like(query.target) if query.repeat is None else query.repeat
         distances = torch.cat([self._distances(query, part) for part in examples.split(512)], dim=1)
         order = distances.argsort(dim=1, stable=True)
         chosen = order.gather(1, rank.clamp(max=len(examples) - 1)[:, None])[:, 0]
-        image: Tensor = self._examples[examples[chosen.cpu()]].x.to(query.factual)
-        return image
+        return examples[chosen.cpu()]
 
     def _distances(self, query: Query, examples: Tensor) -> Tensor:
         x = query.factual.flatten(1)

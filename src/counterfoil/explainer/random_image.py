@@ -35,7 +35,6 @@ class RandomImage(Nearest):
         super().__init__(classifier, pool=pool, confidence=confidence, count=count)
 
     def _nearest(self, query: Query, examples: Tensor) -> Tensor:
-        """One of the examples for each row."""
+        """The place of one of the examples for each row."""
         place = (query.rand(1, stream=3)[:, 0] * len(examples)).long().clamp(max=len(examples) - 1)
-        image: Tensor = self._examples[examples.to(place.device)[place].cpu()].x.to(query.factual)
-        return image
+        return examples[place.cpu()]

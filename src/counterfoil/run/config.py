@@ -36,7 +36,7 @@ INCIDENTAL = (
     "sweep", "jobs", "devices", "refill", "callbacks",
 )  # fmt: skip
 """Options that do not change what a run explains."""
-NEWER: Mapping[str, Any] = {"again": [], "half": None, "refine": None, "residual": False}
+NEWER: Mapping[str, Any] = {"again": [], "half": None, "refine": None, "residual": False, "any_class": False}
 """Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
