@@ -21,6 +21,7 @@ from counterfoil.explainer.again import again
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.explainer.unchanged import Unchanged
+from counterfoil.generative.vae import VAE
 
 SMALL = {"channels": 1, "size": 16, "classes": 3, "latent": 4, "width": 4}
 """Arguments that make any generative model tiny, where its constructor takes them."""
@@ -60,7 +61,9 @@ def generators(method: type, classifier: nn.Module) -> Iterator[nn.Module | None
         yield None
         return
     for kind in classes_in(counterfoil.generative, nn.Module):
-        offered = fitting(kind, {**SMALL, "classifier": classifier})
+        offered = fitting(
+            kind, {**SMALL, "classifier": classifier, "generator": VAE(1, 16, latent=4, width=4)}
+        )
         required = [
             p.name
             for p in inspect.signature(kind).parameters.values()
