@@ -21,7 +21,8 @@ from counterfoil.core.entry import Entry
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import table_as_dict
 from counterfoil.run.study import public
-from counterfoil.util.record import command_line, versions, write_json, write_text
+from counterfoil.util.command import command_line
+from counterfoil.util.record import versions, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "runs" / "benchmarks"

@@ -21,8 +21,8 @@ from counterfoil.report.view.base import View
 from counterfoil.run.config import RunConfig
 from counterfoil.run.study import Join, ended, main, note_ended, public
 from counterfoil.util.build import build, plain
+from counterfoil.util.command import ARGUMENTS
 from counterfoil.util.lock import locked
-from counterfoil.util.record import ARGUMENTS
 from tests.bench import fewest
 
 Script = Callable[..., tuple[int, str, str]]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from counterfoil.core.errors import UserError
-from counterfoil.util.record import ARGUMENTS, command_line, read_json, versions, write_json, write_text
+from counterfoil.util.record import read_json, versions, write_json, write_text
 
 
 def test_what_was_written_is_read_and_what_was_changed_since_is_refused(tmp_path: Path) -> None:
@@ -53,18 +52,3 @@ def test_versions_are_those_installed() -> None:
     found = versions()
     assert found["torch"] == metadata.version("torch")
     assert {"python", "platform", "counterfoil"} <= found.keys()
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("/home/me/evaluate.py", ["python", "evaluate.py"]),
-        ("/x/benchmarks/speed.py", ["python", "benchmarks/speed.py"]),
-    ],
-)
-def test_the_command_can_be_repeated(monkeypatch: pytest.MonkeyPatch, script: str, words: list[str]) -> None:
-    monkeypatch.delenv(ARGUMENTS, raising=False)
-    monkeypatch.setattr("sys.argv", [script, "n=3", "target=3 : 8"])
-    assert shlex.split(command_line()) == [*words, "n=3", "target=3 : 8"]
-    monkeypatch.setenv(ARGUMENTS, json.dumps(["evaluate.py", "study=mnist"]))
-    assert command_line() == "python evaluate.py study=mnist", "a launcher's process has other words"

@@ -48,7 +48,7 @@ def read_counterfactuals(
     methods = {folder.name: sorted(folder.glob("*.safetensors")) for folder in folders}
     if not any(methods.values()):
         raise UserError(
-            f"counterfactuals={path} holds no *.safetensors; expected a run folder of evaluate.py or a file"
+            f"counterfactuals={path} holds no *.safetensors; expected a run folder of an evaluation or a file"
         )
     return {name: _batches(files, classifier, size, path, known) for name, files in methods.items() if files}
 

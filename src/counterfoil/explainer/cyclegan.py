@@ -12,6 +12,7 @@ from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.generative.cyclegan.network import CycleGAN
 from counterfoil.search import Pixels
+from counterfoil.util.command import named
 
 
 class Translation(Explainer):
@@ -47,8 +48,8 @@ class Translation(Explainer):
         if not isinstance(generator, CycleGAN):
             found = "none" if generator is None else type(generator).__name__
             raise UserError(
-                f"explainer cyclegan needs a trained CycleGAN, found {found}; train one with train.py "
-                "explainer=cyclegan"
+                f"explainer cyclegan needs a trained CycleGAN, found {found}; train one with "
+                f"{named('train')} explainer=cyclegan"
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.translator = generator

@@ -13,6 +13,7 @@ from counterfoil.core.strip import Strip
 from counterfoil.explainer.along import Returned, chosen
 from counterfoil.explainer.base import Explainer
 from counterfoil.generative.exaggeration.network import Exaggerator
+from counterfoil.util.command import named
 from counterfoil.util.fingerprint import fingerprint
 
 
@@ -54,15 +55,15 @@ class Progressive(Explainer):
         if not isinstance(generator, Exaggerator):
             found = "none" if generator is None else type(generator).__name__
             raise UserError(
-                f"explainer progressive needs a trained Exaggerator, found {found}; train one with train.py "
-                "explainer=progressive"
+                f"explainer progressive needs a trained Exaggerator, found {found}; train one with "
+                f"{named('train')} explainer=progressive"
             )
         bound = int(generator.knob.classifier)
         if bound and bound != int(fingerprint(classifier)):
             raise UserError(
                 "explainer progressive: its generator was trained against another classifier (the hash of "
-                "weights and decision differs); train it against this one with train.py "
-                "explainer=progressive, or load the classifier it was made for"
+                "weights and decision differs); train it against this one with "
+                f"{named('train')} explainer=progressive, or load the classifier it was made for"
             )
         super().__init__(classifier, generator, confidence=confidence, count=count)
         self.exaggerator = generator

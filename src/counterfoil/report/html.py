@@ -59,7 +59,7 @@ def write_report(
     if not explained:
         raise UserError(
             "the report needs at least one method with counterfactuals, found none; "
-            "run evaluate.py with an explainer first"
+            "run an evaluation with an explainer first"
         )
     judged = judge_probabilities or {}
     queries = common_queries(explained)

@@ -20,7 +20,7 @@ from counterfoil.util.record import read_json
 
 @dataclass(frozen=True)
 class Job:
-    """A finished run of evaluate.py.
+    """A finished evaluation.
 
     Attributes:
         folder: its run folder.
@@ -81,9 +81,9 @@ class Job:
 def read_job(folder: Path) -> Job:
     """The finished run in a folder; UserError where there is none."""
     path = folder / "metrics.json"
-    summary = read_json(path, "figures of a finished run of evaluate.py")
+    summary = read_json(path, "figures of a finished evaluation")
     if not {"methods", "queries", "config"} <= summary.keys():
-        raise UserError(f"{path} is not a metrics.json of evaluate.py: it lacks methods, queries or config")
+        raise UserError(f"{path} is not a metrics.json of an evaluation: it lacks methods, queries or config")
     return Job(folder, summary)
 
 

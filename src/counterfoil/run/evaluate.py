@@ -56,13 +56,14 @@ from counterfoil.run.train import train_all
 from counterfoil.search import Precision, lowers
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
+from counterfoil.util.command import arguments, command_line
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.disk import refuse_full
 from counterfoil.util.launched import Rank
 from counterfoil.util.lock import named
 from counterfoil.util.loggers import Label, close, open_loggers
 from counterfoil.util.memory import give_back
-from counterfoil.util.record import arguments, command_line, read_json, versions, write_json, write_text
+from counterfoil.util.record import read_json, versions, write_json, write_text
 
 log = logging.getLogger("counterfoil")
 

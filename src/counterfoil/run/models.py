@@ -27,6 +27,7 @@ from counterfoil.run.store import Store, check_manifest
 from counterfoil.search import lowers
 from counterfoil.util.build import accepted, build, check, locate
 from counterfoil.util.checkpoint import load_weights
+from counterfoil.util.command import called, named
 from counterfoil.util.digest import digest, file_digest
 from counterfoil.util.finite import refuse_broken
 from counterfoil.util.program import load_program
@@ -120,7 +121,9 @@ class Models:
         if not path.is_file() and recipe.checkpoint:
             raise UserError(f"{recipe}: checkpoint {path} does not exist; check the path, or leave it out")
         if not path.is_file():
-            raise UserError(f"{recipe}: no weights at {path}; train it with train.py, or set its checkpoint")
+            raise UserError(
+                f"{recipe}: no weights at {path}; train it with {named('train')}, or set its checkpoint"
+            )
         net = load_program(path) if recipe.checkpoint else None
         if net is not None:
             refuse_broken(net, f"checkpoint {path}", "its training diverged: export another one")
@@ -286,7 +289,7 @@ def train_command(
     overrides: Sequence[str],
     folders: Sequence[Path] = (),
 ) -> str:
-    """The train.py command that makes the model at `path`.
+    """The command that makes the model at `path`.
 
     Args:
         path: of the model in the config.
@@ -297,12 +300,12 @@ def train_command(
     """
     flags = [f"--config-dir={folder}" for folder in folders]
     if path not in MODELS or choices.get("study"):
-        return shlex.join(["python", "evaluate.py", *flags, *overrides, "train_missing=true"])
+        return shlex.join([*called("evaluate"), *flags, *overrides, "train_missing=true"])
     shared = [part for part in overrides if part.split("=")[0].split(".")[0].lstrip("+~") in SHARED]
     own = [part for part in overrides if part.split("=")[0].lstrip("+~").startswith(f"{path}.")]
     group = MODELS[path]
     chosen = f"{group}={choices.get(group, recipe.name)}"
-    return shlex.join(["python", "train.py", *flags, *shared, chosen, *own])
+    return shlex.join([*called("train"), *flags, *shared, chosen, *own])
 
 
 def how_to_do_without(path: str) -> str:

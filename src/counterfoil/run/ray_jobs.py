@@ -20,7 +20,7 @@ from omegaconf import DictConfig, open_dict
 from counterfoil.core.bounds import Count, Positive, Weight, checked
 from counterfoil.core.errors import UserError
 from counterfoil.util import signals
-from counterfoil.util.record import ARGUMENTS
+from counterfoil.util.command import ARGUMENTS
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody

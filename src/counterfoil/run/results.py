@@ -30,9 +30,9 @@ from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
 from counterfoil.run.folder import named_rows
 from counterfoil.run.models import Models
 from counterfoil.util.build import build, locate
+from counterfoil.util.command import command_line
 from counterfoil.util.loggers import is_wandb
 from counterfoil.util.pictures import log_picture
-from counterfoil.util.record import command_line
 
 
 @dataclass

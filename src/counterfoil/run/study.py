@@ -29,9 +29,10 @@ from counterfoil.run.evaluate import evaluate
 from counterfoil.run.folder import LOCK, figures, finished
 from counterfoil.util.build import build
 from counterfoil.util.cli import explain_error, talk
+from counterfoil.util.command import ARGUMENTS, command_line
 from counterfoil.util.launched import Rank
 from counterfoil.util.lock import InUse, locked
-from counterfoil.util.record import ARGUMENTS, command_line, read_json, write_json, write_text
+from counterfoil.util.record import read_json, write_json, write_text
 
 LOG = logging.getLogger(__name__)
 ENDED = "jobs"

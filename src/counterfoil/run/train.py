@@ -28,9 +28,10 @@ from counterfoil.util import signals, together
 from counterfoil.util.build import build, locate
 from counterfoil.util.callbacks import SameBatches
 from counterfoil.util.checkpoint import kept
+from counterfoil.util.command import command_line
 from counterfoil.util.launched import Rank
 from counterfoil.util.loggers import Label, close, open_loggers
-from counterfoil.util.record import command_line, versions
+from counterfoil.util.record import versions
 from counterfoil.util.resuming import LAST, SaveWhenAsked, TwoWhole, resume_from
 from counterfoil.util.seed import seed_all
 from counterfoil.util.training import Diverged, StopDiverged, Training

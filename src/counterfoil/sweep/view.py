@@ -19,6 +19,7 @@ from counterfoil.report.view.base import Shown, View
 from counterfoil.report.view.difference import between
 from counterfoil.sweep.space import contains, overrides, read_space
 from counterfoil.sweep.tuner import DEFAULT, TEST, measured
+from counterfoil.util.command import split
 
 GAP = "winner - default"
 OF_SWEEP = ("sweep", "sweeper", "jobs", "run_dir", "split", "study")
@@ -152,14 +153,14 @@ def again(winner: Job, values: Mapping[str, Any]) -> str:
         winner: its test.
         values: of the options varied.
     """
-    script, *given = shlex.split(winner.summary["queries"].get("command", "python evaluate.py"))[1:]
+    words, given = split(winner.summary["queries"].get("command", "python evaluate.py"))
     methods = [f"explainer=[{','.join(winner.methods)}]"]
     kept = [part for part in given if not _of_sweep(part, {*values, "explainer"})]
     short = {
         option: float(f"{value:.4g}") if isinstance(value, float) else value
         for option, value in values.items()
     }
-    return shlex.join(["python", script, *methods, *kept, *overrides(short)])
+    return shlex.join([*words, *methods, *kept, *overrides(short)])
 
 
 def _of_sweep(word: str, varied: Container[str]) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line
 from counterfoil.util.archive import open_zip
+from counterfoil.util.command import named
 from counterfoil.util.finite import refuse_broken
 from counterfoil.util.matching import match
 from counterfoil.util.record import read_json
@@ -83,7 +84,8 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"checkpoint {path} does not exist; check classifier.checkpoint or train the model with train.py"
+            f"checkpoint {path} does not exist; check classifier.checkpoint or train the model with "
+            f"{named('train')}"
         )
     sha256 = read_manifest(path).get("sha256")
     content = None if sha256 is None else _verified(path, sha256)

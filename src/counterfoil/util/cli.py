@@ -20,10 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from counterfoil.core.errors import CounterfoilWarning, UserError, first_line, suggest
 from counterfoil.core.whole import is_full
 from counterfoil.util import disk, signals
+from counterfoil.util.command import ARGUMENTS
 from counterfoil.util.cores import share
 from counterfoil.util.grammar import ambiguous, unknown, unknown_reference, unreadable
 from counterfoil.util.memory import keep_memory
-from counterfoil.util.record import ARGUMENTS
 
 NOT_ALL = ("composed", "unchanged", "all")
 """Explainer configs that `explainer=all` leaves out."""
@@ -171,12 +171,27 @@ def _end(error: Exception) -> NoReturn:
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
-    """Turn explainer=all into the list of every explainer yaml in conf/ and in a --config-dir."""
-    folders = [conf, *config_dirs(arguments)]
-    names = sorted(
-        {file.stem for folder in folders for file in (folder / "explainer").glob("*.yaml")} - set(NOT_ALL)
-    )
+    """Turn explainer=all into the list of every explainer yaml: ours, of a --config-dir, of a plugin."""
+    if "explainer=all" not in arguments:
+        return list(arguments)
+    from hydra._internal.utils import create_config_search_path
+
+    search = create_config_search_path(str(conf))  # with those of Hydra's plugins
+    for folder in config_dirs(arguments):
+        search.append("command-line", f"file://{folder.resolve()}")
+    names = sorted(set(_choices([place.path for place in search.get_path()], "explainer")) - set(NOT_ALL))
     return [f"explainer=[{','.join(names)}]" if part == "explainer=all" else part for part in arguments]
+
+
+def _choices(places: Iterable[str], group: str) -> list[str]:
+    """The yamls of a config group in places as Hydra writes them: file://FOLDER, pkg://PACKAGE."""
+    from hydra._internal.config_repository import ConfigRepository
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+
+    search = ConfigSearchPathImpl()
+    for place in places:
+        search.append("any", place)
+    return list(ConfigRepository(search).get_group_options(group))
 
 
 def explain_error(error: BaseException) -> str | None:
@@ -247,13 +262,7 @@ def _config_error(error: Exception) -> str:
     absent = re.search(r"Could not load '([^']+)'", text)
     if absent:
         group, _, name = absent.group(1).rpartition("/")
-        options = sorted(
-            {
-                file.stem
-                for folder in re.findall(r"path=file://(\S+)", text)
-                for file in Path(folder, group).glob("*.yaml")
-            }
-        )
+        options = _choices(re.findall(r"path=((?:file|pkg)://\S+)", text), group)
         known = f"{', '.join(options)}{suggest(name, options)}"
         return f"{group}={name} does not exist; choose one or several of: {known}"
     dangling = re.search(r"Interpolation key '([^']+)' not found", text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.core.errors import UserError
+from counterfoil.util.command import named
 
 
 def digest(value: Any, digits: int = 10) -> str:
@@ -24,7 +25,7 @@ def file_digest(path: Path) -> str:
     if not path.is_file():
         raise UserError(
             f"checkpoint {path} does not exist; check the path, or leave the option out and train the model "
-            "with train.py"
+            f"with {named('train')}"
         )
     seen = hashlib.sha256()
     with path.open("rb") as file:

@@ -13,7 +13,7 @@ SEPARATORS = re.compile(r"^-*([+~]*[\w.@/]+)\s*[:=]\s*(.*)$", re.S)
 
 
 TUNES = "sweep=METHOD tunes a method's options, and -m OPTION=A,B runs a grid"
-WITHIN = "every training is tested at its end, and evaluate.py train_missing=true trains what it misses"
+WITHIN = "every training is tested at its end, and train_missing=true of an evaluation trains what it misses"
 RESUMES = "the same command goes on with a cut-off training, and classifier.checkpoint=FILE takes weights"
 ELSEWHERE = {
     **dict.fromkeys(("tune", "hparams_search", "optimized_metric"), TUNES),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -40,24 +37,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-ARGUMENTS = "COUNTERFOIL_ARGUMENTS"
-"""Environment variable of processes that a launcher starts: the words of the command, as JSON."""
-
-
-def arguments() -> list[str]:
-    """The words of the command that the user gave, also where a launcher has started this process."""
-    given = os.environ.get(ARGUMENTS)
-    return json.loads(given) if given else sys.argv
-
-
-def command_line() -> str:
-    """The command that the user gave, for a person to repeat."""
-    script, *rest = Path(arguments()[0]), *arguments()[1:]
-    # the other scripts lie at the top, wherever they are called from
-    shown = Path("benchmarks", script.name) if script.parent.name == "benchmarks" else script.name
-    return shlex.join(["python", str(shown), *map(str, rest)])
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
