@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Found
 from counterfoil.core.query import Query
-from counterfoil.search import Refine
+from counterfoil.search import InTurn, Refine
 
 
 class Whiter(Refine):
@@ -33,3 +33,10 @@ def test_only_what_reaches_the_target_is_made_better() -> None:
     assert better.counterfactual[:, 0, 0].tolist() == [[0.25, 0.75], [0.0, 0.1]]
     assert better.classifier_calls.tolist() == [6 + 4, 8 + 1]
     assert better.steps.tolist() == [5, 7]
+
+
+def test_stages_follow_each_other() -> None:
+    query = Query(torch.zeros(1, 1, 2, 2), torch.ones(1, dtype=torch.int64), Sum())
+    image, calls = InTurn(Whiter(), Whiter()).improve(query, torch.zeros(1, 1, 2, 2))
+    assert image.flatten().tolist() == [0.5] * 4
+    assert calls.tolist() == [6]

@@ -45,7 +45,38 @@ class Edits(Protocol):
         ...
 
 
-_PROVIDERS = {"Encodes": "vae, cvae", "Decodes": "vae, cvae", "Conditional": "cvae", "Edits": "attgan"}
+@runtime_checkable
+class Denoises(Protocol):
+    """Draws images out of noise step by step; t = 0 ... T says how noisy x_t is, T pure noise, 0 none."""
+
+    def levels(self, share: float, steps: int) -> Tensor:
+        """t from share * T down to 0: (steps + 1,) int64."""
+        ...
+
+    def signal(self, t: Tensor) -> Tensor:
+        """sqrt(a_t), the share of the image in x_t at t (B,): (B, 1, 1, 1)."""
+        ...
+
+    def noised(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t of images (B, C, H, W) in [0, 1] at t (B,), with standard normal noise (B, C, H, W)."""
+        ...
+
+    def clean(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """The images (B, C, H, W) that x_t at t >= 1 (B,) are estimated to show, near [0, 1]."""
+        ...
+
+    def before(self, noisy: Tensor, clean: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (B, C, H, W) and standard deviation (B, 1, 1, 1) of x_s, s < t, given x_t and the image."""
+        ...
+
+
+_PROVIDERS = {
+    "Encodes": "vae, cvae",
+    "Decodes": "vae, cvae",
+    "Conditional": "cvae",
+    "Edits": "attgan",
+    "Denoises": "diffusion",
+}
 
 
 def require(generator: Any, *abilities: type, method: str) -> None:

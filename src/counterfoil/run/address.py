@@ -23,7 +23,7 @@ from counterfoil.data.base import ImageData
 from counterfoil.run.config import ROLES
 from counterfoil.run.devices import devices_in
 from counterfoil.util.build import locate
-from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.digest import digest, file_digest, folder_digest
 from counterfoil.util.naming import file_name
 
 FROM_DATA = ("channels", "size", "classes", "class_names", "attributes")
@@ -236,8 +236,10 @@ def plain(value: Any) -> Any:
 
 
 def weights_named(path: Path) -> str:
-    """What a file of weights holds: the name that its store gave it, else its content."""
+    """What a file or folder of weights holds: the name that its store gave it, else its content."""
     path = path.expanduser()
+    if path.is_dir():
+        return folder_digest(path)
     if path.suffix not in WEIGHTS or STORED.fullmatch(path.stem):
         return path.stem if path.suffix in WEIGHTS else str(path)
     return file_digest(path) if path.is_file() else str(path)

@@ -53,7 +53,7 @@ from counterfoil.run.results import (
 )
 from counterfoil.run.searching import Searching, batch_file, explain_all, progress
 from counterfoil.run.train import train_all
-from counterfoil.search import Precision, lowers
+from counterfoil.search import InTurn, Precision, lowers
 from counterfoil.util.build import build, locate
 from counterfoil.util.cli import config_dirs
 from counterfoil.util.command import arguments, command_line
@@ -343,7 +343,9 @@ def _explainers(evaluation: Evaluation) -> dict[str, Explainer]:
     }
     if run.refine is not None:
         for explainer in made.values():
-            explainer.refine = build(run.refine, where="refine")
+            stage = build(run.refine, where="refine")
+            own = explainer.refine  # what a method ends with by itself comes first
+            explainer.refine = stage if own is None else InTurn(own, stage)
     return made
 
 

@@ -28,7 +28,7 @@ from counterfoil.search import lowers
 from counterfoil.util.build import accepted, build, check, locate
 from counterfoil.util.checkpoint import load_weights
 from counterfoil.util.command import called, named
-from counterfoil.util.digest import digest, file_digest
+from counterfoil.util.digest import digest, file_digest, folder_digest
 from counterfoil.util.finite import refuse_broken
 from counterfoil.util.program import load_program
 
@@ -118,6 +118,8 @@ class Models:
     def load(self, recipe: ModelRecipe) -> nn.Module:
         """The trained network, frozen; a classifier in its wrapper."""
         path = self.store.weights(recipe, self.data)
+        if path.is_dir():
+            return self._from_folder(recipe, path)
         if not path.is_file() and recipe.checkpoint:
             raise UserError(f"{recipe}: checkpoint {path} does not exist; check the path, or leave it out")
         if not path.is_file():
@@ -137,6 +139,18 @@ class Models:
             return made
         return net.eval().requires_grad_(False)
 
+    def _from_folder(self, recipe: ModelRecipe, folder: Path) -> nn.Module:
+        """What the network's class reads from a folder of another library, frozen."""
+        target = recipe.net.get("_target_")
+        read = getattr(locate(target, f"{recipe.role}.net"), "from_folder", None) if target else None
+        if read is None:
+            raise UserError(
+                f"{recipe}: checkpoint {folder} is a folder; expected a file of weights (a pipeline's folder "
+                "is read by generative=diffusion)"
+            )
+        net: nn.Module = read(folder, self.data.channels, self.data.size)
+        return net.eval().requires_grad_(False)
+
     def weights_sha256(self, recipe: ModelRecipe) -> str:
         """Hash of the weights that a recipe stands for."""
         return self._sha256(self.store.weights(recipe, self.data))
@@ -154,6 +168,8 @@ class Models:
 
     def _sha256(self, path: Path) -> str:
         """Hash of a file, which is read again only where another has taken its place or its size or times."""
+        if path.is_dir():
+            return folder_digest(path)
         status = path.stat() if path.is_file() else None
         stamp = status and (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if stamp is None or self._hashed.get(path, ("", None))[1] != stamp:

@@ -3,6 +3,7 @@
 from counterfoil.search.ahead import Ahead, Toward
 from counterfoil.search.attribute_space import AttributeLatent, Attributes
 from counterfoil.search.candidate import END, Candidate, Moment, Variables
+from counterfoil.search.denoising import Changed, Denoising
 from counterfoil.search.detail import Detail
 from counterfoil.search.diversity import Diversity
 from counterfoil.search.elastic import Shrinking, SquaredChange
@@ -15,10 +16,12 @@ from counterfoil.search.precision import Precision, lowers
 from counterfoil.search.preservation import Dropping, FeaturePreservation
 from counterfoil.search.prior import PriorWeights
 from counterfoil.search.prototype import Guided, Prototype
+from counterfoil.search.purified import Purified
 from counterfoil.search.redrawn import Redrawn
-from counterfoil.search.refine import Refine
+from counterfoil.search.refine import InTurn, Refine
 from counterfoil.search.region import Region
 from counterfoil.search.regulariser import BatchStatistics, Norm, TotalVariation
+from counterfoil.search.repaint import Repaint
 from counterfoil.search.restore import Restore
 from counterfoil.search.search import Search
 from counterfoil.search.space import Ball, Latent, Pixels, Space
@@ -36,7 +39,9 @@ __all__ = [
     "Ball",
     "BatchStatistics",
     "Candidate",
+    "Changed",
     "CrossEntropy",
+    "Denoising",
     "Detail",
     "Diversity",
     "Dropping",
@@ -44,6 +49,7 @@ __all__ = [
     "Flip",
     "Guided",
     "Hinge",
+    "InTurn",
     "InvertedLatent",
     "Latent",
     "ManifoldConsistency",
@@ -57,9 +63,11 @@ __all__ = [
     "Precision",
     "PriorWeights",
     "Prototype",
+    "Purified",
     "Redrawn",
     "Refine",
     "Region",
+    "Repaint",
     "Restore",
     "Search",
     "Shrinking",

@@ -37,3 +37,22 @@ class Refine(ABC):
             image[rows], more = self.improve(query[rows], image[rows])
             calls[rows] += more
         return replace(found, counterfactual=image, classifier_calls=found.classifier_calls + calls)
+
+
+class InTurn(Refine):
+    """One stage after another.
+
+    Args:
+        stages: each takes what the one before has made.
+    """
+
+    def __init__(self, *stages: Refine) -> None:
+        self.stages = stages
+
+    def improve(self, query: Query, image: Tensor) -> tuple[Tensor, Tensor]:
+        """All stages; their images are added up."""
+        calls = torch.zeros_like(query.target)
+        for stage in self.stages:
+            image, more = stage.improve(query, image)
+            calls = calls + more
+        return image, calls

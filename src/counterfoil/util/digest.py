@@ -32,3 +32,9 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             seen.update(block)
     return seen.hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 of all files in a folder and below it, with their names."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest([(path.relative_to(folder).as_posix(), file_digest(path)) for path in files], 64)
