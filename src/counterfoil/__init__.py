@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from counterfoil.generative.cvae import CVAE as CVAE
     from counterfoil.generative.cyclegan.network import CycleGAN as CycleGAN
     from counterfoil.generative.exaggeration.network import Exaggerator as Exaggerator
+    from counterfoil.generative.flow.network import Flow as Flow
     from counterfoil.generative.latent_map.network import LatentMaps as LatentMaps
     from counterfoil.generative.prior.dip import DIP as DIP
     from counterfoil.generative.prior.inr import INR as INR
