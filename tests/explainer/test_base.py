@@ -267,10 +267,13 @@ def test_masked_pixels_do_not_change(method: type, make: Any, x: Tensor, rows: s
 
 @each_method
 def test_count_gives_ordered_counterfactuals(method: type, make: Any, x: Tensor) -> None:
-    one, three = make(method, count=1)(x, "all"), make(method, count=3)(x, "all")
+    """The first is the one that comes alone, but for methods whose counterfactuals are told of each other."""
+    explainer = make(method, count=3)
+    one, three = make(method, count=1)(x, "all"), explainer(x, "all")
     assert three.query.tolist() == [i for i in range(ROWS) for _ in range(2 * 3)]
     assert torch.equal(three.target, one.target.repeat_interleave(3))
-    torch.testing.assert_close(three.counterfactual[::3], one.counterfactual, rtol=0, atol=1e-8)
+    if not (isinstance(explainer, OptimisedExplainer) and explainer.objective.siblings):
+        torch.testing.assert_close(three.counterfactual[::3], one.counterfactual, rtol=0, atol=1e-8)
     moved = one.delta.flatten(1).abs().amax(1) > 0
     several = three.counterfactual.unflatten(0, (-1, 3))[moved]
     assert ((several[:, 0] - several[:, 1]).flatten(1).abs().amax(1) > 0).any(), (

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.errors import UserError
-from counterfoil.generative.vae import VAE
+from counterfoil.generative.vae import VAE, total_correlation
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -91,3 +91,21 @@ def test_a_batch_is_independent_once_evaluated(tiny_vae: Any, x: Tensor) -> None
     z = tiny_vae.encode(x)
     torch.testing.assert_close(tiny_vae.encode(x[2:3]), z[2:3], rtol=0, atol=1e-12)
     torch.testing.assert_close(tiny_vae.decode(z[2:3]), tiny_vae.decode(z)[2:3], rtol=0, atol=1e-12)
+
+
+def test_total_correlation_is_that_of_the_batch_as_a_mixture() -> None:
+    """Two coordinates that always agree share one bit; two that do not share none."""
+    corners = torch.tensor([[-9.0, -9.0], [9.0, 9.0]])
+    far = torch.full((2, 2), -8.0)
+    assert total_correlation(corners, corners, far).item() == pytest.approx(math.log(2), abs=1e-4)
+    four = torch.tensor([[-9.0, -9.0], [-9.0, 9.0], [9.0, -9.0], [9.0, 9.0]])
+    assert total_correlation(four, four, torch.full((4, 2), -8.0)).item() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_weight_on_the_total_correlation_is_a_term_of_the_loss(x: Tensor) -> None:
+    torch.manual_seed(0)
+    vae = VAE(1, 16, latent=4, width=4, gamma=2.0).double()
+    terms = vae.loss(x)
+    total = terms["reconstruction"] + terms["kl"] + 2 * terms["tc"]
+    torch.testing.assert_close(terms["loss"], total)
+    assert "tc" not in VAE(1, 16, latent=4, width=4).double().loss(x)

@@ -31,3 +31,13 @@ def test_the_mean_is_over_the_others() -> None:
 def test_one_alone_is_diverse() -> None:
     assert alike([[1.0, 0.0]], [[0]]).tolist() == [0.0]
     assert alike([[1.0, 0.0]], None).tolist() == [0.0]
+
+
+def test_over_codes_where_asked() -> None:
+    z = torch.tensor([[3.0, 1.0], [1.0, 4.0]], dtype=torch.float64)
+    point = {"z": z, "z0": torch.ones_like(z)}
+    decoded = torch.ones(2, 1, 1, 2, dtype=torch.float64)
+    query = Query(torch.zeros_like(decoded), torch.zeros(2, dtype=torch.int64), nn.Identity())
+    candidate = Candidate(point, decoded, decoded.flatten(1), 0.0, siblings=torch.tensor([[0, 1], [0, 1]]))
+    assert Diversity(code=True)(query, candidate).tolist() == [0.0, 0.0]
+    assert Diversity()(query, candidate).min() > 0.99

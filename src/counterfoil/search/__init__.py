@@ -10,6 +10,7 @@ from counterfoil.search.elastic import Shrinking, SquaredChange
 from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
 from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
+from counterfoil.search.masked import MaskedLatent, Masks
 from counterfoil.search.moved import Moved
 from counterfoil.search.paced import Paced, Unfrozen
 from counterfoil.search.precision import Precision, lowers
@@ -54,6 +55,8 @@ __all__ = [
     "Latent",
     "ManifoldConsistency",
     "Margin",
+    "MaskedLatent",
+    "Masks",
     "Moment",
     "Moved",
     "Norm",

@@ -164,9 +164,13 @@ class Latent(Space):
 
     def start(self, query: Query) -> Variables:
         """The factual's code (B, Z)."""
-        with torch.no_grad():
-            code = query.generator.encode(query.factual, condition_of(query, query.source))
-        return {"z": self._disturb(query, code)}
+        return {"z": self._disturb(query, self.code(query))}
+
+    @torch.no_grad()
+    def code(self, query: Query) -> Tensor:
+        """z_0 = E(x), (B, Z)."""
+        code: Tensor = query.generator.encode(query.factual, condition_of(query, query.source))
+        return code
 
     def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """G(z), or G(z, target) where the model is conditional, with the factual's detail where asked."""
