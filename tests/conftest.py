@@ -17,12 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from counterfoil.data.base import ImageData, Images, Splits
+from counterfoil.testing import Bars, TinyClassifier
+from counterfoil.testing import tiny_vae as vae
 from counterfoil.util import cli  # noqa: F401 (registers the resolvers of the configs)
 from tests.bench import bench, composed, environment, finished  # noqa: F401 (fixtures for all tests)
 
 ROOT = Path(__file__).parents[1]
-CHANNELS, SIZE, CLASSES = 1, 16, 3
 
 
 class Linear(nn.Module):
@@ -35,45 +35,6 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.weight.T + self.bias
-
-
-class TinyConv(nn.Module):
-    """A smooth convolutional classifier with random weights, whose decision a small change can turn."""
-
-    def __init__(self, channels: int = CHANNELS, classes: int = CLASSES, seed: int = 0) -> None:
-        super().__init__()
-        first, second = (
-            nn.Conv2d(channels, 6, 3, stride=2, padding=1),
-            nn.Conv2d(6, 6, 3, stride=2, padding=1),
-        )
-        self.body = nn.Sequential(first, nn.Tanh(), second, nn.Tanh())
-        self.head = nn.Linear(6 * (SIZE // 4) ** 2, classes)
-        draw = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for value in self.parameters():
-                value.copy_(torch.randn(value.shape, generator=draw) * (1.5 if value.ndim < 4 else 0.6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.body(2 * x - 1).flatten(1))
-        return logits
-
-
-class Toy(ImageData):
-    """Noisy 16 x 16 pictures with one bright bar, whose place is the class."""
-
-    name = "toy"
-
-    def load(self) -> Splits:
-        return Splits(train=bars(60, 0), test=bars(30, 1), class_names=("left", "middle", "right"))
-
-
-def bars(n: int, seed: int) -> Images:
-    """n pictures whose bar stands at the left, in the middle, at the right, in turn."""
-    labels = torch.arange(n) % CLASSES
-    pixels = torch.rand(n, CHANNELS, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) * 100
-    for k in range(CLASSES):
-        pixels[labels == k, :, 2:14, 2 + 5 * k : 5 + 5 * k] += 140
-    return Images(pixels.to(torch.uint8), labels)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -129,25 +90,21 @@ def linear() -> Callable[..., Linear]:
 
 
 @pytest.fixture
-def tiny_classifier() -> TinyConv:
+def tiny_classifier() -> TinyClassifier:
     """A random convolutional classifier in float64."""
-    return TinyConv().double()
+    return TinyClassifier().double()
 
 
 @pytest.fixture
 def tiny_vae() -> nn.Module:
     """A VAE with random weights in float64, in eval mode."""
-    from counterfoil.generative.vae import VAE
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return VAE(CHANNELS, SIZE, latent=4, width=4).double().eval()
+    return vae().double()
 
 
 @pytest.fixture
-def toy() -> Toy:
+def toy() -> Bars:
     """Drawn pictures in three classes."""
-    return Toy(batch_size=16)
+    return Bars(batch_size=16)
 
 
 Compose = Callable[..., tuple[DictConfig, Mapping[str, str]]]

@@ -281,7 +281,7 @@ def test_architecture_is_as_the_tree_and_the_contract_say() -> None:
         r"^layers = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL
     )
     assert contract
-    layers = [name for name in re.findall(r'"(\w+)"', contract.group(1)) if name != "testing"]
+    layers = re.findall(r'"(\w+)"', contract.group(1))
     (written,) = re.findall(r"Imports go downward: ([\w\s<]+)\.", README)
     assert re.findall(r"\w+", written) == drawn == layers[::-1]
 

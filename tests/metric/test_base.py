@@ -13,10 +13,11 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torchmetrics import MetricCollection
 
-from counterfoil.metric.base import SampleMetric, SetMetric, describe
+from counterfoil.metric.base import SetMetric, describe
 from counterfoil.metric.cost import Seconds
 from counterfoil.metric.proximity import L1
 from counterfoil.metric.validity import Validity
+from counterfoil.testing import metric as promises
 
 CONF = Path(__file__).parents[2] / "conf" / "metric"
 GOLDEN = {
@@ -67,44 +68,29 @@ def test_config_builds_the_metric_of_its_name(name, parts):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_batches_do_not_matter(name, metrics, make):
-    cf, metric = make(23), metrics[name]
-    metric.update(cf)
-    whole = float(metric.compute())
-    rows = metric.values if isinstance(metric, SampleMetric) else metric.features
-    metric.reset()
-    for first in (0, 7, 8, 8):
-        metric.update(cf[first : {0: 7, 7: 8, 8: 23}[first]] if first != 8 else cf[8:8])
-    metric.update(cf[8:])
-    again = metric.values if isinstance(metric, SampleMetric) else metric.features
-    torch.testing.assert_close(again, rows)
-    assert float(metric.compute()) == pytest.approx(whole, rel=1e-5)
+    promises.batches_do_not_matter(metrics[name], make(23))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reset_forgets_and_rerun_is_bitwise_equal(name, metrics, make):
-    metric, values = metrics[name], []
-    for _ in range(2):
-        metric.update(make(12))
-        values.append(float(metric.compute()))
-        metric.reset()
-        rows = metric.values if isinstance(metric, SampleMetric) else metric.features
-        assert len(rows) == 0
-    assert values[0] == values[1]
+    promises.starts_again(metrics[name], make(12))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_networks_stay_outside(name, metrics, make, parts):
     metric = metrics[name]
-    metric.update(make(12))
-    metric.compute()
-    assert not metric.state_dict()
-    assert not list(metric.parameters())
-    assert not list(metric.buffers())
-    assert list(metric.modules()) == [metric]
+    promises.networks_stay_outside(metric, make(12))
     twin = copy.deepcopy(metric)
     for role in ("_judge", "_classifier", "_autoencoders"):
         if hasattr(metric, role):
             assert getattr(twin, role).net is getattr(metric, role).net
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_declared_is_true_and_nothing_is_changed(name, metrics, make):
+    promises.facts_are_declared_and_true(metrics[name], make(23))
+    promises.failures_do_not_flatter(metrics[name], make(23))
+    promises.counterfactuals_stay(metrics[name], make(12))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -85,7 +85,7 @@ class Nearest(Explainer):
                 counterfactual[rows] = self._examples[chosen].x.to(query.factual)
                 target[rows] = self._decision[chosen].to(target)
         zeros = torch.zeros_like(query.target)
-        return Found(counterfactual, zeros, zeros, target=target if self.any_class else None)
+        return Found(query.keep(counterfactual), zeros, zeros, target=target if self.any_class else None)
 
     def _candidates(self, label: int, confidence: float) -> Tensor:
         """Examples of a class, or with `any_class` of the others."""
