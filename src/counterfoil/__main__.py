@@ -1,11 +1,12 @@
-"""python -m counterfoil train ...  and  python -m counterfoil evaluate ...: the two programs."""
+"""python -m counterfoil train ..., evaluate ..., new ...: the programs by their names."""
 
 import sys
 
 from counterfoil.run import command
+from counterfoil.run.new import main as new
 from counterfoil.util.command import INSTALLED, MODULE
 
-PROGRAMS = {"train": command.train, "evaluate": command.evaluate}
+PROGRAMS = {"train": command.train, "evaluate": command.evaluate, "new": new}
 
 if __name__ == "__main__":
     name = sys.argv[1] if len(sys.argv) > 1 else ""
