@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterfoil.core.query import Query
 from counterfoil.generative.diffusion.network import Denoiser, kept_of
 from counterfoil.search import Changed, Denoising
-from counterfoil.search.denoising import denoised, within
+from counterfoil.search.denoising import denoised, thinned, within
 
 
 class Grey(nn.Module):
@@ -52,6 +52,13 @@ def test_the_way_back_ends_at_what_the_network_tells(grey: Denoiser) -> None:
         assert (denoised(grey, noisy, levels, noise) == 0.5).all()
 
 
+def test_a_way_is_thinned_between_its_ends() -> None:
+    levels = torch.tensor([50, 40, 30, 20, 10, 0])
+    assert thinned(levels, 9).tolist() == levels.tolist()
+    assert thinned(levels, 2).tolist() == [50, 30, 0]
+    assert thinned(levels, 1).tolist() == [50, 0]
+
+
 def test_clamping_keeps_the_gradient() -> None:
     x = torch.tensor([-1.0, 0.5, 2.0], requires_grad=True)
     found = within(x, 0, 1)
@@ -89,8 +96,8 @@ def test_the_gradient_at_the_image_is_scaled_by_the_signal(query: Query, grey: D
     torch.testing.assert_close(gradient, torch.full_like(gradient, 1 / (2 * signal)))
 
 
-@pytest.mark.parametrize("ahead", [True, False])
-def test_it_ends_at_an_image_and_stays_there(query: Query, ahead: bool) -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 5])
+def test_it_ends_at_an_image_and_stays_there(query: Query, ahead: int) -> None:
     space = Denoising(0.5, 3, ahead=ahead)
     last = walked(space, query, 0.0)[-1]
     assert (last["step"] == 3).all()
@@ -112,7 +119,7 @@ def test_outside_of_the_mask_the_factual_comes_back(query: Query) -> None:
 
 
 def test_rows_at_different_steps_move_as_alone(query: Query) -> None:
-    space = Denoising(0.5, 3, ahead=True, changed=Changed(0.2))
+    space = Denoising(0.5, 3, ahead=2, changed=Changed(0.2))
     after = walked(space, query, 0.0)
     mixed = {name: torch.stack((after[0][name][0], after[1][name][1])) for name in (*space.held, "push")}
     space.project_(query, mixed)

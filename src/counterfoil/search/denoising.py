@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterfoil.core.bounds import Count, Share
+from counterfoil.core.bounds import Count, Share, Whole
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
@@ -52,7 +52,7 @@ class Denoising(Space):
     Args:
         tau: share of the T noise levels of the start.
         steps: from there to the image.
-        ahead: draw the image of x_t by all steps that are left.
+        ahead: largest number of steps by which the image of x_t is drawn; 0: it is the estimate.
         changed: outside of these places x_t is that of the factual; None: it is free everywhere.
         warm: share of the steps before that holds.
 
@@ -68,7 +68,7 @@ class Denoising(Space):
         tau: Share = 0.3,
         steps: Count = 60,
         *,
-        ahead: bool = False,
+        ahead: Whole = 0,
         changed: Changed | None = None,
         warm: Share = 0.5,
     ) -> None:
@@ -129,8 +129,9 @@ class Denoising(Space):
             clean = generator.clean(noisy, s).clamp(0, 1)
             image = self._within(query, clean, step + 1)
             if self.ahead:
-                left = query.randn(self.steps - step - 1, *x.shape[1:], stream=AHEAD + step)
-                image = denoised(generator, noisy, levels[step + 1 :], left).clamp(0, 1)
+                way = thinned(levels[step + 1 :], self.ahead)
+                noise = query.randn(len(way) - 1, *x.shape[1:], stream=AHEAD + step)
+                image = denoised(generator, noisy, way, noise).clamp(0, 1)
         return {"noisy": noisy, "clean": clean, "image": image}
 
     def _within(self, query: Query, clean: Tensor, step: int) -> Tensor:
@@ -159,6 +160,13 @@ def denoised(generator: Any, noisy: Tensor, levels: Tensor, noise: Tensor | None
         noisy, deviation = generator.before(noisy, clean, t, s)
         noisy = noisy if noise is None else noisy + deviation * noise[:, step]
     return (noisy + 1) / 2
+
+
+def thinned(levels: Tensor, most: int) -> Tensor:
+    """The first and the last of the levels, and as many in between as make `most` steps."""
+    steps = min(most, len(levels) - 1)
+    chosen = torch.linspace(0, len(levels) - 1, steps + 1, dtype=torch.float64).round().long()
+    return levels[chosen.to(levels.device)]
 
 
 def within(x: Tensor, low: float, high: float) -> Tensor:
