@@ -111,6 +111,11 @@ def test_images_that_it_is_not_made_for_are_refused(channels: int, size: int, na
         Flow(channels, size)
 
 
+def test_images_of_another_shape_are_refused() -> None:
+    with pytest.raises(UserError, match=r"images of shape \(3, 8, 8\), it was made for \(1, 8, 8\)"):
+        small().encode(torch.rand(2, 3, 8, 8).double())
+
+
 def test_without_zuko_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zuko", None)
     with pytest.raises(UserError, match=r"needs the package zuko: pip install 'counterfoil\[flow\]'"):

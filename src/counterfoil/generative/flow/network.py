@@ -82,7 +82,16 @@ class Flow(nn.Module):
         )
 
     def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Codes (B, D) of images in [0, 1], each at the middle of its grey level."""
+        """Codes (B, D) of images in [0, 1], each at the middle of its grey level.
+
+        Raises:
+            UserError: images of another shape.
+        """
+        if tuple(x.shape[1:]) != self.shape:
+            raise UserError(
+                f"generative flow: images of shape {tuple(x.shape[1:])}, it was made for {self.shape}; train "
+                "one on these data, or set data.size"
+            )
         code: Tensor = self._chain()(self._spread((x * (LEVELS - 1) + 0.5) / LEVELS).flatten(1))
         return code
 
