@@ -33,9 +33,9 @@ class DiVE(OptimisedExplainer):
 
     Args:
         generator: encodes and decodes; best one whose coordinates are set apart, as `tcvae`.
-        masks: which coordinates the i-th counterfactual may move: all but the i-th "chunk" of them by their
-            influence on the classifier; the i-th "spectral" cluster, or "spectral_inverse" all but it;
-            "none": all. See `MaskedLatent`.
+        masks: which coordinates the i-th counterfactual may move: "spectral_inverse" all but the i-th cluster
+            of them, "spectral" it alone, "chunk" all but the i-th chunk by influence on the classifier,
+            "none" all. See `MaskedLatent`.
         lambda_, gamma, alpha: weights of the distance, a mean over pixels and channels, of the change of the
             code, and of likeness.
         examples: training images that tell the influence.
@@ -55,7 +55,7 @@ class DiVE(OptimisedExplainer):
         classifier: nn.Module,
         generator: nn.Module | None,
         *,
-        masks: Masks = "chunk",
+        masks: Masks = "spectral_inverse",
         lambda_: Weight = 2.0,
         gamma: Weight = 0.01,
         alpha: Weight = 1.0,
