@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from counterfoil.generative.attgan.network import AttGAN as AttGAN
     from counterfoil.generative.cvae import CVAE as CVAE
     from counterfoil.generative.cyclegan.network import CycleGAN as CycleGAN
+    from counterfoil.generative.diffusion.network import Diffusion as Diffusion
     from counterfoil.generative.exaggeration.network import Exaggerator as Exaggerator
     from counterfoil.generative.flow.network import Flow as Flow
     from counterfoil.generative.latent_map.network import LatentMaps as LatentMaps

@@ -24,7 +24,7 @@ def test_a_step_of_the_attack_has_the_same_length_for_every_pixel(
     tiny_classifier: nn.Module, net: Diffusion, toy: Any
 ) -> None:
     x = toy.test[range(2)].x.double().clamp(0.1, 0.9)
-    explainer = ACE(tiny_classifier, net, alpha=0.03, steps=1, confidence=0.999999)
+    explainer = ACE(tiny_classifier, net, filter_steps=5, alpha=0.03, steps=1, confidence=1.0)
     seen = []
     decode = explainer.space.decode
     explainer.space.decode = lambda query, variables, *rest: (  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ from counterfoil.testing.explainer import fields_of
 
 SMALL = {"channels": 1, "size": 16, "classes": 3, "latent": 4, "width": 4}
 """Arguments that make any generative model tiny, where its constructor takes them."""
-QUICK = {"steps": 20, "n": 40, "groups": 8, "frames": 3, "tries": 1, "ahead": 2}
+QUICK = {"steps": 20, "n": 40, "groups": 8, "frames": 3, "tries": 1, "ahead": 2, "filter_steps": 3}
 """Arguments that make any method quick, where its constructor takes them."""
 ROWS = 4
 

@@ -251,6 +251,11 @@ def test_a_file_of_weights_is_known_by_its_name_in_a_store_else_by_its_content(t
     for name in ("a.pt", "b.pt"):
         (tmp_path / name).write_bytes(b"weights")
     assert weights_named(tmp_path / "a.pt") == weights_named(tmp_path / "b.pt")
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/unet.json").write_text("1")
+    first = weights_named(tmp_path / "pipeline")
+    (tmp_path / "pipeline/unet.json").write_text("2")
+    assert weights_named(tmp_path / "pipeline") != first
 
 
 def test_data_count_by_what_is_not_at_its_default() -> None:

@@ -66,7 +66,7 @@ class ACE(OptimisedExplainer):
         filter_steps: Count = 5,
         lambda_: Weight = 0.001,
         norm: Literal["l1", "l2"] = "l1",
-        alpha: Positive = 0.05,
+        alpha: Positive = 0.1,
         steps: Count = 50,
         rounds: Count = 1,
         threshold: Share = 0.15,
