@@ -15,7 +15,7 @@ from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.base import Images, Splits
 from counterfoil.data.decode import Shape
 from counterfoil.data.query_file import _read, read_queries
-from tests.conftest import Toy
+from counterfoil.testing import Bars as Toy
 from tests.data.test_queries import Knows
 from tests.inputs.case import noted
 

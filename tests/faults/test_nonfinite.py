@@ -37,8 +37,9 @@ from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.proximity import L1
 from counterfoil.metric.realism import JudgeKID
 from counterfoil.metric.validity import Validity
+from counterfoil.testing import TinyClassifier as TinyConv
 from counterfoil.util.checkpoint import load_weights
-from tests.conftest import Linear, TinyConv
+from tests.conftest import Linear
 from tests.faults.conftest import Fault
 from tests.faults.fault import share
 

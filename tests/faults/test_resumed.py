@@ -24,7 +24,8 @@ from counterfoil.run.config import RunConfig
 from counterfoil.run.evaluate import query_set
 from counterfoil.run.models import Models
 from counterfoil.run.searching import Searching, explain_all
-from tests.conftest import TinyConv, Toy
+from counterfoil.testing import Bars as Toy
+from counterfoil.testing import TinyClassifier as TinyConv
 from tests.faults.conftest import Fault
 from tests.faults.fault import share
 

@@ -14,7 +14,7 @@ from counterfoil.data.base import ImageData, Images, Splits
 from counterfoil.data.counterfactuals import read_names
 from counterfoil.data.queries import sample
 from counterfoil.data.query_file import read_queries
-from tests.conftest import Toy
+from counterfoil.testing import Bars as Toy
 from tests.data.test_queries import NAMES, Knows
 from tests.inputs.case import At, Case, cases, noted
 

@@ -8,7 +8,7 @@ import torch
 
 from counterfoil.search import neighbours
 from counterfoil.search.neighbours import decided, distances
-from tests.conftest import TinyConv
+from counterfoil.testing import TinyClassifier as TinyConv
 
 
 class Train:

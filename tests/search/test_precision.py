@@ -15,7 +15,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search import L1, CrossEntropy, Objective, Pixels, Search, Stop, Tradeoff, precision
 from counterfoil.search.precision import Lowered, lowers
-from tests.conftest import TinyConv
+from counterfoil.testing import TinyClassifier as TinyConv
 
 CPU = torch.device("cpu")
 
