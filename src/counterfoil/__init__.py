@@ -71,6 +71,11 @@ if TYPE_CHECKING:
     from counterfoil.generative.vae import VAE as VAE
     from counterfoil.metric.base import SampleMetric as SampleMetric
     from counterfoil.metric.base import SetMetric as SetMetric
+    from counterfoil.report.compare import Comparison as Comparison
+    from counterfoil.report.compare import compare as compare
+    from counterfoil.report.compare import evaluate as evaluate
+    from counterfoil.run.load import load_classifier as load_classifier
+    from counterfoil.run.load import load_generator as load_generator
     from counterfoil.search import L1 as L1
     from counterfoil.search import L2 as L2
     from counterfoil.search import AttributeLatent as AttributeLatent

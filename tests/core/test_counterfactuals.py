@@ -218,3 +218,12 @@ def test_moving_keeps_all(cf: Counterfactuals) -> None:
 
 def test_unknown_costs_are_not_numbers() -> None:
     assert all(value.isnan().all() and len(value) == 3 for value in unknown_costs(3).values())
+
+
+def test_a_summary_is_one_short_line(cf: Counterfactuals) -> None:
+    change = float(cf.delta.abs().mean())
+    assert repr(cf) == f"4 counterfactuals of 3 queries: 75 % valid, L1 {change:.3f}"
+    assert repr(cf[1:2]).startswith("1 counterfactuals: 0 % valid, L1 0.")
+    failed = torch.tensor([True, False, False, False])
+    assert repr(replace(cf, failed=failed)).endswith(", 1 failed")
+    assert repr(cf[:0]) == "0 counterfactuals"

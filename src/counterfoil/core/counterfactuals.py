@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,37 @@ class Counterfactuals:
 
     def __len__(self) -> int:
         return self.factual.shape[0]
+
+    def __repr__(self) -> str:
+        queries, failed = len(self.query.unique()), self.failures
+        of = "" if queries == len(self) else f" of {queries} queries"
+        if not len(self):
+            return "0 counterfactuals"
+        told = (
+            f"{100 * float(self.valid.double().mean()):.0f} % valid, L1 {float(self.delta.abs().mean()):.3f}"
+        )
+        return f"{len(self)} counterfactuals{of}: {told}{f', {failed} failed' if failed else ''}"
+
+    def _repr_html_(self) -> str:
+        return str(_shown().html(self))
+
+    def plot(self, rows: int = 8, class_names: Sequence[str] | None = None) -> Any:
+        """Factual, counterfactual and signed difference of the first rows, as a figure of matplotlib."""
+        return _shown().figure(self, rows, class_names)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Query, source, target, validity, distances and costs of each row, as plain values by name."""
+        table: dict[str, list[Any]] = _shown().columns(self)
+        return table
+
+    def to_frame(self) -> Any:
+        """The same as a pandas.DataFrame; raises UserError where pandas is not installed."""
+        return _shown().frame(self.to_dict())
+
+    def animate(self, path: Path | str, rows: int = 8, seconds: float = 0.2) -> Path:
+        """Write the images on the way, of methods with strips, as a GIF; raises UserError for others."""
+        written: Path = _shown().film(self, path, rows, seconds)
+        return written
 
     def __getitem__(self, rows: Tensor | slice) -> Counterfactuals:
         """The rows chosen by an index, a mask or a slice."""
@@ -256,6 +288,11 @@ class Counterfactuals:
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}
         named |= {f"{table}.{k}": v for table, part in tables.items() for k, v in part.items()}
         return {name: value for name, value in named.items() if value is not None}
+
+
+def _shown() -> Any:
+    """What draws counterfactuals: it lies above, and is loaded when something is to be shown."""
+    return import_module("counterfoil.report.notebook")
 
 
 def metadata_of(path: Path | str) -> dict[str, str]:
