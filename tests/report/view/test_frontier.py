@@ -38,5 +38,20 @@ def test_a_point_is_drawn_and_has_no_row(job: Callable[..., Job], tmp_path: Path
     shown = Frontier(distances=[0.06], points=["unchanged"]).show(jobs, tmp_path, "front")
     assert list(shown.tables["front: judge agreement at l1"].rows) == ["near"]
     assert "unchanged" in next(iter(shown.files.values())).read_text()
-    with pytest.raises(UserError, match="other is not in every job"):
+    with pytest.raises(UserError, match="other is not in enough jobs"):
         Frontier(points=["other"]).show(jobs, tmp_path, "front")
+
+
+def test_a_method_that_is_named_may_be_in_some_runs_alone(job: Callable[..., Job], tmp_path: Path) -> None:
+    jobs = [
+        job(0.5, 1, {"near": (0.04, 0.25), "slow": (0.02, 0.25)}),
+        job(0.7, 1, {"near": (0.06, 0.4)}),
+        job(0.9, 1, {"near": (0.08, 0.5), "slow": (0.06, 0.5)}),
+    ]
+    shown = Frontier(distances=[0.04], methods=["near", "slow"]).show(jobs, tmp_path, "front")
+    rows = shown.tables["front: judge agreement at l1"].rows
+    assert rows["slow"]["at 0.04"].value == pytest.approx(0.375)
+    (table,) = Frontier(distances=[0.06]).show(jobs, tmp_path, "all").tables.values()
+    assert list(table.rows) == ["near"]
+    with pytest.raises(UserError, match="slow is not in enough jobs"):
+        Frontier(methods=["slow"]).show(jobs[:2], tmp_path, "front")

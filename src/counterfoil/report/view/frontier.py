@@ -30,7 +30,8 @@ class Frontier(View):
         over: the option that moves a method along its curve.
         metric, distance: by name; both with a value per counterfactual.
         distances, levels: where the curves are read, in the units of distance and metric.
-        methods: those drawn; None: all that every job has.
+        methods: those drawn; None: all that every job has. One that is named may be in some runs alone, under
+            the same values of `over` in each seed.
         points: methods without a curve, such as `unchanged`: drawn as a point, not in the tables.
         where: options that the jobs must have.
     """
@@ -64,7 +65,7 @@ class Frontier(View):
                 runs = [{n: self._read(part, n, on, read, places) for n in found} for part in groups]
                 title = f"{name}: {read.replace('_', ' ')} at {on.replace('_', ' ')}"
                 tables[title] = Table(over_seeds(runs), corner="", note=NOTE)
-        drawn = {n: [joined(part)[n] for part in by_option(chosen, self.over).values()] for n in found}
+        drawn = {n: [joined(part)[n] for part in _along(chosen, self.over, n)] for n in found}
         drawn |= {n: [joined(chosen)[n]] for n in self.points}
         figure = trails(drawn, self.distance, self.metric)
         return Shown(tables, save_both(figure, folder / f"{name}.svg"))
@@ -72,16 +73,17 @@ class Frontier(View):
     def _methods(self, jobs: Sequence[Job]) -> list[str]:
         everywhere = [n for n in jobs[0].methods if all(n in job.methods for job in jobs)]
         found = [n for n in self.methods or everywhere if n not in self.points]
-        lacking = [n for n in (*found, *self.points) if n not in everywhere]
+        short = [n for n in found if len(_along(jobs, self.over, n)) < 2]
+        lacking = [*short, *(n for n in self.points if n not in everywhere)]
         if lacking:
-            raise UserError(f"study: {lacking[0]} is not in every job, so it has no curve over {self.over}")
+            raise UserError(f"study: {lacking[0]} is not in enough jobs, so it has no curve over {self.over}")
         return found
 
     def _read(
         self, jobs: Sequence[Job], method: str, on: str, read: str, places: Sequence[float]
     ) -> dict[str, Entry]:
         """What a method's curve has of `read` at places `on` the other axis, in one seed."""
-        runs = [job for part in by_option(jobs, self.over).values() for job in part]
+        runs = [job for part in _along(jobs, self.over, method) for job in part]
         values = np.stack([points_of(run, method, on, read) for run in runs])
         curves, facts = means(values), runs[0].methods[method]
         low, high = curves[0, :, 0].min(), curves[0, :, 0].max()
@@ -94,6 +96,11 @@ class Frontier(View):
             else:
                 found[column] = Entry(None, unit=facts[read].unit, higher_is_better=read == self.metric)
         return found
+
+
+def _along(jobs: Sequence[Job], over: str, method: str) -> list[list[Job]]:
+    """The jobs that have a method, by the value of an option."""
+    return [list(part) for part in by_option([job for job in jobs if method in job.methods], over).values()]
 
 
 NOTE = (
