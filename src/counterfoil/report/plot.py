@@ -98,7 +98,8 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
     figure, axes = canvas(_named(first, x), _named(first, y), **size)
     for place, (name, rows) in enumerate(lines.items()):
         (xs, across), (ys, along) = (_joined(rows, metric) for metric in (x, y))
-        style, colour = f"{MARKERS[place % SERIES]}-", series_colour(place)
+        line = "-" if place < SERIES else "--"  # colours and markers come again
+        style, colour = f"{MARKERS[place % SERIES]}{line}", series_colour(place)
         axes.errorbar(
             xs, ys, along, across, fmt=style, color=colour, ms=5, lw=1.6, elinewidth=0.9, label=name
         )
