@@ -53,7 +53,7 @@ def test_a_network_that_names_no_layers_is_read_at_its_convolutions(tiny_classif
 
 def test_an_unknown_layer_is_refused_with_those_that_exist(tiny_classifier: nn.Module) -> None:
     for name in ("blocks.7", "blocks.7:input"):
-        with pytest.raises(UserError, match=r"blocks\.7.*TinyConv.*body\.0, body\.1"):
+        with pytest.raises(UserError, match=r"blocks\.7.*TinyClassifier.*body\.0, body\.1"):
             check_taps(tiny_classifier, (name,))
 
 

@@ -121,7 +121,7 @@ def test_a_score_that_tells_no_outliers_is_warned_of(
     tiny_classifier: nn.Module, toy: Any, recwarn: pytest.WarningsRecorder
 ) -> None:
     """A random network's energy knows nothing of the data; without manifold consistency it is not read."""
-    with pytest.warns(CounterfoilWarning, match="Energy of TinyConv"):
+    with pytest.warns(CounterfoilWarning, match="Energy of TinyClassifier"):
         DISC(tiny_classifier.float(), prior=SMALL).fit(toy)
     DISC(tiny_classifier, prior=SMALL, lambda_2=0.0).fit(toy)
     assert not list(recwarn)
