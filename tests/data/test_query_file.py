@@ -15,12 +15,12 @@ from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.base import Images, Splits
 from counterfoil.data.decode import Shape
 from counterfoil.data.query_file import _read, read_queries
-from counterfoil.testing import Bars as Toy
+from counterfoil.testing import Bars
 from tests.data.test_queries import Knows
 from tests.inputs.case import noted
 
 
-class Filed(Toy):
+class Filed(Bars):
     """The toy data, their test images called by file names."""
 
     def load(self) -> Splits:
@@ -197,7 +197,7 @@ def test_what_is_no_question(toy: Any, tmp_path: Path) -> None:
 
 
 def test_places_are_those_of_the_published_order(tmp_path: Path) -> None:
-    class Sorted(Toy):
+    class Sorted(Bars):
         def load(self) -> Splits:
             found = super().load()
             order = found.test.labels.argsort(stable=True)

@@ -37,7 +37,7 @@ from counterfoil.metric.evaluation import evaluate_metrics
 from counterfoil.metric.proximity import L1
 from counterfoil.metric.realism import JudgeKID
 from counterfoil.metric.validity import Validity
-from counterfoil.testing import TinyClassifier as TinyConv
+from counterfoil.testing import TinyClassifier
 from counterfoil.util.checkpoint import load_weights
 from tests.conftest import Linear
 from tests.faults.conftest import Fault
@@ -85,7 +85,7 @@ def test_weights(name: str, value: float, fault: Fault, tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", BOTH)
 def test_normalisation(name: str, value: float, fault: Fault) -> None:
     given = {"mean": 0.5, "std": 0.5, name: [0.5, value, 0.5]}
-    assert fault(KIND, lambda: Classifier(TinyConv(), **given), None) == "refused in one line"
+    assert fault(KIND, lambda: Classifier(TinyClassifier(), **given), None) == "refused in one line"
 
 
 # the classifier and the judge
@@ -95,7 +95,7 @@ def test_normalisation(name: str, value: float, fault: Fault) -> None:
 @pytest.mark.parametrize("judged", [False, True])
 def test_logits_before_anything_is_explained(value: float, judged: bool, fault: Fault, toy: Any) -> None:
     """Of one image alone, as a network gives that divides by its contrast."""
-    net, batch = TinyConv(), toy.test[range(30)]
+    net, batch = TinyClassifier(), toy.test[range(30)]
     odd = Classifier(Blind(net, batch.x[7], value), class_names=("a", "b", "c"))
     good = Classifier(net, class_names=("a", "b", "c"))
     act = (lambda: check_judge(odd, good, batch)) if judged else (lambda: check(odd, batch, 3))
@@ -210,12 +210,12 @@ def test_a_generator_that_diverged_after_it_was_loaded(
             weight.fill_(value)
 
     def explained() -> tuple[int, int, int]:
-        cf = method(TinyConv(), vae)(toy.test[range(8)].x, torch.zeros(8, dtype=torch.int64))
+        cf = method(TinyClassifier(), vae)(toy.test[range(8)].x, torch.zeros(8, dtype=torch.int64))
         open_rows = int((cf.source != 0).sum())
         return open_rows, cf.failures, int(cf.valid.sum())
 
     with torch.no_grad():
-        searched = int((TinyConv()(toy.test[range(8)].x).argmax(1) != 0).sum())
+        searched = int((TinyClassifier()(toy.test[range(8)].x).argmax(1) != 0).sum())
     assert searched > 0
     assert fault(KIND, explained, (searched, searched, 8 - searched)) == "survived"
 

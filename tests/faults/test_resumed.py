@@ -24,8 +24,7 @@ from counterfoil.run.config import RunConfig
 from counterfoil.run.evaluate import query_set
 from counterfoil.run.models import Models
 from counterfoil.run.searching import Searching, explain_all
-from counterfoil.testing import Bars as Toy
-from counterfoil.testing import TinyClassifier as TinyConv
+from counterfoil.testing import Bars, TinyClassifier
 from tests.faults.conftest import Fault
 from tests.faults.fault import share
 
@@ -85,9 +84,11 @@ class Brighter(Explainer):
         return Found((query.factual + self.step).clamp(0, 1), none, none)
 
 
-def searching(toy: Toy, step: float = 0.1, method: str = "brighter", seed: int = 0, **rest: Any) -> Searching:
+def searching(
+    toy: Bars, step: float = 0.1, method: str = "brighter", seed: int = 0, **rest: Any
+) -> Searching:
     """A method at work on eight queries."""
-    net = TinyConv()
+    net = TinyClassifier()
     explainer = Brighter(net)
     explainer.step = step
     return Searching(
@@ -107,7 +108,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 
 @each_damage
-def test_batches(damage: str, fault: Fault, toy: Toy, tmp_path: Path) -> None:
+def test_batches(damage: str, fault: Fault, toy: Bars, tmp_path: Path) -> None:
     search = searching(toy)
     right = told(explain_all(search, "brighter", tmp_path, 3))
     file = tmp_path / "batch-00001.safetensors"
@@ -115,7 +116,7 @@ def test_batches(damage: str, fault: Fault, toy: Toy, tmp_path: Path) -> None:
     fault("batch", lambda: same(told(explain_all(search, "brighter", tmp_path, 3)), right), True)
 
 
-FOREIGN: dict[str, Callable[[Toy], Searching]] = {
+FOREIGN: dict[str, Callable[[Bars], Searching]] = {
     "another method": lambda toy: searching(toy, 0.3, "darker"),
     "other queries": lambda toy: searching(toy, seed=1),
     "other targets": lambda toy: retargeted(searching(toy)),
@@ -141,7 +142,7 @@ def searching_of(search: Searching, queries: QuerySet) -> Searching:
 
 
 @pytest.mark.parametrize("foreign", list(FOREIGN))
-def test_batches_of_another_run(foreign: str, fault: Fault, toy: Toy, tmp_path: Path) -> None:
+def test_batches_of_another_run(foreign: str, fault: Fault, toy: Bars, tmp_path: Path) -> None:
     search = searching(toy)
     right = told(explain_all(search, "brighter", tmp_path / "here", 3))
     explain_all(FOREIGN[foreign](toy), "other", tmp_path / "there", 3)
@@ -151,7 +152,7 @@ def test_batches_of_another_run(foreign: str, fault: Fault, toy: Toy, tmp_path: 
     assert len(list((tmp_path / "here").iterdir())) == 3
 
 
-def test_batches_in_another_order(fault: Fault, toy: Toy, tmp_path: Path) -> None:
+def test_batches_in_another_order(fault: Fault, toy: Bars, tmp_path: Path) -> None:
     search = searching(toy)
     right = told(explain_all(search, "brighter", tmp_path, 3))
     first, second = (tmp_path / f"batch-0000{i}.safetensors" for i in range(2))

@@ -8,7 +8,7 @@ import torch
 
 from counterfoil.search import neighbours
 from counterfoil.search.neighbours import decided, distances
-from counterfoil.testing import TinyClassifier as TinyConv
+from counterfoil.testing import TinyClassifier
 
 
 class Train:
@@ -27,7 +27,7 @@ class Train:
 def test_the_first_images_in_order_with_the_decision_for_a_target(monkeypatch) -> None:
     monkeypatch.setattr(neighbours, "ROWS", 4)
     x = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    classifier = TinyConv()
+    classifier = TinyClassifier()
     found = list(decided(classifier, None, SimpleNamespace(train=Train(x)), 10))
     assert [len(query) for query in found] == [4, 4, 2]
     assert torch.equal(torch.cat([query.factual for query in found]), x[:10])

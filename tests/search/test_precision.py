@@ -15,7 +15,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search import L1, CrossEntropy, Objective, Pixels, Search, Stop, Tradeoff, precision
 from counterfoil.search.precision import Lowered, lowers
-from counterfoil.testing import TinyClassifier as TinyConv
+from counterfoil.testing import TinyClassifier
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ SHOWN: list[tuple[int, bool]] = []
 
 @pytest.fixture
 def query(toy: Any) -> Query:
-    net = TinyConv().eval().requires_grad_(False)
+    net = TinyClassifier().eval().requires_grad_(False)
     x = toy.test[range(12)].x.float()
     return Query(x, net(x).topk(2).indices[:, 1], net, confidence=0.9)
 
