@@ -73,6 +73,14 @@ def test_panels_share_positions_and_a_legend():
     assert [axes.get_ylabel() for axes in figure.axes] == ["Validity, %", "L1, valid"]
 
 
+def test_trails_whose_colour_comes_again_are_dashed():
+    rows = [{"l1": Entry(x), "im1": Entry(x)} for x in (0.1, 0.2)]
+    axes = trails({f"method {i}": rows for i in range(9)}, "l1", "im1").axes[0]
+    lines = [container.lines[0] for container in axes.containers]
+    assert lines[8].get_color() == lines[0].get_color()
+    assert [line.get_linestyle() for line in lines] == ["-"] * 8 + ["--"]
+
+
 def test_a_trail_joins_the_rows_of_a_method_in_their_order():
     rows = [
         {

@@ -77,7 +77,7 @@ def figure(cf: Counterfactuals, rows: int = SHOWN, class_names: Sequence[str] | 
 
 
 def columns(cf: Counterfactuals) -> dict[str, list[Any]]:
-    """A plain value of each row by name: what was asked, whether it is valid, how far and at what cost."""
+    """Plain values of each row by name: its query and target, whether it is valid, distances and costs."""
     change = cf.delta.flatten(1).abs()
     told: dict[str, Tensor] = {
         "query": cf.query,

@@ -57,7 +57,7 @@ def fields_of(cf: Counterfactuals) -> dict[str, Tensor]:
 
 @contextmanager
 def noted(explainer: Explainer) -> Iterator[list[tuple[Query, Tensor]]]:
-    """Within, each query that `explain` answers is noted, with its finite images before they are clamped."""
+    """Within, each query that is explained is noted, with its finite images before they are clamped."""
     asked: dict[int, Query] = {}
     seen: list[tuple[Query, Tensor]] = []
     explain_each = explainer.explain_each
@@ -236,12 +236,10 @@ def takes_targets_in_every_form(explainer: Explainer, x: Tensor) -> None:
     decisions, classes, count = logits.argmax(1), logits.shape[1], explainer.count
     every = explainer(x, "all")
     rows = [i for i in range(len(x)) for _ in range((classes - 1) * count)]
-    hold(every.query.tolist() == rows, 'answers target="all" with other rows than one per other class')
+    hold(every.query.tolist() == rows, 'gives target="all" other rows than one per other class')
     if not explainer.any_class:
         others = [k for d in decisions.tolist() for k in range(classes) if k != d for _ in range(count)]
-        hold(
-            every.target.tolist() == others, 'answers target="all" with other targets than the other classes'
-        )
+        hold(every.target.tolist() == others, 'gives target="all" other targets than the other classes')
         runner_up = logits.topk(2).indices[:, 1].repeat_interleave(count)
         for target in (None, "runner_up"):
             hold(

@@ -100,7 +100,7 @@ class Frontier(View):
 
 def _along(jobs: Sequence[Job], over: str, method: str) -> list[list[Job]]:
     """The jobs that have a method, by the value of an option."""
-    return [list(part) for part in by_option([job for job in jobs if method in job.methods], over).values()]
+    return list(by_option([job for job in jobs if method in job.methods], over).values())
 
 
 NOTE = (
