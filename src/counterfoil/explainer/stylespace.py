@@ -15,6 +15,7 @@ from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.search import Detail, Latent
 from counterfoil.search.line import Line
+from counterfoil.search.neighbours import decided
 
 Selection = Literal["subset", "independent"]
 """How the coordinates are picked: each given those moved before it, or each by its effect alone."""
@@ -87,12 +88,9 @@ class StyleSpace(Explainer):
                 f"explainer=stylespace needs training images, data={data.name} has none; choose "
                 "data=folder, or another method"
             )
-        like = next(self.classifier.parameters(), torch.zeros(1))
-        codes = []
-        for rows in torch.arange(min(self.examples, len(data.train))).split(256):
-            x = data.train[rows].x.to(like)
-            whole = Query(x, self.classifier(x).argmax(1), self.classifier, generator=self.generator)
-            codes.append(self.space.start(whole)["z"])
+        codes = [
+            self.space.code(query) for query in decided(self.classifier, self.generator, data, self.examples)
+        ]
         z = torch.cat(codes)
         self._range = torch.stack((z.amin(0), z.amax(0)))
 
