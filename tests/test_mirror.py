@@ -1,6 +1,6 @@
-"""The house's order, kept by a test: code, configs, tests and the README's tables mirror each other.
+"""The house's order, kept by a test: code, configs, tests and the tables of the docs mirror each other.
 
-A new method is one .py and one .yaml (and a row in the README): nothing here lists methods.
+A new method is one .py and one .yaml (and a row in README and docs): nothing here lists methods.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from counterfoil.util.loggers import Label, open_loggers
 ROOT = Path(__file__).parents[1]
 SOURCE, CONF, TESTS = ROOT / "src" / "counterfoil", ROOT / "conf", ROOT / "tests"
 README = (ROOT / "README.md").read_text()
+METHODS, METRICS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("methods", "metrics"))
 
 
 def target_of(path: Path) -> str:
@@ -109,25 +110,26 @@ def test_every_option_of_a_method_is_in_its_yaml_or_has_a_default(path: Path, cl
 
 
 @each_method
-def test_every_method_stands_in_the_readme(path: Path, cls: type) -> None:
+def test_every_method_stands_in_the_two_tables(path: Path, cls: type) -> None:
     row = f"| `{path.stem}` |"
-    assert row in README, f"README.md: the table of methods has no row {row} paper | needs | departures |"
+    assert row in METHODS, f"docs/methods.md: the table has no row {row} paper | needs | departures |"
+    assert row in README, f"README.md: the table of methods has no row {row} what it does |"
 
 
-def test_the_readme_names_no_method_or_metric_that_does_not_exist() -> None:
-    """Rows of the two tables with one name, or several in the metrics' table, in their first column."""
+def test_the_tables_name_no_method_or_metric_that_does_not_exist() -> None:
+    """Rows of the tables with one name, or several in the metrics' table, in their first column."""
     known = {path.stem for group in ("explainer", "metric") for path in (CONF / group).glob("*.yaml")}
-    for header in ("| method |", "| name |"):
-        assert header in README, f"README.md: no table that starts with {header}"
-        for line in README.split(header, 1)[1].split("\n\n", 1)[0].splitlines()[2:]:
+    for page, header in ((README, "| method |"), (METHODS, "| method |"), (METRICS, "| name |")):
+        assert header in page, f"no table that starts with {header}"
+        for line in page.split(header, 1)[1].split("\n\n", 1)[0].splitlines()[2:]:
             for name in re.findall(r"`(\w+)`", line.split("|")[1]):
-                assert name in known, f"README.md names {name}, which has no yaml"
+                assert name in known, f"a table names {name}, which has no yaml"
 
 
-def test_every_default_metric_stands_in_the_readme() -> None:
-    table = README.split("| name |", 1)[1].split("\n\n", 1)[0]
+def test_every_default_metric_stands_in_the_table() -> None:
+    table = METRICS.split("| name |", 1)[1].split("\n\n", 1)[0]
     for name in default_metrics():
-        assert f"`{name}`" in table, f"README.md: the table of metrics lacks {name}"
+        assert f"`{name}`" in table, f"docs/metrics.md: the table lacks {name}"
 
 
 @each_method
@@ -172,10 +174,10 @@ def test_every_file_has_a_test_file_of_its_name() -> None:
 
 
 def test_lines_end_at_column_110() -> None:
-    """Of configs and of the README's prose; code is ruff's, rows of tables and addresses do not break."""
+    """Of configs and of prose; code is ruff's, rows of tables and addresses do not break."""
     wide = [
         f"{path.relative_to(ROOT)}:{number}"
-        for path in (*sorted(CONF.rglob("*.yaml")), ROOT / "README.md")
+        for path in (*sorted(CONF.rglob("*.yaml")), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if len(line) > 110 and not line.startswith("|")
     ]

@@ -1,4 +1,4 @@
-"""The README is true: its Python and shell blocks run, its names exist, its figures are published."""
+"""README and docs are true: their blocks run, their names and links exist, their figures are published."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from tests.bench import fewest
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 README = (ROOT / "README.md").read_text()
-SCALE = (ROOT / "docs" / "scale.md").read_text()
+DOCS = {path.stem: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = "\n\n".join((README, *DOCS.values()))
 MAKEFILE = (ROOT / "Makefile").read_text()
 Script = Callable[..., tuple[int, str, str]]
 
@@ -75,8 +76,8 @@ class Command:
         return f"{self.script} {' '.join(self.arguments)}"
 
 
-def blocks(language: str, page: str = README) -> list[Block]:
-    """All blocks of a language."""
+def blocks(language: str, page: str = PAGES) -> list[Block]:
+    """All blocks of a language, in README and docs or in one of them."""
     found = []
     for fence in re.finditer(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
         above = page[: fence.start()].rstrip().rsplit("\n", 1)[-1]
@@ -86,8 +87,8 @@ def blocks(language: str, page: str = README) -> list[Block]:
 
 
 def lines() -> Iterator[list[str]]:
-    """Every command of the shell blocks, here and in docs/scale.md, and of the Makefile, as words."""
-    written = "\n".join(block.text for page in (README, SCALE) for block in blocks("bash", page))
+    """Every command of the shell blocks and of the Makefile, as words."""
+    written = "\n".join(block.text for block in blocks("bash"))
     made = re.findall(r"^\t\$\(BIN\)/(python .*)", MAKEFILE, re.MULTILINE)
     for line in chain(written.replace("\\\n", " ").splitlines(), made):
         words = shlex.split(line, comments=True)
@@ -99,17 +100,19 @@ def lines() -> Iterator[list[str]]:
 
 
 LINES = list(lines())
-COMMANDS = [
-    Command(words[1].removesuffix(".py"), tuple(words[2:]))
-    for words in LINES
-    if words[0] == "python" and words[1] in ("train.py", "evaluate.py")
-]
+COMMANDS = list(
+    dict.fromkeys(
+        Command(words[1].removesuffix(".py"), tuple(words[2:]))
+        for words in LINES
+        if words[0] == "python" and words[1] in ("train.py", "evaluate.py")
+    )
+)
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=str)
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     """No block without a language; every line of a shell block is a command that a test below knows."""
-    fences = re.findall(r"^```(.*)$", README, re.MULTILINE)[::2]
+    fences = re.findall(r"^```(.*)$", PAGES, re.MULTILINE)[::2]
     assert set(fences) == {"python", "bash", "yaml", "text"}
     for words in LINES:
         known = words[0] == "make" or (
@@ -131,7 +134,7 @@ def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_make_targets_exist() -> None:
     named = {words[1] for words in LINES if words[0] == "make"} | set(
-        re.findall(r"[`(]make (\w+)[`)]", README)
+        re.findall(r"[`(]make (\w+)[`)]", PAGES)
     )
     assert {"demo", "test", "lint", "results", "benchmark"} <= named
     assert named <= set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
@@ -152,7 +155,7 @@ def test_commands_compose(command: Command, tmp_path: Path, monkeypatch: pytest.
 
 def test_modules_and_one_liners_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    inline = [shlex.split(text) for text in re.findall(r"`(python [^`]+)`", README)]
+    inline = [shlex.split(text) for text in re.findall(r"`(python [^`]+)`", PAGES)]
     for words in (*LINES, *inline):
         if words[:2] == ["python", "-m"]:
             assert find_spec(words[2]), words
@@ -162,7 +165,7 @@ def test_modules_and_one_liners_exist(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def own_method() -> None:
-    """Write the method of the README and its yaml where it says."""
+    """Write the files of the docs where they say."""
     for block in (*blocks("python"), *blocks("yaml")):
         if block.path:
             Path(block.path).parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +221,7 @@ def test_quick_commands_run(script: Script) -> None:
 
 
 def holds_what_is_promised(run_dir: Path) -> None:
-    """A run folder has every file of the README's table, but the strips that its methods do not make."""
+    """A run folder has every file of the table, but the strips that its methods do not make."""
     for name in re.findall(r"`([^`]+)`", column("| file |", 0)):
         found = list(run_dir.glob(name.replace("<method>", "*").rstrip("/")))
         assert found or name == "strips/", name
@@ -227,8 +230,8 @@ def holds_what_is_promised(run_dir: Path) -> None:
 
 def rows(header: str) -> list[list[str]]:
     """The cells of the table whose first line starts with this header."""
-    assert header in README, header
-    body = README.split(header, 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    assert PAGES.count(header) == 1, header
+    body = PAGES.split(header, 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in body]
 
 
@@ -265,13 +268,13 @@ def test_presets_named_are_all_there_are() -> None:
         for path in (CONF / "metric").glob("*.yaml")
         if set(yaml.safe_load(path.read_text())) == {"defaults"}
     }
-    (named,) = re.findall(r"chooses by presets: (.*?), each a yaml", README, re.DOTALL)
+    (named,) = re.findall(r"chooses by presets: (.*?), each a yaml", DOCS["metrics"], re.DOTALL)
     assert set(re.findall(r"`(\w+)`", named)) == presets
 
 
 def test_architecture_is_as_the_tree_and_the_contract_say() -> None:
     """Every folder of the tree exists and no package is left out; the layers are import-linter's."""
-    (tree,) = blocks("text")
+    (tree,) = blocks("text", DOCS["architecture"])
     for name in re.findall(r"^(?:  )?([\w/]+)/ ", tree.text, re.MULTILINE):
         assert (ROOT / name).is_dir() or (ROOT / "src" / "counterfoil" / name).is_dir(), name
     packages = [path.parent.name for path in (ROOT / "src" / "counterfoil").glob("*/__init__.py")]
@@ -282,7 +285,7 @@ def test_architecture_is_as_the_tree_and_the_contract_say() -> None:
     )
     assert contract
     layers = re.findall(r'"(\w+)"', contract.group(1))
-    (written,) = re.findall(r"Imports go downward: ([\w\s<]+)\.", README)
+    (written,) = re.findall(r"Imports go downward: ([\w\s<]+)\.", DOCS["architecture"])
     assert re.findall(r"\w+", written) == drawn == layers[::-1]
 
 
@@ -305,5 +308,13 @@ def test_the_caption_tells_the_published_figures() -> None:
 
 def test_lines_are_short() -> None:
     """Prose and code; rows of tables are one line each."""
-    long = [line for line in README.splitlines() if len(line) > 110 and not line.startswith("|")]
+    long = [line for line in PAGES.splitlines() if len(line) > 110 and not line.startswith("|")]
     assert not long
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        assert link.startswith("https://") or (path.parent / link).exists(), link
