@@ -33,7 +33,7 @@ ROLES = ("classifier", "generative", "autoencoder")
 """What a model can be."""
 INCIDENTAL = (
     "run_dir", "logger", "trainer", "threads", "overwrite", "train_missing", "metric", "study", "methods",
-    "sweep", "jobs", "devices", "refill", "callbacks",
+    "sweep", "jobs", "devices", "refill", "callbacks", "audit",
 )  # fmt: skip
 """Options that do not change what a run explains."""
 NEWER: Mapping[str, Any] = {"again": [], "half": None, "refine": None, "residual": False, "any_class": False}
@@ -193,6 +193,7 @@ class RunConfig:
         corruption: function of the images of the queries, with its arguments.
         refine: a stage after the search of every method, with its arguments.
         reference: explain the clean queries as well where they are corrupted.
+        audit: options of the audit, or whether there is one.
         again: what is explained a second time: back, noise, own; see `counterfoil.explainer.again`.
         split: whose images are explained, test or val.
         devices: processes at an evaluation on this machine.
@@ -237,6 +238,7 @@ class RunConfig:
     callbacks: Mapping[str, Any] = field(default_factory=dict)
     precision: Precision = "float32"
     again: Sequence[Pass] = ()
+    audit: Mapping[str, Any] | bool | None = None
 
     @property
     def wanted_threads(self) -> int | None:

@@ -30,6 +30,7 @@ from counterfoil.data.queries import QuerySet, classes_of, differs, read_mask, s
 from counterfoil.data.query_file import read_queries
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.optimised import OptimisedExplainer
+from counterfoil.run.auditing import audited
 from counterfoil.run.config import RunConfig, refuse_unchosen, untyped, used
 from counterfoil.run.folder import Claim, claim, in_use, opened, same_weights, write_queries
 from counterfoil.run.models import (
@@ -147,7 +148,7 @@ class Work:
         evaluation = _prepare(run, models)
         if evaluation.queries is not None:
             _refuse_idle(run, len(evaluation.queries), ranks.own)
-        explainers = _explainers(evaluation)
+        explainers = evaluation.explainers = _explainers(evaluation)
         mask = _mask(run, models)
         if claimed.old is None and not (self.run_dir / "counterfactuals").exists():
             refuse_full(self.run_dir, _least_size(evaluation), "counterfactuals")
@@ -463,6 +464,9 @@ def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], second
         evaluation.classifier.class_names,
     )
     summary["files"] = {"queries.csv": file_digest(run_dir / "queries.csv")}
+    found = audited(evaluation, scores.judged)
+    if found is not None:
+        found.save(run_dir)
     report(evaluation, summary, scores, run_dir)
     page = run_dir / "report.html"
     for logger in loggers:

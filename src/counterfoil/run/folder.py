@@ -34,6 +34,8 @@ OURS = (
     "report.html",
     "tables",
     "strips",
+    "audit.json",
+    "audit.safetensors",
     "config.yaml",
     "query_set.csv",
     "query_set.json",

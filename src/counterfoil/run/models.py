@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from counterfoil.audit.options import options_of
 from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.check import count_classes
 from counterfoil.classifier.order import columns as matched
@@ -246,6 +247,7 @@ def check_options(config: RunConfig) -> None:
     check(config.data.options, "data")
     for group in ("trainer", "logger", "corruption", "refine", "explainer"):
         check(getattr(config, group), group)
+    options_of(config.audit)
     for name, metric in config.metric.items():
         check(metric.options, f"metric.{name}")
     for path, recipe in needed_for_training(config).items():

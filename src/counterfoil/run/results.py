@@ -21,6 +21,7 @@ from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import probability_of
 from counterfoil.data.base import ImageData
 from counterfoil.data.queries import QuerySet
+from counterfoil.explainer.base import Explainer
 from counterfoil.metric.attribute import declared_metrics
 from counterfoil.metric.base import describe
 from counterfoil.metric.evaluation import Scored, evaluate_metrics
@@ -48,6 +49,7 @@ class Evaluation:
         checked: what was found of the classifier.
         doubt: why the judge's figures are not to be believed, "" where they are.
         stored_names: of the images of stored counterfactuals, by query, where they are noted.
+        explainers: the methods, fitted; none where stored counterfactuals are scored.
         left_out: rows of stored counterfactuals that want the class that their image already has.
     """
 
@@ -61,6 +63,7 @@ class Evaluation:
     doubt: str = ""
     stored_names: Mapping[int, int | str] = field(default_factory=dict)
     left_out: int = 0
+    explainers: Mapping[str, Explainer] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> Mapping[int, int | str]:

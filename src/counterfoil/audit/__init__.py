@@ -1,0 +1,1 @@
+"""What a classifier relies on, read off the counterfactuals of several methods."""

@@ -1,0 +1,41 @@
+"""The audit of a run: what its classifier relies on, in audit.json and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from counterfoil.audit.audit import Audit, Subject, audit
+from counterfoil.audit.options import options_of
+from counterfoil.metric.attributes import AttributeReader
+from counterfoil.metric.network import Borrowed
+from counterfoil.run.results import Evaluation, placed
+
+
+def audited(evaluation: Evaluation, judged: Mapping[str, Tensor]) -> Audit | None:
+    """The audit of a run; None where it is turned off, or no method has enough valid counterfactuals.
+
+    Args:
+        evaluation: explained and scored.
+        judged: the judge's probability (N,) of the target, by method.
+    """
+    options = options_of(evaluation.config.audit)
+    if options is None:
+        return None
+    models, run = evaluation.models, evaluation.config
+    classifier = Borrowed(evaluation.classifier, "audit", "classifier")
+    several = bool(run.judge and run.judge.multilabel and models.data.attribute_names)
+    subject = Subject(
+        classifier,
+        evaluation.classifier.class_names,
+        partial(placed, models=models),
+        {} if evaluation.doubt else judged,
+        AttributeReader(evaluation.judge, models.data, "audit") if several else None,
+        evaluation.explainers,
+        run.seed,
+    )
+    with torch.no_grad():
+        return audit(evaluation.counterfactuals, subject, options)
