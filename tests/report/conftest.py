@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -124,3 +128,22 @@ def walked(run):
     sign = 2 * counterfactuals.target.float() - 1
     logits = (sign[:, None] * torch.logit(torch.tensor(POSTERIORS)))[..., None] * torch.tensor([0.0, 1.0])
     return replace(counterfactuals, strip=Strip(images, requested, logits))
+
+
+@pytest.fixture(scope="session")
+def _browser() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        module = importlib.import_module("browser")
+    if module.CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with module.browser() as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(_browser: Any) -> Iterator[Any]:
+    """The one tab of a headless Chromium; whatever goes wrong in a page fails the test."""
+    _browser.errors.clear()
+    yield _browser
+    assert _browser.errors == []

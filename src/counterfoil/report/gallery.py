@@ -107,6 +107,21 @@ def extremes(values: Tensor, rows: Tensor, higher_is_better: bool) -> list[int]:
     return [int(order[i]) for i in (0, (len(order) - 1) // 2, len(order) - 1)]
 
 
+def verdicts(
+    table: Mapping[str, Tensor], judge_probability: Tensor | None, failed: Tensor | None
+) -> Tensor | None:
+    """Whether the judge agrees (N,): 1, 0 or NaN; by its metric, else by a probability above 1/2.
+
+    None without a judge.
+    """
+    if "judge_agreement" in table:
+        return table["judge_agreement"].detach().cpu().float()
+    if judge_probability is None:
+        return None
+    agrees = judge_probability.detach().cpu() > 0.5
+    return (agrees if failed is None else agrees & ~failed.cpu()).float()
+
+
 class Gallery:
     """Collects one method's counterfactuals for the page; each picture is stored once, in a sheet.
 
@@ -131,7 +146,7 @@ class Gallery:
         self.name, self.counterfactuals, self.class_names = name, counterfactuals.bare, class_names
         self.table = {metric: values.detach().cpu().float() for metric, values in table.items()}
         self.judge_probability = judge_probability
-        self.judge = self._verdicts()
+        self.judge = verdicts(self.table, judge_probability, self.counterfactuals.failed)
 
     def view(self, methods: Methods, queries: Sequence[int]) -> MethodView:
         """Choose, label and draw: the shared queries, best, median and worst by each metric, failures."""
@@ -163,15 +178,6 @@ class Gallery:
         view.attributes = ranking(self.counterfactuals, self.class_names)
         view.sheet = self._sheet(view.scale)
         return view
-
-    def _verdicts(self) -> Tensor | None:
-        """Whether the judge agrees (N,): 1, 0 or NaN; by its metric, else by a probability above 1/2."""
-        if "judge_agreement" in self.table:
-            return self.table["judge_agreement"]
-        if self.judge_probability is None:
-            return None
-        agrees, failed = self.judge_probability.detach().cpu() > 0.5, self.counterfactuals.failed
-        return (agrees if failed is None else agrees & ~failed.cpu()).float()
 
     def _card(self, row: int, note: str = "") -> Card:
         place, shown = self.rows[row], self.shown

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of queries, methods, figures and counterfactuals."""
+"""report.html: one page of queries, methods, figures and counterfactuals; it asks nothing of a network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
 from counterfoil.report import table as tab
+from counterfoil.report.browse import browser
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
+from counterfoil.report.sheets import COLUMNS
 from counterfoil.report.strips import strip_view
 from counterfoil.util.record import write_text
 
@@ -39,7 +41,7 @@ def write_report(
     """Write the page under a temporary name, then rename.
 
     Args:
-        path: where report.html goes.
+        path: where report.html goes; thumbnails of many queries lie beside it, in a folder called report.
         summary: the content of metrics.json; the plain values of `queries`, then of `config`, fill the page's
             head.
         methods: the graded counterfactuals by method.
@@ -61,7 +63,7 @@ def write_report(
             "the report needs at least one method with counterfactuals, found none; "
             "run an evaluation with an explainer first"
         )
-    judged = judge_probabilities or {}
+    path, judged = Path(path), judge_probabilities or {}
     queries = common_queries(explained)
     views = [
         Gallery(name, counterfactuals, tables.get(name, {}), class_names, judged.get(name)).view(
@@ -93,6 +95,10 @@ def write_report(
             for place, v in enumerate(views)
         ],
         pixels=_display(explained),
+        browser=browser(
+            explained, tables, judged, summary["methods"], class_names, names or {}, path.with_suffix("")
+        ),
+        tiles={"columns": COLUMNS},
         judged=any(view.confirmed is not None for view in views),
         lost=any(view.failed for view in views),
         plots=_plots(summary["methods"]),
@@ -101,7 +107,7 @@ def write_report(
         config=json.dumps(summary.get("config") or {}, indent=2, default=str, ensure_ascii=False),
         series=(LIGHT_SERIES, DARK_SERIES),
     )
-    return _write(Path(path), page)
+    return _write(path, page)
 
 
 def _template() -> Any:

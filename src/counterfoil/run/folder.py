@@ -32,6 +32,7 @@ OURS = (
     "metrics.json",
     "queries.csv",
     "report.html",
+    "report",
     "tables",
     "strips",
     "audit.json",
