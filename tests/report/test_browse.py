@@ -130,10 +130,7 @@ def test_a_query_by_its_address_with_all_methods(page, tab):
     title = "document.getElementById('query-title').textContent"
     tab.open(page.as_uri() + "#query=105")
     assert tab.run("document.activeElement.id") == "query"
-    assert (
-        tab.run("document.getElementById('query-title').textContent")
-        == "faces/<b>105.png, read as not <Smiling>"
-    )
+    assert tab.run(title) == "faces/<b>105.png, read as not <Smiling>"
     assert tab.run("document.querySelectorAll('.answer').length") == 3
     assert tab.run("Math.abs(document.getElementById('query').getBoundingClientRect().top) < 40")
     tab.run("document.getElementById('next').click()")
