@@ -1,8 +1,9 @@
 """Time a case against its bare networks:  python benchmarks/speed.py search|levers|training|strip|...
 
 Ours and the floor run in turn in one process and do the same work, so that whatever else the machine does
-falls on both. Two cases measure whole evaluations in fresh processes: memory and ranks. Cases stand in
-benchmarks/cases/; overrides are those of evaluate.py, such as data=mnist.
+falls on both. Three cases measure whole evaluations in fresh processes: memory, ranks, and page, which opens
+the page in a headless Chromium. Cases stand in benchmarks/cases/; overrides are those of evaluate.py, such as
+data=mnist.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from timing import ROOT, about, machine, publish, record, table
 
 from counterfoil.util import cli
 
-CASES = ("search", "levers", "training", "strip", "priors", "attributes", "memory", "ranks")
+CASES = ("search", "levers", "training", "strip", "priors", "attributes", "memory", "ranks", "page")
 
 
 def measure(arguments: Sequence[str]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,19 @@ class Broken(View):
         raise UserError("no finished job has confidence=1")
 
 
-def job(folder: Path, seed: int, weights: dict[str, str]) -> Outcome:
+class Linked(View):
+    """A row that leads to its job, and figures to sort."""
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        values = {"a": 0.5, "b": None, "c": 1200.0, "d": 0.75}
+        rows = {row: {"score": Entry(value, 0, 2000, higher_is_better=True)} for row, value in values.items()}
+        return Shown({name: Table(rows, links={"a": f"{jobs[0].folder.name}/report.html"})})
+
+
+def job(folder: Path, seed: int, weights: dict[str, str], methods: Sequence[str] = ()) -> Outcome:
     folder.mkdir(parents=True)
     config = {"seed": seed, "n": 7}
-    summary = {"methods": {}, "queries": {}, "config": config, "weights": weights}
+    summary = {"methods": {name: {} for name in methods}, "queries": {}, "config": config, "weights": weights}
     (folder / "metrics.json").write_text(json.dumps(summary))
     return Outcome(folder, [f"seed={seed}", "study=tiny", f"run_dir={folder}", f"store={folder}"])
 
@@ -70,3 +80,29 @@ def test_jobs_about_other_weights_of_one_name_are_told_apart(tmp_path: Path) -> 
         join(Study("tiny", "Tiny", "", {"seeds": Seeds()}), outcomes, tmp_path)
     content = json.loads((tmp_path / "study.json").read_text())
     assert content["weights"] == {"cnn.safetensors": "a", "cnn.safetensors of job 2": "b"}
+
+
+def test_the_page_leads_to_its_runs(tmp_path: Path, tab: Any) -> None:
+    outcomes = [job(tmp_path / str(seed), seed, {}, ["revise", "my & own"]) for seed in range(9)]
+    study = Study("tiny", "Tiny", "python evaluate.py study=tiny", {"view": Linked()})
+    page = join(study, outcomes, tmp_path)
+    tab.open(page.as_uri(), 400, dark=True)
+    links = tab.run("[...document.querySelectorAll('#view-0 a, #jobs a')].map((a) => a.getAttribute('href'))")
+    assert links[:4] == [
+        "0/report.html",
+        "0/report.html",
+        "0/report.html#method=revise",
+        "0/report.html#method=my%20%26%20own",
+    ]
+    names = "[...document.querySelectorAll('#view-0 tbody th')].map((cell) => cell.textContent)"
+    score = "document.querySelector('#view-0 thead th:nth-child(2) button').click()"
+    tab.run(score)
+    assert tab.run(names) == ["c", "d", "a", "b"]
+    tab.run(score)
+    assert tab.run(names) == ["a", "d", "c", "b"]
+    tab.run("document.getElementById('wanted').focus()")
+    tab.type("seed=3 revise")
+    shown = "[...document.querySelectorAll('#listed tbody tr')].filter((row) => row.checkVisibility()).length"
+    assert tab.run(shown) == 1
+    assert tab.run((Path(__file__).parent / "readable.js").read_text()) == {"faint": [], "nameless": []}
+    assert tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0

@@ -36,6 +36,7 @@ def test_the_front_holds_what_keeps_the_constraints_and_is_not_beaten(
     tried = {"default": (0.5, 0.5), "1": (0.5, 0.1), "2": (0.9, 0.1), "3": (0.05, 0.001), "4": (0.2, 0.01)}
     shown = view.show(jobs_of(toy_jobs, tried), tmp_path, "trials")
     assert [row.split(":")[0] for row in shown.tables["front"].rows] == ["2", "1", "4"]
+    assert list(shown.tables["front"].links.values()) == [f"{job}/report.html" for job in ("2", "1", "4")]
     assert list(shown.tables) == ["front"]
     assert 'href="2/report.html"' in shown.inline["trials"]
     assert all(path.is_file() for path in shown.files.values())

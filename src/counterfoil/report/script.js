@@ -1,6 +1,5 @@
 (() => {
   "use strict";
-  const root = document.documentElement;
   const byId = (id) => document.getElementById(id);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
@@ -43,19 +42,6 @@
       all(".ranked", other.closest("section")).forEach((group) => { group.hidden = group.dataset.metric !== select.value; });
     });
   }));
-
-  const themes = ["auto", "light", "dark"];
-  const setTheme = (theme) => {
-    if (theme === "auto") delete root.dataset.theme; else root.dataset.theme = theme;
-    byId("theme-name").textContent = theme;
-  };
-  const stored = () => { try { return localStorage.getItem("counterfoil-theme"); } catch { return null; } };
-  setTheme(themes.includes(stored()) ? stored() : "auto");
-  byId("theme").addEventListener("click", () => {
-    const next = themes[(themes.indexOf(byId("theme-name").textContent) + 1) % themes.length];
-    setTheme(next);
-    try { localStorage.setItem("counterfoil-theme", next); } catch { /* a page without storage keeps the choice until it closes */ }
-  });
 
   byId("copy").addEventListener("click", async () => {
     try {

@@ -76,7 +76,7 @@ def join(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Path:
     }
     write_json(folder / "study.json", content)
     page = folder / "report.html"
-    write_text(page, _page(content, shown))
+    write_text(page, _page(content, shown, {job.folder.name: list(job.methods) for job in jobs}))
     return page
 
 
@@ -139,7 +139,7 @@ def _told(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]
 
 
-def _page(content: Mapping[str, Any], shown: Mapping[str, Shown]) -> str:
+def _page(content: Mapping[str, Any], shown: Mapping[str, Shown], methods: Mapping[str, list[str]]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -153,6 +153,7 @@ def _page(content: Mapping[str, Any], shown: Mapping[str, Shown]) -> str:
     text: str = environment.get_template("study.html").render(
         **{key: value for key, value in content.items() if key != "views"},
         views=views,
+        methods=methods,
         series=(LIGHT_SERIES, DARK_SERIES),
     )
     return text
@@ -164,7 +165,7 @@ def _tables(shown: Shown) -> list[dict[str, Any]]:
 
 def _rows(table: Table) -> dict[str, Any]:
     rows = [
-        (row, [(cell(cells.get(name)), table.bold(row, name)) for name in table.names])
+        (row, table.links.get(row), [(cell(cells.get(name)), table.bold(row, name)) for name in table.names])
         for row, cells in table.rows.items()
     ]
     return {"heads": [table.corner, *map(table.head, table.names)], "rows": rows, "note": table.note}

@@ -31,6 +31,7 @@ class Table:
         marked: column -> row -> "best" or "tied"; marked cells are bold.
         corner: the head of the first column.
         note: what to know about the figures, one paragraph below the table.
+        links: row -> the page of the run that it stands for, relative to that of the table.
     """
 
     rows: Rows
@@ -38,6 +39,7 @@ class Table:
     marked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     corner: str = "method"
     note: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

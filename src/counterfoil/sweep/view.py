@@ -89,14 +89,16 @@ class Trials(View):
 
     def _front(self, front: Sequence[Point]) -> Table:
         ordered = sorted(front, key=lambda point: [_cost(point.figures[name]) for name in self.objectives])
-        rows = {f"{point.name}: {_told(point.values)}": point.figures for point in ordered}
+        named = {f"{point.name}: {_told(point.values)}": point for point in ordered}
+        rows = {name: point.figures for name, point in named.items()}
+        links = {name: point.link for name, point in named.items()}
         limits = ", ".join(f"{name} {limit:g}" for name, limit in self.constraints.items())
         note = "On validation queries: the trials that no other beats in all objectives" + (
             f", among those that keep {limits}." if limits else "."
         )
         if not front:
             note += " No trial keeps them, so there is no winner to test."
-        return Table(rows, [*self.objectives, *self.constraints], corner="trial", note=note)
+        return Table(rows, [*self.objectives, *self.constraints], corner="trial", note=note, links=links)
 
     def _test(self, jobs: Mapping[str, Job]) -> Table:
         """The default, and the winner where it is another."""
