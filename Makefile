@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 # Bytecode is kept even where the environment forbids it: else each process compiles what it imports.
 TESTING := WANDB_MODE=offline PYTHONDONTWRITEBYTECODE=
 
-.PHONY: help demo test test-lowest faults lint results benchmark peers
+.PHONY: help demo test test-lowest faults lint results docs tutorials benchmark peers
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,avatars,sweep,launch,diffusion,flow]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[dev,docs,avatars,sweep,launch,diffusion,flow]'
 	@touch $(READY)
 
 demo: $(READY)   ## train six methods' models on real digits, explain 200 test digits, write runs/demo/report.html
@@ -39,6 +40,16 @@ lint: $(READY)   ## style, layers and types
 
 results: $(READY)   ## RESULTS.md from its template and the published figures in results/
 	$(BIN)/python -m counterfoil.run.study render
+
+NOTEBOOKS := $(patsubst docs/tutorials/%.py,build/tutorials/%.ipynb,$(wildcard docs/tutorials/*.py))
+build/tutorials/%.ipynb: docs/tutorials/%.py $(READY)
+	$(TESTING) $(BIN)/python -m docsite.notebooks $*
+
+docs: $(READY) $(NOTEBOOKS)   ## the documentation site, into site/; a broken link or a missing docstring fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+tutorials: $(READY)   ## run the notebooks of docs/tutorials, and tell how long each takes
+	$(TESTING) $(BIN)/python -m docsite.notebooks
 
 benchmark: $(READY)   ## speed against the bare networks, as ratios in one run
 	for case in search training strip; do $(BIN)/python benchmarks/speed.py $$case || exit 1; done

@@ -125,6 +125,8 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.path or "example")
 def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    own_files()
     Path("example.py").write_text(block.text)
     names = runpy.run_path("example.py")
     if "cf" in names:
@@ -144,7 +146,7 @@ def test_make_targets_exist() -> None:
 def test_commands_compose(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option exists, and the config becomes the typed one."""
     monkeypatch.chdir(tmp_path)
-    own_method()
+    own_files()
     places = [f"file://{folder.resolve()}" for folder in config_dirs(command.arguments)]
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -164,7 +166,7 @@ def test_modules_and_one_liners_exist(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(list(Path("faces/img_align_celeba").iterdir())) == 20
 
 
-def own_method() -> None:
+def own_files() -> None:
     """Write the files of the docs where they say."""
     for block in (*blocks("python"), *blocks("yaml")):
         if block.path:
@@ -202,7 +204,7 @@ def tiny(command: Command) -> list[str]:
 @pytest.mark.slow
 def test_quick_commands_run(script: Script) -> None:
     """From top to bottom in one folder and one store, each as printed but for a few images and steps."""
-    own_method()
+    own_files()
     theirs()
     ran = []
     quick = [part for part in COMMANDS if part.quick and "sweep=" not in " ".join(part.arguments)]

@@ -1,0 +1,1 @@
+"""The classifier that is explained, its judge, their networks, checks and training."""

@@ -1,0 +1,1 @@
+"""Generative models that methods search in, each with its training."""

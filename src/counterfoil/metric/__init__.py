@@ -1,0 +1,1 @@
+"""Measures of counterfactuals; each declares its unit, direction and range."""

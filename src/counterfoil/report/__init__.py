@@ -1,0 +1,1 @@
+"""Tables, pictures, pages and comparisons of what was measured."""

@@ -1,0 +1,1 @@
+"""What the two commands do: models, addresses, training, evaluation, run folders, studies."""

@@ -1,0 +1,1 @@
+"""What belongs to no noun: building from configs, records, checkpoints, the command line."""

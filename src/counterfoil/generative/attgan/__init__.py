@@ -1,0 +1,1 @@
+"""An attribute generator: edits of an image by its attributes."""

@@ -1,0 +1,1 @@
+"""Translation between classes that never asks the classifier."""

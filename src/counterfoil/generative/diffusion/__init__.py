@@ -1,0 +1,1 @@
+"""A small denoising diffusion model, or the folder of a pipeline."""

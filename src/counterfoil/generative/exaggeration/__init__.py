@@ -1,0 +1,1 @@
+"""The generator of progressive exaggeration, trained against the classifier."""

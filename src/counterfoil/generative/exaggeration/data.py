@@ -153,6 +153,11 @@ def of_classes(images: Images, pair: tuple[int, int] | None) -> Images:
 
 
 def refuse_single_class(images: Images, pair: tuple[int, int] | None) -> None:
+    """Refuse training images of one class.
+
+    Raises:
+        UserError: fewer than two classes are among them.
+    """
     found = torch.unique(images.labels).tolist() if len(images) else []
     if len(found) < 2:
         wanted = f"classes {pair[0]} and {pair[1]}" if pair else "at least two classes"

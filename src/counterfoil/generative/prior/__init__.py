@@ -1,0 +1,1 @@
+"""Untrained image priors, a network per query."""

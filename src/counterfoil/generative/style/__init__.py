@@ -1,0 +1,1 @@
+"""An embedding of style, trained to match two views of an image."""

@@ -1,0 +1,1 @@
+"""Views of the joined jobs of a study: tables, curves, comparisons, pictures."""

@@ -1,0 +1,1 @@
+"""What makes the documentation site out of docs/, the docstrings, the configs and the published figures."""
