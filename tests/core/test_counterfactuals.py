@@ -227,3 +227,14 @@ def test_a_summary_is_one_short_line(cf: Counterfactuals) -> None:
     failed = torch.tensor([True, False, False, False])
     assert repr(replace(cf, failed=failed)).endswith(", 1 failed")
     assert repr(cf[:0]) == "0 counterfactuals"
+
+
+def test_the_method_is_told_and_kept(cf: Counterfactuals, tmp_path: Path) -> None:
+    own = replace(cf, method="revise")
+    assert repr(own).startswith("4 counterfactuals of 3 queries by revise: 75 % valid, L1 0.")
+    own.save(tmp_path / "a.safetensors")
+    kept = [own[1:], own.to("cpu"), own.bare, Counterfactuals.cat([own, own]), own.holding({})]
+    for part in [*kept, Counterfactuals.load(tmp_path / "a.safetensors")]:
+        assert part.method == "revise"
+    assert Counterfactuals.cat([own, cf]).method == ""
+    assert "method" not in own.tensors()

@@ -162,6 +162,11 @@ def test_dtype_device_shape_and_range(method: type, make: Any, x: Tensor) -> Non
 
 
 @each_method
+def test_counterfactuals_tell_their_method(method: type, make: Any, x: Tensor) -> None:
+    assert make(method)(x[:1]).method == method.__module__.rpartition(".")[2]
+
+
+@each_method
 def test_single_precision_stays_single(method: type, make: Any, x: Tensor) -> None:
     explainer = make(method).float()
     assert explainer(x.float()).counterfactual.dtype == torch.float32

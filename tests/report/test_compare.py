@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_comparison_marks_the_best_and_what_is_tied(run: SimpleNamespace) -> N
 
 def test_a_list_is_numbered_and_names_are_escaped(run: SimpleNamespace) -> None:
     assert list(compare(list(run.methods.values()), [Validity()]).rows) == ["1", "2", "3"]
+    by = [
+        replace(cf, method=name)
+        for name, cf in zip(("revise", "wachter"), run.methods.values(), strict=False)
+    ]
+    assert list(compare(by, [Validity()]).rows) == ["revise", "wachter"]
+    assert list(compare([by[0], by[0]], [Validity()]).rows) == ["1", "2"]
     assert "<b>own</b>" not in compare(run.methods, [Validity()])._repr_html_()
     with pytest.raises(UserError, match="found none"):
         compare([])

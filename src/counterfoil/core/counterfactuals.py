@@ -28,9 +28,11 @@ _READ = (FORMAT, "counterfoil.counterfactuals/4")
 """Formats that are read; in the older one the images of a strip are floats."""
 DIGEST = "sha256"
 """Key of a file's metadata that holds the hash of its tensors."""
+METHOD = "method"
+"""Key of a file's metadata that holds the method's name."""
 _TABLES = ("changes", "extra")
 """Fields that hold tensors by name."""
-_OPTIONAL = ("clean", "reference", "strip", *_TABLES, "failed")
+_OPTIONAL = ("clean", "reference", "strip", *_TABLES, "failed", METHOD)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Counterfactuals:
         extra: further tensors of a row by name, see `core.extras`.
         failed: (B,) bool, whether the row gave images, a code or logits that are not finite: it shows the
             factual instead, and is not valid, whatever the classifier says of the factual. None: no row did.
+        method: the name of what made them, "" where it is not known or they are of several.
     """
 
     factual: Tensor
@@ -125,6 +128,7 @@ class Counterfactuals:
     changes: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     failed: Tensor | None = None
+    method: str = ""
 
     def __len__(self) -> int:
         return self.factual.shape[0]
@@ -132,12 +136,13 @@ class Counterfactuals:
     def __repr__(self) -> str:
         queries, failed = len(self.query.unique()), self.failures
         of = "" if queries == len(self) else f" of {queries} queries"
+        by = f" by {self.method}" if self.method else ""
         if not len(self):
             return "0 counterfactuals"
         told = (
             f"{100 * float(self.valid.double().mean()):.0f} % valid, L1 {float(self.delta.abs().mean()):.3f}"
         )
-        return f"{len(self)} counterfactuals{of}: {told}{f', {failed} failed' if failed else ''}"
+        return f"{len(self)} counterfactuals{of}{by}: {told}{f', {failed} failed' if failed else ''}"
 
     def _repr_html_(self) -> str:
         return str(_shown().html(self))
@@ -218,7 +223,8 @@ class Counterfactuals:
 
     def map(self, change: Callable[[str, Tensor], Tensor]) -> Counterfactuals:
         """`change` applied to each tensor and its name, such as `target`, `strip.images` or `extra.z`."""
-        return assemble({name: change(name, value) for name, value in self.tensors().items()})
+        changed = {name: change(name, value) for name, value in self.tensors().items()}
+        return assemble(changed, self.method)
 
     @staticmethod
     def cat(parts: Sequence[Counterfactuals]) -> Counterfactuals:
@@ -229,12 +235,11 @@ class Counterfactuals:
         """
         tables = [part.tensors() for part in parts]
         like = {name: value for table in tables for name, value in table.items()}
-        return assemble(
-            {
-                name: torch.cat([_column(table, name, value) for table in tables])
-                for name, value in like.items()
-            }
-        )
+        joined = {
+            name: torch.cat([_column(table, name, value) for table in tables]) for name, value in like.items()
+        }
+        methods = {part.method for part in parts}
+        return assemble(joined, methods.pop() if len(methods) == 1 else "")
 
     def holding(self, like: Mapping[str, Tensor]) -> Counterfactuals:
         """The same rows with every tensor named in `like` (0, ...), filled as by `cat`."""
@@ -242,7 +247,7 @@ class Counterfactuals:
         if like.keys() <= held.keys():
             return self
         filled = {name: _column(held, name, value) for name, value in like.items() if name not in held}
-        return assemble(held | filled)
+        return assemble(held | filled, self.method)
 
     def save(self, path: Path | str, **metadata: str) -> None:
         """Write a safetensors file under a temporary name, then rename it: it is whole or absent.
@@ -254,7 +259,7 @@ class Counterfactuals:
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self.tensors().items()}
         if self.strip is not None:
             tensors["strip.images"] = levels(tensors["strip.images"])
-        noted = {"format": FORMAT, DIGEST: _digest(tensors), **metadata}
+        noted = {"format": FORMAT, DIGEST: _digest(tensors), METHOD: self.method, **metadata}
         with whole(path) as partial:
             save_file(tensors, str(partial), metadata=noted)
 
@@ -276,7 +281,7 @@ class Counterfactuals:
             raise UserError(
                 f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
             )
-        read = assemble(checked(tensors, str(path)))
+        read = assemble(checked(tensors, str(path)), metadata.get(METHOD, ""))
         if read.strip is None:
             return read
         return replace(read, strip=read.strip.restored(read.factual, read.counterfactual))
@@ -285,7 +290,7 @@ class Counterfactuals:
         """What it holds, by the names that `map` tells."""
         tables = {name: getattr(self, name) for name in _TABLES}
         tables["strip"] = {} if self.strip is None else self.strip.tensors()
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in tables}
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*tables, METHOD)}
         named |= {f"{table}.{k}": v for table, part in tables.items() for k, v in part.items()}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -337,14 +342,14 @@ def unknown(like: Tensor, rows: int) -> Tensor:
     return like.new_full((rows, *like.shape[1:]), torch.nan if like.is_floating_point() else -1)
 
 
-def assemble(tensors: Mapping[str, Tensor]) -> Counterfactuals:
-    """The counterfactuals that hold these tensors, by the names that `map` calls them."""
+def assemble(tensors: Mapping[str, Tensor], method: str = "") -> Counterfactuals:
+    """The counterfactuals that hold these tensors, by the names that `map` calls them, made by a method."""
     named: dict[str, Any] = {table: {} for table in ("strip", *_TABLES)}
     for name, value in tensors.items():
         table, dot, key = name.partition(".")
         (named[table] if dot else named).update({key or table: value})
     strip = named.pop("strip")
-    return Counterfactuals(**named, strip=Strip.of(strip) if strip else None)
+    return Counterfactuals(**named, strip=Strip.of(strip) if strip else None, method=method)
 
 
 def unknown_costs(rows: int) -> dict[str, Tensor]:

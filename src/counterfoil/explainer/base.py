@@ -185,6 +185,7 @@ class Explainer(nn.Module, ABC):
             changes={name: value.detach() for name, value in found.changes.items()},
             extra={name: value.detach() for name, value in found.extra.items()},
             failed=failed,
+            method=_called(self),
         )
 
     def _ask(self, x: Tensor, target: Target, mask: Tensor | None) -> tuple[Query, Tensor]:
@@ -209,6 +210,13 @@ class Explainer(nn.Module, ABC):
         image = query.keep(found.counterfactual.detach().clamp(0, 1))
         with torch.no_grad():
             return image, self.classifier(image)
+
+
+def _called(method: Explainer) -> str:
+    """What counterfactuals say that they are by: the file's name, as `explainer=`; else that of the class."""
+    package, _, stem = type(method).__module__.rpartition(".")
+    own = type(method).__name__
+    return stem if package == __package__ or stem.replace("_", "") == own.lower() else own
 
 
 @dataclass(frozen=True)

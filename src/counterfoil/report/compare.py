@@ -95,14 +95,18 @@ def compare(
     """Figures of several sets of counterfactuals, of the same queries where ties shall be told.
 
     Args:
-        counterfactuals: by name, or in a list, which is numbered from 1.
+        counterfactuals: by name, or in a list, called by their methods, or by numbers from 1 where two of
+            them have the same.
         metrics: see `evaluate`.
 
     Raises:
         UserError: there are none.
     """
     if not isinstance(counterfactuals, Mapping):
-        counterfactuals = {str(i): cf for i, cf in enumerate(counterfactuals, 1)}
+        methods = [cf.method for cf in counterfactuals]
+        known = all(methods) and len(set(methods)) == len(methods)
+        names = methods if known else [str(i) for i in range(1, len(methods) + 1)]
+        counterfactuals = dict(zip(names, counterfactuals, strict=True))
     if not counterfactuals:
         raise UserError("compare() needs counterfactuals, found none")
     chosen = _named(metrics)
