@@ -304,9 +304,32 @@ def test_every_metric_builds(compose: Compose, models: Untrained, name: str) -> 
         assert made.higher_is_better in (True, False, None)
 
 
+def from_elsewhere(group: str) -> list[str]:
+    """Models that are read from a file or folder of the user's, their `path`, and not trained here."""
+    return [name for name in names_in(group) if "\npath:" in (CONF / group / f"{name}.yaml").read_text()]
+
+
+def own(group: str) -> list[str]:
+    """Models that are trained here."""
+    return sorted(set(names_in(group)) - set(from_elsewhere(group)))
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [(group, name) for group in ("classifier", "generative") for name in from_elsewhere(group)],
+)
+def test_every_model_from_elsewhere_needs_its_path(compose: Compose, group: str, name: str) -> None:
+    """What it reads there is tested beside its class."""
+    with pytest.raises(UserError, match=rf"{group}\.path is not set; {name} is read from"):
+        RunConfig.of(compose("evaluate", f"{group}={name}")[0])
+    recipe = getattr(RunConfig.of(compose("evaluate", f"{group}={name}", f"{group}.path=a")[0]), group)
+    assert recipe.checkpoint == "a"
+    assert recipe.net["_target_"] is None or locate(recipe.net["_target_"], name)
+
+
 @pytest.mark.parametrize("script", ["train", "evaluate"])
 @pytest.mark.parametrize("group", ["classifier", "classifier@judge"])
-@pytest.mark.parametrize("name", names_in("classifier"))
+@pytest.mark.parametrize("name", own("classifier"))
 def test_every_classifier_builds(
     compose: Compose, models: Untrained, script: str, group: str, name: str
 ) -> None:
@@ -327,7 +350,7 @@ def test_every_classifier_builds(
 
 
 @pytest.mark.parametrize("script", ["train", "evaluate"])
-@pytest.mark.parametrize("name", names_in("generative"))
+@pytest.mark.parametrize("name", own("generative"))
 def test_every_generative_model_builds(compose: Compose, models: Untrained, script: str, name: str) -> None:
     recipe = RunConfig.of(compose(script, f"generative={name}", "classifier=cnn")[0]).generative
     assert recipe is not None

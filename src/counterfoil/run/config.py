@@ -127,6 +127,7 @@ class ModelRecipe:
             UserError: an option that models do not have, or one without a value that each needs.
         """
         known = {field.name: field for field in fields(cls)}
+        node = _found_at(node, where)
         for name in node.keys() - known.keys():
             raise UserError(
                 f"{where}.{name} is no option of a model; {does_it(name, _without(node, name), where)}"
@@ -361,6 +362,18 @@ def recipes_in(value: Any, path: str = "") -> Iterator[tuple[str, ModelRecipe]]:
     elif isinstance(value, Mapping | list):
         for key, child in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from recipes_in(child, f"{path}.{key}" if path else str(key))
+
+
+def _found_at(node: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """A node with `path`, as those of networks from elsewhere have it, in the place of its checkpoint."""
+    if "path" not in node:
+        return node
+    file = node.get("checkpoint") or node["path"]
+    if not file:
+        raise UserError(
+            f"{where}.path is not set; {node.get('name', 'it')} is read from a file or folder, which it names"
+        )
+    return {**_without(node, "path"), "checkpoint": str(file)}
 
 
 def _rule(name: str, where: str) -> str:

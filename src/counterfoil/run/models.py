@@ -16,7 +16,7 @@ from counterfoil.classifier.base import Classifier
 from counterfoil.classifier.check import count_classes
 from counterfoil.classifier.order import columns as matched
 from counterfoil.classifier.order import common, listed, own_names, unlike
-from counterfoil.core.bounds import checked
+from counterfoil.core.bounds import checked, parameters
 from counterfoil.core.decision import Attribute, Classes, Decision
 from counterfoil.core.errors import UserError
 from counterfoil.data.attributes import offered
@@ -92,8 +92,14 @@ class Models:
             self._loaded[key] = self.load(recipe).to(self.device, self.dtype)
         return self._loaded[key]
 
-    def network(self, recipe: ModelRecipe) -> nn.Module:
-        """The untrained network; the data give arguments named channels, size, classes and attributes."""
+    def network(self, recipe: ModelRecipe, path: Path | None = None) -> nn.Module:
+        """The untrained network; the data give arguments named channels, size, classes and attributes.
+
+        Args:
+            recipe: the model.
+            path: of a network that reads its own weights, see `reads_itself`, which is given this and the
+                normalisation of the recipe as well.
+        """
         where = f"{recipe.role}.net"
         if not recipe.net.get("_target_"):
             file = recipe.checkpoint
@@ -106,6 +112,8 @@ class Models:
             "class_names": self.data.class_names,
             "attributes": offered(self.data),
         }
+        if path is not None:
+            from_data |= {"path": path, "mean": recipe.mean, "std": recipe.std}
         own = {key: value for key, value in recipe.net.items() if value is not None or key not in from_data}
         filled = accepted(own["_target_"], from_data, where)
         if "classes" in filled and not filled["classes"] and "classes" not in own:
@@ -118,7 +126,25 @@ class Models:
 
     def load(self, recipe: ModelRecipe) -> nn.Module:
         """The trained network, frozen; a classifier in its wrapper."""
-        path = self.store.weights(recipe, self.data)
+        net = self._read(recipe, self.weights(recipe))
+        if recipe.role == "classifier":
+            made = self.classifier(net, recipe)
+            made.given = bool(recipe.checkpoint)
+            return made
+        return net.eval().requires_grad_(False)
+
+    def weights(self, recipe: ModelRecipe) -> Path:
+        """The file or folder of weights: the store's, or what `checkpoint` names, by name on a hub too."""
+        find = getattr(_target(recipe), "find", None)
+        if recipe.checkpoint and find is not None:
+            found: Path = find(recipe.checkpoint)
+            return found
+        return self.store.weights(recipe, self.data)
+
+    def _read(self, recipe: ModelRecipe, path: Path) -> nn.Module:
+        """The network with its weights."""
+        if reads_itself(recipe):
+            return self.network(recipe, path)
         if path.is_dir():
             return self._from_folder(recipe, path)
         if not path.is_file() and recipe.checkpoint:
@@ -130,31 +156,26 @@ class Models:
         net = load_program(path) if recipe.checkpoint else None
         if net is not None:
             refuse_broken(net, f"checkpoint {path}", "its training diverged: export another one")
-        else:
-            check_manifest(path, recipe, self.data, self.store.seen(self.data))
-            net = self.network(recipe)
-            load_weights(net, path, recipe.prefix)
-        if recipe.role == "classifier":
-            made = self.classifier(net, recipe)
-            made.given = bool(recipe.checkpoint)
-            return made
-        return net.eval().requires_grad_(False)
+            return net
+        check_manifest(path, recipe, self.data, self.store.seen(self.data))
+        net = self.network(recipe)
+        load_weights(net, path, recipe.prefix)
+        return net
 
     def _from_folder(self, recipe: ModelRecipe, folder: Path) -> nn.Module:
-        """What the network's class reads from a folder of another library, frozen."""
-        target = recipe.net.get("_target_")
-        read = getattr(locate(target, f"{recipe.role}.net"), "from_folder", None) if target else None
+        """What the network's class reads from a folder of another library."""
+        read = getattr(_target(recipe), "from_folder", None)
         if read is None:
             raise UserError(
                 f"{recipe}: checkpoint {folder} is a folder; expected a file of weights (a pipeline's folder "
-                "is read by generative=diffusion)"
+                "is read by generative=diffusers, a classifier's by classifier=huggingface)"
             )
         net: nn.Module = read(folder, self.data.channels, self.data.size)
-        return net.eval().requires_grad_(False)
+        return net
 
     def weights_sha256(self, recipe: ModelRecipe) -> str:
         """Hash of the weights that a recipe stands for."""
-        return self._sha256(self.store.weights(recipe, self.data))
+        return self._sha256(self.weights(recipe))
 
     def logits_of(self, recipe: ModelRecipe) -> dict[str, Any]:
         """All that makes the logits of a classifier: weights, network, normalisation, decision and such."""
@@ -164,7 +185,7 @@ class Models:
 
     def hashes(self, recipes: Mapping[str, ModelRecipe]) -> dict[str, str]:
         """Hash of the weights of each recipe by the name of their file."""
-        files = {self.store.weights(recipe, self.data) for recipe in recipes.values()}
+        files = {self.weights(recipe) for recipe in recipes.values()}
         return {path.name: self._sha256(path) for path in sorted(files)}
 
     def _sha256(self, path: Path) -> str:
@@ -183,7 +204,9 @@ class Models:
         named = recipe.class_names or own_names(net) or ()
         by_output = isinstance(decision, Attribute) and decision.among(named)
         decision = decision.bind(named if by_output else self.data.attribute_names)
-        mean, std = 0.0 if recipe.mean is None else recipe.mean, 1.0 if recipe.std is None else recipe.std
+        own = getattr(net, "normalises", False)  # by itself, see `counterfoil.classifier.adapted`
+        mean = 0.0 if own or recipe.mean is None else recipe.mean
+        std = 1.0 if own or recipe.std is None else recipe.std
         names, order, columns = (
             (decision.class_names, None, None) if by_output else self._order(net, recipe, decision)
         )
@@ -240,6 +263,18 @@ class Models:
                     "it is the logit of B, decision=sigmoid, or decision=threshold classifier.decision.value="
                 )
         return names
+
+
+def reads_itself(recipe: ModelRecipe) -> bool:
+    """Whether a network is made of the file or folder of its weights, and never trained: it has a `path`."""
+    target = _target(recipe)
+    return hasattr(target, "find") and "path" in parameters(target)
+
+
+def _target(recipe: ModelRecipe) -> Any:
+    """The class of the network; None where none is named."""
+    target = recipe.net.get("_target_")
+    return locate(target, f"{recipe.role}.net") if target else None
 
 
 def check_options(config: RunConfig) -> None:
