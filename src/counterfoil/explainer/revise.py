@@ -9,7 +9,10 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
+from counterfoil.core.counterfactuals import Found
+from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, require
+from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
@@ -23,6 +26,7 @@ from counterfoil.search import (
     Toward,
     Tradeoff,
     flip_term,
+    nearer,
 )
 
 
@@ -42,6 +46,7 @@ class Revise(OptimisedExplainer):
         start: where the search begins: at the code of the "factual", or where the line along the "gradient"
             or to the nearest "neighbour" of the target class first reaches the target (see `Ahead`). What is
             there is a counterfactual already; `patience` lets the search bring it nearer.
+        starts: searches, each begun at another neighbour, the nearest first; what changes least is kept.
         residual: give back what the generator cannot draw of the factual, see `Detail`.
         confidence, count: see `Explainer`.
 
@@ -63,11 +68,14 @@ class Revise(OptimisedExplainer):
         patience: Whole | None = 0,
         flip: Flip = "cross_entropy",
         start: Literal["factual"] | Toward = "factual",
+        starts: Count = 1,
         residual: bool = False,
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
         require(generator, Encodes, Decodes, method="revise")
+        if starts > 1 and start != "neighbour":
+            raise UserError(f"starts={starts} needs start=neighbour, found start={start}; or set starts=1")
         detail = Detail() if residual else None
         super().__init__(
             classifier,
@@ -78,3 +86,18 @@ class Revise(OptimisedExplainer):
             confidence=confidence,
             count=count,
         )
+        self.starts = starts
+
+    @property
+    def refills(self) -> bool:  # type: ignore[override]
+        """Whether the search refills its places; not where it is begun several times."""
+        return self.starts == 1 and super().refills
+
+    def explain(self, query: Query) -> Found:
+        """The nearest counterfactual of all searches."""
+        found = super().explain(query)
+        if isinstance(self.space, Ahead):
+            for rank in range(1, self.starts):
+                again = self.search(query, self.space.toward_rank(rank), self.objective)
+                found = nearer(query, found, again)
+        return found

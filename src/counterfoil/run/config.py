@@ -36,7 +36,9 @@ INCIDENTAL = (
     "sweep", "jobs", "devices", "refill", "callbacks", "audit",
 )  # fmt: skip
 """Options that do not change what a run explains."""
-NEWER: Mapping[str, Any] = {"again": [], "half": None, "refine": None, "residual": False, "any_class": False}
+NEWER: Mapping[str, Any] = {
+    "again": [], "half": None, "refine": None, "residual": False, "any_class": False, "starts": 1
+}  # fmt: skip
 """Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""

@@ -12,6 +12,7 @@ from counterfoil.search.inversion import InvertedLatent
 from counterfoil.search.manifold import ManifoldConsistency
 from counterfoil.search.masked import MaskedLatent, Masks
 from counterfoil.search.moved import Moved
+from counterfoil.search.nearer import nearer
 from counterfoil.search.paced import Paced, Unfrozen
 from counterfoil.search.precision import Precision, lowers
 from counterfoil.search.preservation import Dropping, FeaturePreservation
@@ -86,4 +87,5 @@ __all__ = [
     "Variables",
     "flip_term",
     "lowers",
+    "nearer",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -34,6 +35,7 @@ class Ahead(Latent):
         points: P, points on the line.
         bisections: halvings of the last interval.
         pool: largest number of training images that may be neighbours, the first ones.
+        rank: which neighbour: 0 is the nearest; the last where there are fewer.
         spread, detail: see `Latent`.
 
     Raises:
@@ -48,6 +50,7 @@ class Ahead(Latent):
         points: Count = 8,
         bisections: Whole = 2,
         pool: Count = 5000,
+        rank: Whole = 0,
         spread: Weight = 0.5,
         detail: Detail | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class Ahead(Latent):
         self.points = points
         self.bisections = bisections
         self.pool = pool
+        self.rank = rank
         self._codes = self._probability = torch.zeros(0)
         self._decision = torch.zeros(0, dtype=torch.int64)
 
@@ -78,10 +82,16 @@ class Ahead(Latent):
         self._decision = torch.cat([top.indices for top in graded])
         self._probability = torch.cat([top.values for top in graded])
 
+    def toward_rank(self, rank: int) -> Ahead:
+        """The same towards another neighbour; the training images are not encoded again."""
+        other = copy(self)
+        other.rank = rank
+        return other
+
     def prepare(self, query: Query) -> None:
         """Go along the line of each query, once."""
         super().prepare(query)
-        if "ahead/z" in query.remembered:
+        if self._code in query.remembered:
             return
         origin = super().start(query)["z"].detach()
         if self.toward == "gradient":
@@ -93,12 +103,12 @@ class Ahead(Latent):
             shift, reached = line.march()
             shift = line.refine(shift, reached, line.hits, self.bisections)
             code = line.at(torch.where(reached, shift, 0.0))
-        query.remember("ahead/z", lambda: code)
-        query.remember("ahead/calls", lambda: line.calls + shown)
+        query.remember(self._code, lambda: code)
+        query.remember(self._calls, lambda: line.calls + shown)
 
     def spent(self, query: Query) -> Tensor:
         """The points graded on each query's line, and one for its gradient."""
-        return query.remembered["ahead/calls"]
+        return query.remembered[self._calls]
 
     def trial_start(self, query: Query) -> Variables:
         """The factual's code."""
@@ -107,10 +117,18 @@ class Ahead(Latent):
     def start(self, query: Query) -> Variables:
         """The code ahead (B, Z)."""
         self.prepare(query)
-        return {"z": self._disturb(query, query.remembered["ahead/z"])}
+        return {"z": self._disturb(query, query.remembered[self._code])}
+
+    @property
+    def _code(self) -> str:
+        return f"ahead{self.rank}/z"
+
+    @property
+    def _calls(self) -> str:
+        return f"ahead{self.rank}/calls"
 
     def _neighbours(self, query: Query, origin: Tensor) -> Tensor:
-        """The nearest code of each row's target (B, Z); the row's own where the target has none."""
+        """The code of each row's target (B, Z) that is so near; the row's own where the target has none."""
         if not len(self._codes):
             raise UserError("start=neighbour has no neighbours; call fit(data) with an ImageData first")
         found = origin.clone()
@@ -121,5 +139,12 @@ class Ahead(Latent):
             rows = (query.target == target).nonzero()[:, 0]
             if len(codes):
                 codes = codes.to(origin)
-                found[rows] = codes[distances(origin[rows], codes).argmin(1)]
+                found[rows] = codes[_place(distances(origin[rows], codes), self.rank)]
         return found
+
+
+def _place(distance: Tensor, rank: int) -> Tensor:
+    """The columns of the distances (A, B) that are `rank` places behind the least ones (A,)."""
+    if not rank:
+        return distance.argmin(1)
+    return distance.argsort(dim=1, stable=True)[:, min(rank, distance.shape[1] - 1)]
