@@ -163,3 +163,28 @@ def test_restoring_brings_it_nearer(latent: Any, classifier: nn.Module) -> None:
     restored = method(x, 1)
     assert restored.valid.all()
     assert restored.delta.abs().mean() < plain.delta.abs().mean()
+
+
+def test_more_starts_change_no_more_and_cost_what_they_take(latent: Any, classifier: nn.Module) -> None:
+    generator = latent.Affine(latent.orthonormal(3))
+    x = latent.queries(generator)
+    far = generator.decode(3 * torch.randn(64, 3, generator=torch.Generator().manual_seed(3)).double())
+
+    def explained(starts: int) -> Any:
+        explainer = Revise(
+            classifier, generator, lambda_=0.1, start="neighbour", starts=starts, confidence=latent.confidence
+        )
+        explainer.fit(SimpleNamespace(name="far", train=Images(far.detach())))
+        return explainer(x, 1)
+
+    one, three = explained(1), explained(3)
+    change = [(cf.counterfactual - cf.factual).abs().flatten(1).mean(1) for cf in (one, three)]
+    assert three.valid.all()
+    assert (change[1] <= change[0]).all()
+    assert (change[1] < change[0]).any()
+    assert (three.classifier_calls > one.classifier_calls).all()
+
+
+def test_several_starts_need_neighbours(latent: Any, classifier: nn.Module) -> None:
+    with pytest.raises(UserError, match="starts=2 needs start=neighbour, found start=gradient"):
+        Revise(classifier, latent.Affine(latent.orthonormal(3)), start="gradient", starts=2)

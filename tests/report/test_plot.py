@@ -2,7 +2,7 @@ import re
 from xml.etree import ElementTree
 
 from counterfoil.core.entry import Entry
-from counterfoil.report.plot import against, curves, inline_svg, save_both, scatter, trails
+from counterfoil.report.plot import against, curves, families, inline_svg, save_both, scatter, trails
 
 SHARE = {"unit": "%", "minimum": 0.0, "maximum": 1.0}
 
@@ -100,3 +100,19 @@ def test_a_trail_joins_the_rows_of_a_method_in_their_order():
     assert axes.get_ylabel() == "Judge agreement, %"
     assert [text.get_text() for text in axes.texts] == ["lso"], "a single row is a point with its name"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["disc"]
+
+
+def test_families_have_a_colour_each_and_every_method_its_name():
+    def row(x, y):
+        return {"l1": Entry(x, x, x), "judge_agreement": Entry(y, y, y, **SHARE)}
+
+    kinds = {
+        "pixels": {"a": [row(0.01, 0.1), row(0.03, 0.2)], "b": [row(0.02, 0.3), row(0.04, 0.4)]},
+        "code": {"c": [row(0.05, 0.6), row(0.06, 0.9)]},
+    }
+    figure = families(kinds, {"still": row(0.0, 0.0)}, "l1", "judge_agreement")
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+    assert [line.get_xydata().tolist()[-1] for line in lines] == [[0.03, 20.0], [0.04, 40.0], [0.06, 90.0]]
+    assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
+    assert {text.get_text() for text in figure.axes[0].texts} == {"a", "b", "c", "still"}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["pixels", "code"]

@@ -14,7 +14,7 @@ import yaml
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.data.face import ATTRIBUTES
-from counterfoil.report.published import filled, publish, render, rendered
+from counterfoil.report.published import drawn, filled, publish, render, rendered
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import table_as_dict
 
@@ -160,6 +160,18 @@ def test_a_figure_that_changes_changes_its_sentence(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     assert "biased classifier change glasses in 12.3 % of cases" in " ".join(rendered(tmp_path).split())
     assert "12.3 %" not in rendered(RESULTS)
+
+
+def test_pictures_that_join_studies_show_published_methods(tmp_path: Path) -> None:
+    assert {"docs/" + name for name in drawn(RESULTS)} <= set(
+        re.findall(r"(docs/[\w-]+?)(?:-dark)?\.svg", TEMPLATE)
+    )
+    for path in RESULTS.iterdir():
+        (tmp_path / path.name).write_text(path.read_text())
+    plan = tmp_path / "figures.yaml"
+    plan.write_text(plan.read_text().replace("wachter_tuned", "wachter_tamed"))
+    with pytest.raises(UserError, match="curve wachter_tamed is not published; there are wachter"):
+        drawn(tmp_path)
 
 
 def study(folder: Path, error: str | None = None) -> dict[str, Any]:

@@ -82,6 +82,20 @@ def test_the_neighbour_is_the_nearest_code_that_reaches_the_target(query: Query)
             assert torch.equal(start[row], near) or torch.equal(start[row], origin[row])
 
 
+def test_a_later_rank_is_the_next_nearest_code(query: Query) -> None:
+    space = Ahead("neighbour", points=1, bisections=0)
+    space.fit(query.classifier, query.generator, DATA)
+    second, last = space.toward_rank(1), space.toward_rank(1000)
+    first = space.start(query)["z"]
+    origin = Latent().start(query)["z"]
+    near, next_, far = ((s.start(query)["z"] - origin).norm(dim=1) for s in (space, second, last))
+    moved = (near > 0) & (next_ > 0) & (far > 0)
+    assert moved.any()
+    assert (near[moved] < next_[moved]).all()
+    assert (next_[moved] <= far[moved]).all()
+    assert torch.equal(space.start(query)["z"], first)
+
+
 def test_every_point_is_charged(query: Query) -> None:
     """A gradient; the points up to the first that reaches the target, the factual's among them; halvings."""
     space = Ahead("gradient", points=4, bisections=3)

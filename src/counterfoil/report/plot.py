@@ -118,6 +118,38 @@ def trails(methods: Mapping[str, Sequence[Mapping[str, Entry]]], x: str, y: str)
     return figure
 
 
+def families(
+    kinds: Mapping[str, Mapping[str, Sequence[Mapping[str, Entry]]]], points: Methods, x: str, y: str
+) -> Figure:
+    """Many curves in one picture: a colour for each kind of method, the name at the end of each curve.
+
+    Args:
+        kinds: kind -> method -> the rows along its curve.
+        points: methods without a curve, as in `trails`.
+        x, y: metrics.
+    """
+    first = {name: rows[0] for curves in kinds.values() for name, rows in curves.items()} | dict(points)
+    figure, axes = canvas(_named(first, x), _named(first, y), (8.6, 5.4))
+    ends: dict[str, tuple[float, float]] = {}
+    colours: dict[str, str] = {}
+    for place, (kind, curves) in enumerate(kinds.items()):
+        style: dict[str, Any] = {"color": series_colour(place), "marker": MARKERS[place % SERIES]}
+        for name, rows in curves.items():
+            (xs, _), (ys, _) = (_joined(rows, metric) for metric in (x, y))
+            axes.plot(xs, ys, ms=3.5, lw=1.5, **style)
+            ends[name], colours[name] = (xs[-1], ys[-1]), series_colour(place)
+        axes.plot([], [], ms=5, lw=2, label=kind, **style)
+    for name, row in points.items():
+        (px, _), (py, _) = (_point(row[metric]) for metric in (x, y))
+        axes.plot(px, py, "X", color=MUTED, ms=6)
+        ends[name] = (px, py)
+    _legend(figure, loc="outside upper center", ncols=2)
+    axes.margins(0.08)
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in axes.lines]
+    _name_points(figure, axes, ends, [point for line in drawn for point in line], colours)
+    return figure
+
+
 def _joined(
     rows: Sequence[Mapping[str, Entry]], metric: str
 ) -> tuple[list[float], tuple[list[float], list[float]]]:
@@ -231,6 +263,7 @@ def _name_points(
     axes: Axes,
     points: Mapping[str, tuple[float, float]],
     around: Iterable[Sequence[float]] = (),
+    colours: Mapping[str, str] | None = None,
 ) -> None:
     """Write each name by its point, at the first of several places where it meets no other name or point.
 
@@ -238,6 +271,7 @@ def _name_points(
         figure, axes: what is drawn on.
         points: the place of each name.
         around: further points (x, y) that no name shall cover.
+        colours: of names that are not written in ink.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.transforms import Bbox
@@ -265,7 +299,7 @@ def _name_points(
                 textcoords="offset points",
                 ha=align,
                 fontsize=9.5,
-                color=INK,
+                color=(colours or {}).get(name, INK),
                 parse_math=False,
             )
             box = text.get_window_extent()

@@ -21,16 +21,24 @@ import textwrap
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
 
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import table as maker
+from counterfoil.report.plot import families, save_svg
 from counterfoil.report.view.base import table_from_dict
 from counterfoil.util.naming import file_name
 from counterfoil.util.record import read_json, write_text
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 FOLDER = "results"
+FIGURES = "figures.yaml"
+"""The pictures that join several studies; no study of its own."""
 TEMPLATE = "RESULTS.md.j2"
 WIDTH = 110
 MACROS = ("table", "cell", "value", "note", "command", "measured", "bold")
@@ -57,10 +65,38 @@ def publish(run: Path, results: Path) -> Path:
 
 
 def render(results: Path) -> Path:
-    """Write RESULTS.md beside the folder of results; returns its path."""
+    """Write RESULTS.md beside the folder of results, and the pictures of `FIGURES` into docs/; its path."""
     path = results.parent / "RESULTS.md"
     write_text(path, rendered(results))
+    for name, figure in drawn(results).items():
+        for dark in (False, True):
+            save_svg(figure, results.parent / "docs" / f"{name}{'-dark' if dark else ''}.svg", dark)
     return path
+
+
+def drawn(results: Path) -> dict[str, Figure]:
+    """Pictures that join several studies, by name, as results/figures.yaml tells them.
+
+    Each is {x, y, view, kinds: {kind: {study: [method, ...]}}, points: {study: [method, ...]}}: curves of a
+    view of the studies, a colour for each kind of method, and methods without a curve.
+
+    Raises:
+        UserError: a study, view or method is not published.
+    """
+    published, path = Published(results), results / FIGURES
+    plans: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    figures: dict[str, Figure] = {}
+    for name, plan in plans.items():
+        view = plan["view"]
+        kinds = {
+            kind: {n: published.curve(study, view, n) for study, names in methods.items() for n in names}
+            for kind, methods in plan["kinds"].items()
+        }
+        points = {
+            n: published.curve(study, view, n)[0] for study, names in plan["points"].items() for n in names
+        }
+        figures[name] = families(kinds, points, plan["x"], plan["y"])
+    return figures
 
 
 def rendered(results: Path) -> str:
@@ -142,6 +178,13 @@ class Published:
         if "measured" in self.study(study):
             return "Bold: the best, and those whose interval overlaps its own, as decided then."
         return "Bold: the best, and those that no paired difference over the common queries tells from it."
+
+    def curve(self, study: str, view: str, method: str) -> list[dict[str, Entry]]:
+        """The points of a method's curve, as a `Frontier` keeps them."""
+        found = _get(self.study(study)["views"], view, f"{study}: view")
+        curves = _get(found, "curves", f"{study}, {view}")
+        points = _get(curves, method, f"{study}, {view}: curve")
+        return [{metric: Entry.from_dict(entry) for metric, entry in point.items()} for point in points]
 
     def _read(self, study: str) -> dict[str, Any]:
         path = self.folder / f"{study}.json"

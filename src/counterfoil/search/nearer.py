@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.counterfactuals import Found
-from counterfoil.core.query import Query
+from counterfoil.core.query import Query, finite_rows
 
 
 @torch.no_grad()
@@ -31,10 +31,11 @@ def nearer(query: Query, one: Found, other: Found) -> Found:
 
 def _distance(query: Query, found: Found) -> Tensor:
     """Mean change of each row (B,); infinite where the target is not reached."""
-    image = found.counterfactual.clamp(0, 1)
-    image = torch.where(image.isfinite(), image, query.factual)
-    change = (image - query.factual).abs().flatten(1).mean(1)
-    return change.masked_fill(~query.reached(query.classifier(query.keep(image))), torch.inf)
+    finite = finite_rows(found.counterfactual)
+    shown = torch.where(finite.view(-1, 1, 1, 1), found.counterfactual, query.factual)
+    image = query.keep(shown.clamp(0, 1))
+    reached = query.reached(query.classifier(image)) & finite
+    return (image - query.factual).abs().flatten(1).mean(1).masked_fill(~reached, torch.inf)
 
 
 def _table(rows: Tensor, new: Mapping[str, Tensor], old: Mapping[str, Tensor]) -> dict[str, Tensor]:

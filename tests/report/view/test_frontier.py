@@ -27,6 +27,7 @@ def test_both_axes_are_read_along_the_curve(jobs: list[Job], tmp_path: Path) -> 
     assert high is not None
     assert low <= 0.06 <= high
     assert all(path.is_file() for path in shown.files.values())
+    assert shown.content["curves"]["near"][0]["l1"]["value"] == pytest.approx(0.04)
 
 
 def test_a_point_is_drawn_and_has_no_row(job: Callable[..., Job], tmp_path: Path) -> None:

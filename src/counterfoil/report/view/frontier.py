@@ -68,7 +68,12 @@ class Frontier(View):
         drawn = {n: [joined(part)[n] for part in _along(chosen, self.over, n)] for n in found}
         drawn |= {n: [joined(chosen)[n]] for n in self.points}
         figure = trails(drawn, self.distance, self.metric)
-        return Shown(tables, save_both(figure, folder / f"{name}.svg"))
+        points = {n: [self._told(row) for row in rows] for n, rows in drawn.items()}
+        return Shown(tables, save_both(figure, folder / f"{name}.svg"), {"curves": points})
+
+    def _told(self, row: Mapping[str, Entry]) -> dict[str, Any]:
+        """A point of a curve, for the JSON."""
+        return {metric: row[metric].as_dict() for metric in (self.distance, self.metric)}
 
     def _methods(self, jobs: Sequence[Job]) -> list[str]:
         everywhere = [n for n in jobs[0].methods if all(n in job.methods for job in jobs)]
