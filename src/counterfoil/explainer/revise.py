@@ -9,10 +9,8 @@ from torch import nn
 from torch.optim import Adam
 
 from counterfoil.core.bounds import Count, Positive, Probability, Weight, Whole
-from counterfoil.core.counterfactuals import Found
 from counterfoil.core.errors import UserError
 from counterfoil.core.generator import Decodes, Encodes, require
-from counterfoil.core.query import Query
 from counterfoil.explainer.optimised import OptimisedExplainer
 from counterfoil.search import (
     L1,
@@ -26,7 +24,6 @@ from counterfoil.search import (
     Toward,
     Tradeoff,
     flip_term,
-    nearer,
 )
 
 
@@ -81,23 +78,9 @@ class Revise(OptimisedExplainer):
             classifier,
             generator,
             space=Latent(detail=detail) if start == "factual" else Ahead(start, detail=detail),
+            elsewhere=[Ahead("neighbour", rank=rank, detail=detail) for rank in range(1, starts)],
             objective=Objective(flip_term(flip, "revise"), distance=L1(lambda_)),
             search=Search(steps, partial(Adam, lr=lr), stop=Stop(patience), tradeoff=Tradeoff(rounds=rounds)),
             confidence=confidence,
             count=count,
         )
-        self.starts = starts
-
-    @property
-    def refills(self) -> bool:  # type: ignore[override]
-        """Whether the search refills its places; not where it is begun several times."""
-        return self.starts == 1 and super().refills
-
-    def explain(self, query: Query) -> Found:
-        """The nearest counterfactual of all searches."""
-        found = super().explain(query)
-        if isinstance(self.space, Ahead):
-            for rank in range(1, self.starts):
-                again = self.search(query, self.space.toward_rank(rank), self.objective)
-                found = nearer(query, found, again)
-        return found

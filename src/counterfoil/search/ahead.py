@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -81,12 +80,6 @@ class Ahead(Latent):
         self._codes = torch.cat(codes)
         self._decision = torch.cat([top.indices for top in graded])
         self._probability = torch.cat([top.values for top in graded])
-
-    def toward_rank(self, rank: int) -> Ahead:
-        """The same towards another neighbour; the training images are not encoded again."""
-        other = copy(self)
-        other.rank = rank
-        return other
 
     def prepare(self, query: Query) -> None:
         """Go along the line of each query, once."""
