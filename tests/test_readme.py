@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 README = (ROOT / "README.md").read_text()
 DOCS = {path.stem: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
-PAGES = "\n\n".join((README, *DOCS.values()))
+SUBMIT = (ROOT / "SUBMIT.md").read_text()
+PAGES = "\n\n".join((README, SUBMIT, *DOCS.values()))
 MAKEFILE = (ROOT / "Makefile").read_text()
 Script = Callable[..., tuple[int, str, str]]
 
@@ -315,7 +316,9 @@ def test_lines_are_short() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+    "path",
+    [ROOT / "README.md", ROOT / "SUBMIT.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda path: path.name,
 )
 def test_links_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
