@@ -13,12 +13,20 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SOURCE, BUILT = ROOT / "docs" / "tutorials", ROOT / "build" / "tutorials"
+PLAIN = """
+import os
+os.environ.pop("FORCE_COLOR", None)
+os.environ.pop("CLICOLOR_FORCE", None)
+os.environ["COLUMNS"] = "100"
+"""
+"""What is run first: commands write as into a file, not as on a screen."""
 BASH = "%%bash\n"
 ORDER = ("digits_from_zero", "biased_classifier", "own_method")
 
@@ -31,15 +39,18 @@ def run(name: str) -> float:
     """
     import jupytext
     from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell
 
     notebook = jupytext.read(SOURCE / f"{name}.py")
+    notebook.cells.insert(0, new_code_cell(PLAIN))
     commands = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
         )
-        client.execute(env=os.environ | {"PATH": commands, "COLUMNS": "100", "MPLBACKEND": ""})
+        client.execute(env=os.environ | {"PATH": commands})
+    del notebook.cells[0]
     BUILT.mkdir(parents=True, exist_ok=True)
     jupytext.write(notebook, BUILT / f"{name}.ipynb")
     return time.perf_counter() - start
@@ -71,8 +82,18 @@ def rendered(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]
         elif cell["cell_type"] == "code" and source:
             shell = source.startswith(BASH)
             lines.append(f"```{'bash' if shell else 'python'}\n{source.removeprefix(BASH)}\n```")
-            lines += [_output(output, name, files) for output in cell["outputs"]]
+            lines += [_output(output, name, files) for output in _joined(cell["outputs"])]
     return "\n\n".join(line for line in lines if line) + "\n", files
+
+
+def _joined(outputs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pieces of one stream as one."""
+    for kind, parts in groupby(outputs, lambda output: output.get("name", "")):
+        if kind:
+            text = "".join(piece for part in parts for piece in part["text"])
+            yield {"output_type": "stream", "name": kind, "text": text}
+        else:
+            yield from parts
 
 
 def _output(output: dict[str, Any], name: str, files: dict[str, bytes]) -> str:

@@ -323,3 +323,13 @@ def test_lines_are_short() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
         assert link.startswith("https://") or (path.parent / link).exists(), link
+
+
+def test_errors_that_the_faq_quotes_are_those_of_the_code() -> None:
+    """Strings that stand beside each other in the source are one, whatever breaks its lines."""
+    source = "\n".join(path.read_text() for path in (ROOT / "src" / "counterfoil").rglob("*.py"))
+    whole = re.sub(r'"\s*\n\s*f?"', "", source)
+    quoted = blocks("text", DOCS["faq"])
+    assert len(quoted) >= 8
+    for block in quoted:
+        assert block.text.strip() in whole, block.text

@@ -38,6 +38,12 @@ def test_a_figure_has_a_column_for_each_row_and_names_its_classes(run: SimpleNam
         figure(cf[:0])
 
 
+def test_a_figure_shows_itself_where_pyplot_was_never_imported(run: SimpleNamespace) -> None:
+    """As a notebook asks for it; a bare figure of matplotlib would be a line of text there."""
+    shown: Any = run.methods["wachter"].plot(1)
+    assert shown._repr_png_().startswith(b"\x89PNG")
+
+
 def test_columns_are_plain_values(run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     cf = replace(run.methods["revise"], changes={"Smiling": torch.ones(12)})
     table = cf.to_dict()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +49,6 @@ def html(cf: Counterfactuals, rows: int = SHOWN) -> str:
 
 def figure(cf: Counterfactuals, rows: int = SHOWN, class_names: Sequence[str] | None = None) -> Figure:
     """The same as a figure of matplotlib, with decision, target and probability above each column."""
-    from matplotlib.figure import Figure
-
     part = cf[:rows]
     if not len(part):
         raise UserError("there is no counterfactual to draw")
@@ -57,7 +57,7 @@ def figure(cf: Counterfactuals, rows: int = SHOWN, class_names: Sequence[str] | 
         "counterfactual": pixels(part.counterfactual),
         "difference": signed_difference(part.delta, symmetric_scale(part.largest)),
     }
-    drawn = Figure(figsize=(1.3 * len(part) + 0.4, 4.4), layout="constrained")
+    drawn = _shown_figure()(figsize=(1.3 * len(part) + 0.4, 4.4), layout="constrained")
     axes = drawn.subplots(len(tiles), len(part), squeeze=False)
     probability = part.target_probability.tolist()
     for column in range(len(part)):
@@ -74,6 +74,20 @@ def figure(cf: Counterfactuals, rows: int = SHOWN, class_names: Sequence[str] | 
             f"{source} → {target}\n{probability[column]:.2f}{held}", fontsize=9, parse_math=False
         )
     return drawn
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    """Figures that a notebook shows though pyplot was never imported."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            written = BytesIO()
+            self.savefig(written, format="png", dpi=100)
+            return written.getvalue()
+
+    return Shown
 
 
 def columns(cf: Counterfactuals) -> dict[str, list[Any]]:

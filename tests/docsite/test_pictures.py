@@ -1,0 +1,33 @@
+"""Each method of a run gets its picture, and each picture in docs/methods is of a method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from counterfoil.core.errors import UserError
+from counterfoil.testing import counterfactuals
+from docsite.methods import methods
+from docsite.pictures import FOLDER, draw
+
+
+def test_a_picture_of_each_method(tmp_path: Path) -> None:
+    folder = tmp_path / "counterfactuals" / "mine"
+    folder.mkdir(parents=True)
+    rows = counterfactuals(3)
+    rows.save(folder / "0.safetensors")
+    (path,) = draw([tmp_path], tmp_path / "out")
+    assert path.name == "mine.png"
+    with Image.open(path) as picture:
+        assert picture.size[0] > len(rows) * rows.factual.shape[-1]
+
+
+def test_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no counterfactuals"):
+        draw([tmp_path])
+
+
+def test_pictures_are_of_methods() -> None:
+    assert {path.stem for path in FOLDER.glob("*.png")} <= {method.name for method in methods()}
