@@ -22,6 +22,7 @@ def test_the_attribute_that_is_changed_comes_first(corner_cases):
     first, second = read_attributes([cf[:9], cf[9:]], AttributeReader(Eyes(), data, "audit"))
     assert (first.name, second.name) == ("Corner", "Bar")
     assert first.moved.low > 0.9
+    assert (first.first, second.first) == (1.0, 0.0)
     assert abs(first.change.value) < 0.05  # half are painted, half wiped
     assert second.moved.high < first.moved.low
     for one in (first, second):

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from counterfoil.audit.insertion import Interval, difference, interval_of
+from counterfoil.audit.insertion import RESAMPLES, Interval, difference, interval_of
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.metric.attributes import AttributeReader
+from counterfoil.metric.bootstrap import resampled_means
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Attribute:
         ease: mean L1 of valid counterfactuals of queries that show it, minus that of the others: below 0
             where a query that shows it needs less change.
         validity: the same difference of the share that is valid.
+        first: share of resamples of the queries in which it moves most.
     """
 
     name: str
@@ -32,11 +34,12 @@ class Attribute:
     change: Interval
     ease: Interval
     validity: Interval
+    first: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         figures = {name: getattr(self, name).as_list() for name in ("moved", "change", "ease", "validity")}
-        return {"attribute": self.name, **figures}
+        return {"attribute": self.name, **figures, "first": round(self.first, 4)}
 
 
 def read_attributes(
@@ -60,6 +63,8 @@ def read_attributes(
         return []
     before, after, valid, l1, query = (torch.cat(values) for values in columns.values())
     change, shows = (after - before).double()[valid], before > 0.5
+    samples = resampled_means(change.abs(), query[valid], RESAMPLES, seed)
+    first = torch.bincount(samples.argmax(1), minlength=len(read.names)) / RESAMPLES
     near, truth = l1.double().where(valid, torch.nan), valid.double()
     found = [
         Attribute(
@@ -68,6 +73,7 @@ def read_attributes(
             interval_of(change[:, i], query[valid], seed),
             difference(near, shows[:, i], query, seed),
             difference(truth, shows[:, i], query, seed),
+            float(first[i]),
         )
         for i, name in enumerate(read.names)
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, Literal, NamedTuple
@@ -20,6 +20,7 @@ from counterfoil.core.bounds import Count, Fraction, Seed, checks_options
 from counterfoil.core.errors import UserError
 from counterfoil.data.classes import keep_classes
 from counterfoil.data.decode import Shape
+from counterfoil.data.planted import cause, plant
 from counterfoil.util.resuming import Resumable
 
 MAX_VAL = 10_000
@@ -162,6 +163,7 @@ class ImageData(LightningDataModule, ABC):
             own classes.
         classes: keep the images of these classes alone, by name or number; they are numbered in this order.
             None: all.
+        tint, mark, backdrop: a cause planted into the images, by the labels; see `counterfoil.data.planted`.
         val_fraction: share of the training images held out, stratified, at most 10,000, where the set has no
             split of its own.
 
@@ -185,6 +187,9 @@ class ImageData(LightningDataModule, ABC):
         limit: Count | None = None,
         attribute: str | None = None,
         classes: Sequence[str | int] | None = None,
+        tint: Mapping[str, Any] | None = None,
+        mark: Mapping[str, Any] | None = None,
+        backdrop: Mapping[str, Any] | None = None,
         val_fraction: Fraction = 0.1,
     ) -> None:
         super().__init__()
@@ -195,6 +200,8 @@ class ImageData(LightningDataModule, ABC):
         self.attribute = attribute
         self.classes = None if classes is None else tuple(classes)
         self.val_fraction = val_fraction
+        given = {"tint": tint, "mark": mark, "backdrop": backdrop}
+        self.causes = {key: cause(key, options) for key, options in given.items() if options is not None}
 
     @abstractmethod
     def load(self) -> Splits:
@@ -222,6 +229,8 @@ class ImageData(LightningDataModule, ABC):
             **self.options(),
         }
         told |= {} if self.classes is None else {"classes": [str(one) for one in self.classes]}
+        if self.causes:  # planted by the labels, whichever attribute they tell
+            told |= {name: asdict(one) for name, one in self.causes.items()} | {"by": self.attribute}
         return told if self._content is None else {**told, "content": self._content}
 
     @property
@@ -324,7 +333,8 @@ class ImageData(LightningDataModule, ABC):
     @cached_property
     def _splits(self) -> Splits:
         splits = self._loaded
-        return splits if self.attribute is None else bind(splits, self.attribute, self.name)
+        splits = splits if self.attribute is None else bind(splits, self.attribute, self.name)
+        return plant(splits, self.causes, self.seed)
 
     @cached_property
     def _loaded(self) -> Splits:

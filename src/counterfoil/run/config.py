@@ -37,7 +37,8 @@ INCIDENTAL = (
 )  # fmt: skip
 """Options that do not change what a run explains."""
 NEWER: Mapping[str, Any] = {
-    "again": [], "half": None, "refine": None, "residual": False, "any_class": False, "starts": 1
+    "again": [], "half": None, "refine": None, "residual": False, "any_class": False, "starts": 1,
+    "tint": None, "mark": None, "backdrop": None,
 }  # fmt: skip
 """Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
