@@ -10,11 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
+from counterfoil.audit.audit import Audit
 from counterfoil.core.batches import Rows
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
 from counterfoil.report import table as tab
+from counterfoil.report.audit import audit_section
 from counterfoil.report.browse import browser
 from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
@@ -37,6 +39,7 @@ def write_report(
     judge_probabilities: Mapping[str, Tensor] | None = None,
     facts: Mapping[str, Any] | None = None,
     names: Mapping[int, str | int] | None = None,
+    audit: Audit | None = None,
 ) -> Path:
     """Write the page under a temporary name, then rename.
 
@@ -53,6 +56,7 @@ def write_report(
         judge_probabilities: method -> the judge's probability (N,) of the target on the counterfactual.
         facts: what stands in the head instead of what is found in `summary`, in this order.
         names: of the image of each query: its file's, or its place in the published order.
+        audit: what the classifier relies on.
 
     Returns:
         The path written. Raises UserError where there is no counterfactual to show.
@@ -82,6 +86,7 @@ def write_report(
         ],
         views=views,
         called=partial(fmt.called, names or {}),
+        audit=audit_section(audit, partial(fmt.called, names or {})),
         strips=[
             strip_view(
                 v.name,

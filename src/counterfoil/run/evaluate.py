@@ -467,7 +467,7 @@ def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], second
     found = audited(evaluation, scores.judged)
     if found is not None:
         found.save(run_dir)
-    report(evaluation, summary, scores, run_dir)
+    report(evaluation, summary, scores, run_dir, found)
     page = run_dir / "report.html"
     for logger in loggers:
         to_logger(logger, summary, evaluation.counterfactuals, scores.tables, evaluation.names, page)

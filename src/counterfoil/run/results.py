@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.audit.audit import Audit
 from counterfoil.classifier.check import Checked
 from counterfoil.classifier.order import listed
 from counterfoil.core.batches import Batches, Rows, regrouped
@@ -285,6 +286,7 @@ def report(
     summary: dict[str, Any],
     scores: Scores,
     run_dir: Path,
+    audit: Audit | None = None,
 ) -> None:
     """Write report.html, the tables and the pictures of strips, and print the leaderboard."""
     from rich.console import Console
@@ -306,6 +308,7 @@ def report(
         judge_probabilities=scores.judged,
         facts=_facts(about),
         names=evaluation.names,
+        audit=audit,
     )
     save_strips(run_dir / "strips", evaluation.counterfactuals, names)
     console = Console()
