@@ -43,8 +43,8 @@ NEWER: Mapping[str, Any] = {
 """Options that runs may have been begun without, and what they are where they are not used."""
 FILES = ("queries", "mask")
 """Options that name a file, whose content is what counts."""
-BESIDE = ("attribute", "methods", "run_dir", "study", "sweep", "jobs")
-"""Options that configs and entry points read, beside those of a run."""
+BESIDE = ("attribute", "methods", "run_dir", "study", "sweep", "jobs", "planted")
+"""Options that configs, entry points and views of a study read, beside those of a run."""
 EPOCHS = "set classifier.training.epochs= or generative.training.epochs="
 CALLED = {
     **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs", "epoch"), "epochs"),
