@@ -19,19 +19,21 @@
   };
 
   // The same figures as in the tables that the run wrote: two or three significant digits, shares in per cent.
+  const decimals = [0, 1, 2, 3, 4].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   const number = (value, unit = "") => {
     if (value === null || value === undefined) return DASH;
     const scaled = value * (unit === "%" ? 100 : 1), size = Math.abs(scaled);
     if (unit !== "%" && size > 0 && size < 0.00095) return scaled.toExponential(1);
     let digits = unit === "%" ? (size < 99.95 ? 1 : 0) : 0;
     if (unit !== "%" && size !== 0 && size < 99.5) digits = size >= 9.95 ? 1 : size >= 0.9995 ? 2 : size >= 0.0095 ? 3 : 4;
-    return scaled.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return decimals[digits].format(scaled);
   };
   const probability = (value) => value === null || value === undefined ? DASH
     : value > 0 && value < 0.005 ? "<.01" : value >= 0.995 && value < 1 ? ">.99" : value.toFixed(2);
 
   // One object per counterfactual; its place in the method's columns is `at`.
-  const rows = methods.flatMap((method, m) => method.query.map((query, at) => ({ m, at, query })));
+  const rows = methods.flatMap((method, m) => method.query.map((query, at) => ({ m, at, query })))
+    .sort((a, b) => a.query - b.query || a.m - b.m || a.at - b.at);
   const column = (read, label, more = {}) => ({ read, label, text: false, ...more });
   const fixed = {
     image: column((row) => records.name[row.query], "Image", { text: true }),
@@ -71,15 +73,21 @@
     return (row) => tests.every((test) => test(row));
   };
 
+  const collator = new Intl.Collator("en", { numeric: true });
   // Missing figures stay at the bottom, whichever way the rest is sorted; equal ones keep their order.
   const sorted = (found) => {
     const by = sortable[state.sort];
-    if (!by) return found.sort((a, b) => a.query - b.query || a.m - b.m || a.at - b.at);
+    if (!by) return found;
     const missing = (value) => value === null || value === undefined;
-    const keyed = found.map((row) => ({ row, key: by.read(row) }));
+    let key = by.read;
+    if (by.text) {  // words are compared once, not at every step of the sort
+      const words = [...new Set(found.map(by.read))].sort(collator.compare);
+      const place = new Map(words.map((word, rank) => [word, rank]));
+      key = (row) => place.get(by.read(row));
+    }
+    const keyed = found.map((row) => ({ row, key: key(row) }));
     const known = keyed.filter((one) => !missing(one.key));
-    const compare = by.text ? new Intl.Collator("en", { numeric: true }).compare : (a, b) => a - b;
-    known.sort((a, b) => (state.down ? -1 : 1) * compare(a.key, b.key));
+    known.sort((a, b) => (state.down ? b.key - a.key : a.key - b.key));
     return [...known, ...keyed.filter((one) => missing(one.key))].map((one) => one.row);
   };
 
