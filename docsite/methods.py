@@ -109,8 +109,8 @@ FIGURES = (
     "[Results](../results.md)."
 )
 PICTURE = (
-    "From above: queries of MNIST with decision → target, their counterfactuals, and what changed, red for "
-    "brighter and blue for darker. A dashed frame marks one that does not convince the classifier itself."
+    "From above: the first test image of each digit, what is returned for the class that comes second at a "
+    "confidence of 0.95, valid or not, and what changed, red for brighter and blue for darker."
 )
 
 

@@ -1,7 +1,9 @@
 """The picture on a method's page, out of a run's counterfactuals.
 
 python evaluate.py experiment=mnist data.root=FOLDER store=weights n=10 run_dir=runs/pictures \\
-    explainer=[nearest,wachter,...] metric=[success] train_missing=true logger=none
+    explainer=[nearest,wachter,...] metric=[validity] train_missing=true logger=none
+    (experiment=attributes for gci, aip and random_attributes, pe_mnist_all target=runner_up for progressive,
+    pe_mnist_0_1_own for cyclegan)
 python -m docsite.pictures runs/pictures      writes docs/methods/<method>.png of each
 """
 
