@@ -12,10 +12,8 @@ from docsite import api, methods, notebooks
 
 ROOT = Path(__file__).parents[1]
 MADE = {
-    "index.md": "README.md",
-    "results.md": "RESULTS.md",
-    "contributing.md": "CONTRIBUTING.md",
-    "changes.md": "CHANGELOG.md",
+    "index.md" if path.stem == "README" else f"{path.stem.lower()}.md": path.name
+    for path in sorted(ROOT.glob("*.md"))
 }
 """Pages of the site that lie in the root of the repository."""
 log = logging.getLogger("mkdocs.counterfoil")  # a warning of it fails a strict build
