@@ -26,6 +26,13 @@ def test_no_more_regions_than_asked_for_or_cells_that_change(corner_cases):
     assert regions[0].area == 1 / 256
 
 
+def test_a_change_of_everything_is_not_one_region():
+    cells = torch.full((10, 256), 0.3)
+    regions = find_regions([cells], (16, 16), 8)
+    assert 4 <= len(regions) <= 8
+    assert max(one.area for one in regions) <= 0.3
+
+
 def test_weight_draws_the_centres():
     points = torch.tensor([[0.0], [0.1], [5.0], [5.1], [9.0]]).double()
     label = kmeans(points, torch.tensor([1.0, 1, 1, 1, 1]).double(), 3)

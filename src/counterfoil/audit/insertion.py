@@ -64,9 +64,10 @@ class Interval:
     high: float
 
     def as_list(self) -> list[float | None]:
-        """Value, low and high, with null for what is not defined."""
+        """Value, low and high to four digits, with null for what is not defined; no zero has a sign."""
         return [
-            None if number != number else round(number, 4) for number in (self.value, self.low, self.high)
+            None if number != number else round(number, 4) + 0.0
+            for number in (self.value, self.low, self.high)
         ]
 
 

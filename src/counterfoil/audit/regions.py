@@ -18,6 +18,8 @@ LITTLE = 0.1
 """Cells that change by less than this share of the most changed one are the rest of the image."""
 ALIKE = 0.95
 """Neighbouring regions are one where the cosine of their changes over the counterfactuals is larger."""
+LARGEST = 0.25
+"""Share of the image up to which neighbours are made one: a region that is all of it is no place."""
 ROUNDS = 50
 _PLACES = (
     ("top left", "top", "top right"),
@@ -63,7 +65,7 @@ class Region:
 def find_regions(cells: Sequence[Tensor], size: tuple[int, int], count: int) -> list[Region]:
     """Weighted k-means of cells by place and by the pattern in which they change; what is left is the rest.
 
-    Neighbours that always change together are one region.
+    Neighbours that always change together are one region, of at most a quarter of the image.
 
     Each counterfactual counts by its change's share in each cell, and each method as much as the others. A
     cell's pattern is its direction in the leading singular vectors of these shares: cells that change
@@ -124,7 +126,9 @@ def joined(label: Tensor, changes: Tensor, columns: int) -> Tensor:
         count = int(label.max()) + 1
         profiles = torch.stack([changes[:, label == k].sum(1) for k in range(count)])
         unit = profiles / profiles.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        alike = (unit @ unit.T).masked_fill(~_touching(label.view(-1, columns), count), -1)
+        size = torch.bincount(label[label >= 0], minlength=count) / len(label)
+        fits = _touching(label.view(-1, columns), count) & (size + size[:, None] <= LARGEST)
+        alike = (unit @ unit.T).masked_fill(~fits, -1)
         if float(alike.max()) <= ALIKE:
             return label
         one, other = sorted(divmod(int(alike.argmax()), count))

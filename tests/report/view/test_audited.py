@@ -53,9 +53,9 @@ def test_a_region_is_planted_where_half_of_its_change_lies_in_the_box(tmp_path: 
     }
     shown = Audited().show([job(tmp_path / "job", causes)], tmp_path, "planted")
     first, sure, moves = (shown.tables[f"planted{kind}"].rows for kind in ("", " sure", " moves"))
-    assert [first["corner"][name].value for name in ("one", "other", "by")] == [1, 0, 1]
+    assert [first["corner"][name].value for name in ("one", "other", "by")] == [1, 0, 0.5]
     assert [first["half of it"][name].value for name in ("one", "other", "by")] == [0, 0, 0]
-    assert [first["tint"][name].value for name in ("one", "other", "by")] == [0, 1, 1]
+    assert [first["tint"][name].value for name in ("one", "other", "by")] == [0, 1, 0.5]
     assert sure["corner"]["one"].value == 0.97
     assert (moves["corner"]["one"].value, moves["corner"]["one"].low) == (0.9, 0.8)
     assert moves["half of it"]["one"].value is None

@@ -30,7 +30,8 @@ class Audited(View):
     the region. Parts are ranked as in audit.json, by the rise of the target's probability where a part of the
     change is put into the factual alone; attributes by the mean |change| of the judge's probability.
 
-    Tables: `<name>`: 1 where the planted cause is ranked first, else 0, and how many of the methods do so.
+    Tables: `<name>`: 1 where the planted cause is ranked first, else 0, and the share of the methods that do
+    so.
     `<name> sure`: the share of resamples of the queries in which it is first. `<name> moves`: the rise of the
     target's probability by the planted part (the change of the planted attribute's probability), with its
     interval over queries. `<name> turned`: the share of queries that the first-ranked part turns by itself.
@@ -56,7 +57,7 @@ class Audited(View):
                 for place, table in enumerate(kinds.values()):
                     table[str(case)] = {method: cells[place] for method, cells in found.items() if cells}
                 first = [cells[0].value or 0.0 for cells in found.values() if cells]
-                kinds[""][str(case)] |= {"by": Entry(sum(first), n=len(first), label="methods that name it")}
+                kinds[""][str(case)] |= {"by": _share_of(first)}
         return Shown({f"{name}{kind}": Table(rows, corner="planted") for kind, rows in kinds.items()})
 
 
@@ -90,6 +91,11 @@ def _read(
         Entry(moves[0], moves[1], moves[2], n, "", None, -1.0, 1.0, method),
         Entry(turned[0], turned[1], turned[2], n, "%", None, 0.0, 1.0, method),
     )
+
+
+def _share_of(hits: Sequence[float]) -> Entry:
+    share = sum(hits) / len(hits) if hits else None
+    return Entry(share, n=len(hits), unit="%", minimum=0.0, maximum=1.0, label="Methods that name it")
 
 
 def _is_planted(part: str, maps: Mapping[str, Tensor], method: str, key: str, value: Any) -> bool:
