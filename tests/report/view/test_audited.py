@@ -63,10 +63,12 @@ def test_a_region_is_planted_where_half_of_its_change_lies_in_the_box(tmp_path: 
 
 
 def test_attributes_are_ranked_where_there_are_some(tmp_path: Path) -> None:
-    shown = Audited().show([job(tmp_path / "job", {"hat": {"attribute": "Hat"}})], tmp_path, "x")
-    assert set(shown.tables["x"].rows["hat"]) == {"one", "by"}
-    assert shown.tables["x"].rows["hat"]["one"].value == 1
-    assert shown.tables["x moves"].rows["hat"]["one"].value == 0.6
+    shown = Audited(labels={"hat": "the hat"}).show(
+        [job(tmp_path / "job", {"hat": {"attribute": "Hat"}})], tmp_path, "x"
+    )
+    assert set(shown.tables["x"].rows["the hat"]) == {"one", "by"}
+    assert shown.tables["x"].rows["the hat"]["one"].value == 1
+    assert shown.tables["x moves"].rows["the hat"]["one"].value == 0.6
 
 
 def test_jobs_are_chosen_and_wrong_causes_refused(tmp_path: Path) -> None:

@@ -38,11 +38,17 @@ class Audited(View):
 
     Args:
         planted: option that names the causes.
+        labels: cause -> the name it is shown under.
         where: options that the jobs must have.
     """
 
-    def __init__(self, planted: str = "planted", where: Mapping[str, Any] | None = None) -> None:
-        self.planted, self.where = planted, dict(where or {})
+    def __init__(
+        self,
+        planted: str = "planted",
+        labels: Mapping[str, str] | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.planted, self.labels, self.where = planted, dict(labels or {}), dict(where or {})
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """Four tables with a row for each cause and a column for each method."""
@@ -52,12 +58,13 @@ class Audited(View):
             causes = job.option(self.planted)
             if not isinstance(causes, Mapping) or not causes:
                 raise UserError(f"study: {job.folder} has no option {self.planted} that names causes")
-            for case, cause in causes.items():
+            for own, cause in causes.items():
+                case = self.labels.get(own, own)
                 found = {method: _read(job, told, maps, method, cause) for method in told["methods"]}
                 for place, table in enumerate(kinds.values()):
-                    table[str(case)] = {method: cells[place] for method, cells in found.items() if cells}
+                    table[case] = {method: cells[place] for method, cells in found.items() if cells}
                 first = [cells[0].value or 0.0 for cells in found.values() if cells]
-                kinds[""][str(case)] |= {"by": _share_of(first)}
+                kinds[""][case] |= {"by": _share_of(first)}
         return Shown({f"{name}{kind}": Table(rows, corner="planted") for kind, rows in kinds.items()})
 
 
