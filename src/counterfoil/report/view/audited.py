@@ -59,7 +59,7 @@ class Audited(View):
             if not isinstance(causes, Mapping) or not causes:
                 raise UserError(f"study: {job.folder} has no option {self.planted} that names causes")
             for own, cause in causes.items():
-                case = self.labels.get(own, own)
+                case = str(self.labels.get(own, own))
                 found = {method: _read(job, told, maps, method, cause) for method in told["methods"]}
                 for place, table in enumerate(kinds.values()):
                     table[case] = {method: cells[place] for method, cells in found.items() if cells}
