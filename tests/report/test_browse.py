@@ -40,7 +40,7 @@ def pick(tab, name, value):
     )
 
 
-def shown(tab, column=2):
+def shown(tab, column=1):
     return tab.run(f"{ROWS}.map((row) => row.cells[{column}].textContent)")
 
 

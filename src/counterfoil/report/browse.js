@@ -19,7 +19,8 @@
   };
 
   // The same figures as in the tables that the run wrote: two or three significant digits, shares in per cent.
-  const decimals = [0, 1, 2, 3, 4].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  const decimals = [0, 1, 2, 3, 4].map((digits) => new Intl.NumberFormat(
+    "en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   const number = (value, unit = "") => {
     if (value === null || value === undefined) return DASH;
     const scaled = value * (unit === "%" ? 100 : 1), size = Math.abs(scaled);
@@ -59,7 +60,10 @@
 
   const keeps = () => {
     const tests = [];
-    const equal = (name, read) => { if (state[name] !== "") { const wanted = Number(state[name]); tests.push((row) => read(row) === wanted); } };
+    const equal = (name, read) => {
+      const wanted = Number(state[name]);
+      if (state[name] !== "") tests.push((row) => read(row) === wanted);
+    };
     equal("source", (row) => records.source[row.query]);
     equal("target", (row) => methods[row.m].target[row.at]);
     equal("method", (row) => row.m);
@@ -101,7 +105,8 @@
   const verdict = (row) => {
     const method = methods[row.m], valid = method.valid[row.at], judge = fixed.judge.read(row);
     const source = records.source[row.query], said = method.said[row.at];
-    const told = valid ? "✓ valid" : method.failed[row.at] ? "✗ not finite" : `✗ ${said === source ? "still" : "says"} ${className(said)}`;
+    const told = valid ? "✓ valid" : method.failed[row.at] ? "✗ not finite"
+      : `✗ ${said === source ? "still" : "says"} ${className(said)}`;
     const parts = [make("span", { class: valid ? "good" : "bad", text: told })];
     if (judge !== null && judge !== undefined) {
       const p = method.judged ? `judge: p = ${probability(method.judged[row.at])}` : null;
@@ -118,23 +123,25 @@
     if (about.unit || about.higher !== undefined) {
       const arrow = about.higher === true ? "↑" : about.higher === false ? "↓" : "";
       const better = about.higher === true ? "more is better" : "less is better";
-      button.append(make("small", {}, `${about.unit || ""} `, arrow ? make("span", { "aria-label": better, role: "img", text: arrow }) : ""));
+      const told = arrow ? make("span", { "aria-label": better, role: "img", text: arrow }) : "";
+      button.append(make("small", {}, `${about.unit || ""} `, told));
     }
     button.append(make("span", { class: "mark", "aria-hidden": "true" }));
     return make("th", { scope: "col", class: extra, "aria-sort": order }, button);
   };
   const heads = () => make("thead", {}, make("tr", {},
-    head("image", fixed.image, "first"), make("th", { scope: "col", class: "flat", text: "Factual, counterfactual, difference" }),
-    head("method", fixed.method, "text"), head("source", fixed.source, "text"), head("target", fixed.target, "text"),
+    head("image", fixed.image, "first"), head("method", fixed.method, "text"),
+    make("th", { scope: "col", class: "flat", text: "Factual, counterfactual, difference" }),
+    head("source", fixed.source, "text"), head("target", fixed.target, "text"),
     head("p", fixed.p), head("valid", { ...fixed.valid, label: judged ? "Valid, judge" : "Valid" }, "text"),
     ...shownColumns().map((about) => head(`m.${about.key}`, about))));
   const line = (row) => {
     const id = records.query[row.query], name = records.name[row.query], method = methods[row.m];
     return make("tr", {},
       make("th", { scope: "row", class: "first" }, make("a", { href: `#query=${id}`, "data-query": id, text: name })),
+      make("td", { class: "text" }, make("span", { class: "name" }, dot(row.m), make("span", { text: method.name }))),
       make("td", {}, make("div", { class: "triple" }, tile("f", row.query, `factual, ${name}`),
         tile(row.m, 2 * row.at, `counterfactual by ${method.name}`), tile(row.m, 2 * row.at + 1, "signed difference", "change"))),
-      make("td", { class: "text" }, dot(row.m), method.name),
       make("td", { class: "text", text: fixed.source.read(row) }), make("td", { class: "text", text: fixed.target.read(row) }),
       make("td", { text: `${probability(method.before[row.at])} → ${probability(method.after[row.at])}` }),
       make("td", { class: "text" }, ...verdict(row)),
@@ -155,13 +162,17 @@
       });
     }
     const unit = (about) => (about === fixed.valid || about === fixed.judge ? "%" : about.unit || "");
-    const cells = (into) => read.map((about, c) => make("td", { text: into.known[c] ? number(into.sum[c] / into.known[c], unit(about)) : DASH }));
+    const cells = (into) => read.map((about, c) => make("td", {
+      text: into.known[c] ? number(into.sum[c] / into.known[c], unit(about)) : DASH,
+    }));
+    const name = (m) => make("span", { class: "name" }, dot(m), make("span", { text: methods[m].name }));
     byId("means").replaceChildren(
       make("caption", { text: "Means of the counterfactuals chosen" }),
       make("thead", {}, make("tr", {}, ...["Method", "n"].map((text, c) => make("th", { scope: "col", class: c ? "" : "first", text })),
         ...read.map((about) => make("th", { scope: "col", text: `${about.label} ${unit(about)}`.trim() })))),
       make("tbody", {}, ...sums.map((into, m) => into.n === 0 ? null : make("tr", {},
-        make("th", { scope: "row", class: "first" }, dot(m), methods[m].name), make("td", { text: into.n.toLocaleString("en-US") }), ...cells(into))).filter(Boolean)));
+        make("th", { scope: "row", class: "first" }, name(m)),
+        make("td", { text: into.n.toLocaleString("en-US") }), ...cells(into))).filter(Boolean)));
   };
 
   const draw = () => {
@@ -169,9 +180,9 @@
     state.page = Math.min(state.page, pages - 1);
     const from = state.page * SHOWN, part = chosen.slice(from, from + SHOWN);
     byId("rows").replaceChildren(heads(), make("tbody", {}, ...part.map(line)));
-    const written = (n) => n.toLocaleString("en-US");
+    const written = (n) => n.toLocaleString("en-US"), queries = new Set(chosen.map((row) => row.query)).size;
     byId("found").textContent = chosen.length
-      ? `${written(chosen.length)} of ${written(rows.length)} counterfactuals, of ${written(new Set(chosen.map((row) => row.query)).size)} queries.`
+      ? `${written(chosen.length)} of ${written(rows.length)} counterfactuals, of ${written(queries)} queries.`
       : "No counterfactual fits; clear a filter.";
     byId("place").textContent = chosen.length ? `${written(from + 1)}–${written(from + part.length)} of ${written(chosen.length)}` : DASH;
     byId("back").disabled = state.page === 0;
@@ -233,9 +244,10 @@
     };
     const more = facts(false);
     return make("article", { class: "answer" },
-      make("h4", {}, dot(row.m), method.name), shown, slider,
+      make("h4", { class: "name" }, dot(row.m), make("span", { text: method.name })), shown, slider,
       make("p", { class: "line" }, make("span", {}, "→ ", make("b", { text: className(method.target[row.at]) }),
-        ` p ${probability(method.before[row.at])} → `, make("b", { text: probability(method.after[row.at]) })), make("span", { class: "said" }, ...verdict(row))),
+        ` p ${probability(method.before[row.at])} → `, make("b", { text: probability(method.after[row.at]) })),
+      make("span", { class: "said" }, ...verdict(row))),
       facts(true), more && make("details", {}, make("summary", { text: "More measures" }), more));
   };
 
@@ -334,7 +346,12 @@
   byId("query").addEventListener("keydown", (event) => { if (event.key === "Escape") closeQuery(); });
   byId("link").addEventListener("click", async () => {
     const address = `${location.href.split("#")[0]}#query=${state.query}`;
-    try { await navigator.clipboard.writeText(address); byId("link").textContent = "Copied"; } catch { location.hash = `query=${state.query}`; }
+    try {
+      await navigator.clipboard.writeText(address);
+      byId("link").textContent = "Copied";
+    } catch {
+      location.hash = `query=${state.query}`;  // it can be copied from there
+    }
   });
   byId("look").addEventListener("change", () => {
     byId("wiping").hidden = look() !== "wipe";
