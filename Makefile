@@ -45,8 +45,9 @@ NOTEBOOKS := $(patsubst docs/tutorials/%.py,build/tutorials/%.ipynb,$(wildcard d
 build/tutorials/%.ipynb: docs/tutorials/%.py $(READY)
 	$(TESTING) $(BIN)/python -m docsite.notebooks $*
 
+# not --quiet: it drops the warnings that --strict counts
 docs: $(READY) $(NOTEBOOKS)   ## the documentation site, into site/; a broken link or a missing docstring fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 tutorials: $(READY)   ## run the notebooks of docs/tutorials, and tell how long each takes
 	$(TESTING) $(BIN)/python -m docsite.notebooks
