@@ -208,3 +208,8 @@ def test_prints_what_is_chosen(page, tab):
     parts = "['#queries', '#rows', '#filters', '#theme', '.pages'].map((one) => document.querySelector(one))"
     seen = tab.run(f"{parts}.map((one) => one.checkVisibility())")
     assert seen == [True, True, False, False, False]
+    tab.run("document.documentElement.dataset.theme = 'dark'")
+    tab.media(dark=True, medium="print")
+    assert tab.run("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+    tab.size(720)
+    assert tab.run("document.getElementById('rows').scrollWidth") <= 720
