@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from counterfoil.audit.attributes import read_attributes
+from counterfoil.audit.attributes import Shown, read_attributes
 from counterfoil.metric.attributes import AttributeReader
 
 
@@ -31,3 +31,14 @@ def test_the_attribute_that_is_changed_comes_first(corner_cases):
     assert first.ease.value == pytest.approx(float(l1[shows].mean() - l1[~shows].mean()), abs=1e-6)
     assert first.validity.value == 0
     assert read_attributes([], AttributeReader(Eyes(), data, "audit")) == []
+
+
+def test_without_a_judge_the_data_tell_which_queries_flip_easily(corner_cases):
+    cf = corner_cases(40)
+    shown = Shown(("Odd", "Late"), torch.stack((torch.arange(40) % 2 == 1, torch.arange(40) >= 20), 1))
+    odd, late = read_attributes([cf[:9], cf[9:]], None, shown)
+    assert (odd.name, late.name) == ("Odd", "Late")
+    l1 = cf.delta.abs().flatten(1).mean(1)
+    assert odd.ease.value == pytest.approx(float(l1[1::2].mean() - l1[::2].mean()), abs=1e-6)
+    assert odd.as_dict()["moved"] == [None, None, None]
+    assert odd.first == late.first == 0

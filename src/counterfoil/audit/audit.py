@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from counterfoil.audit.aspects import aspects
-from counterfoil.audit.attributes import Attribute, read_attributes
+from counterfoil.audit.attributes import Attribute, Shown, read_attributes
 from counterfoil.audit.clusters import Cluster, cluster, profile
 from counterfoil.audit.insertion import Effects, Interval, Logits, Ranked, insert, interval_of, order, rank
 from counterfoil.audit.maps import Direction, Maps, changes, map_changes
@@ -154,6 +154,7 @@ class Subject:
         place: brings counterfactuals to where the networks are.
         judged: the judge's probability (N,) of the targets, by method.
         read: a judge of attributes; None: there is none.
+        shown: attributes that the queries have by the data; None: not known.
         explainers: the methods, to explain again with a region frozen; those that are missing are not.
         seed: of the intervals.
     """
@@ -163,6 +164,7 @@ class Subject:
     place: Place
     judged: Mapping[str, Tensor] = field(default_factory=dict)
     read: AttributeReader | None = None
+    shown: Shown | None = None
     explainers: Mapping[str, Explains] = field(default_factory=dict)
     seed: int = 0
 
@@ -237,11 +239,10 @@ def _method(
         if judged is None
         else interval_of(judged.cpu().double()[cf.valid], cf.query[cf.valid], subject.seed)
     )
-    attributes = (
-        []
-        if subject.read is None
-        else read_attributes(subject.place(_rows(cf, torch.ones_like(cf.valid))), subject.read, subject.seed)
-    )
+    attributes: list[Attribute] = []
+    if subject.read is not None or subject.shown is not None:
+        every = subject.place(_rows(cf, torch.ones_like(cf.valid)))
+        attributes = read_attributes(every, subject.read, subject.shown, subject.seed)
     frozen, tried = _frozen(name, cf, chosen, ranked[None], regions, subject, options)
     return MethodAudit(
         int(cf.valid.sum()),

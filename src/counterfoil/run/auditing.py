@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from counterfoil.audit.attributes import Shown
 from counterfoil.audit.audit import Audit, Subject, audit
 from counterfoil.audit.options import options_of
 from counterfoil.metric.attributes import AttributeReader
@@ -34,8 +35,21 @@ def audited(evaluation: Evaluation, judged: Mapping[str, Tensor]) -> Audit | Non
         partial(placed, models=models),
         {} if evaluation.doubt else judged,
         AttributeReader(evaluation.judge, models.data, "audit") if several else None,
+        _shown(evaluation),
         evaluation.explainers,
         run.seed,
     )
     with torch.no_grad():
         return audit(evaluation.counterfactuals, subject, options)
+
+
+def _shown(evaluation: Evaluation) -> Shown | None:
+    """What the images of the queries show by the data; None where one of them is no image of the data."""
+    images, queries = evaluation.models.data.queried, evaluation.queries
+    if queries is None or images.attributes is None:
+        return None
+    places = {name: row for row, name in enumerate(images.names)}
+    rows = [places[name] for name in queries.names if name in places]
+    if len(rows) < len(queries.names):
+        return None
+    return Shown(evaluation.models.data.attribute_names, images.attributes[rows].bool())

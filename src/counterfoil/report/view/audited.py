@@ -79,7 +79,8 @@ def _read(
         )
     one = told["methods"][method]
     by_attribute = key == "attribute"
-    ranked = one["attributes"] if by_attribute else one["directions"]["all"]["ranked"]
+    judged = [part for part in one["attributes"] if part["moved"][0] is not None]
+    ranked = judged if by_attribute else one["directions"]["all"]["ranked"]
     if not ranked:
         return None
     names = [part["attribute" if by_attribute else "part"] for part in ranked]
