@@ -71,7 +71,8 @@ def _disbelieved(first: Mapping[str, str], judged: Mapping[str, float]) -> list[
     doubtful = [name for name in first if judged.get(name, 1.0) < BELIEVED]
     return [
         f"The judge does not believe the counterfactuals of {name}: it gives the target {judged[name]:.2f} "
-        "on average. Such changes show what fools this classifier, and are no evidence of what it relies on."
+        "on average. They may show what fools this classifier alone, and do not count here; or it reads what "
+        "the judge does not: look at them."
         for name in doubtful
     ]
 
