@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from counterfoil.audit.attributes import Attribute
 from counterfoil.audit.audit import Audit, Subject, audit
 from counterfoil.audit.insertion import Interval
 from counterfoil.audit.options import AuditOptions
@@ -66,3 +67,10 @@ def test_shares_are_whole_per_cents() -> None:
         "interval": "[10, 50]",
     }
     assert share(Interval(float("nan"), 0.0, 0.0))["text"] == "–"
+
+
+def test_the_attribute_that_all_change_most_is_said_too(found: Audit) -> None:
+    sure = Interval(0.9, 0.8, 1.0)
+    one = replace(found.methods["one"], attributes=[Attribute("Hat", sure, sure, sure, sure, 1.0)])
+    told = headline(replace(found, methods={**found.methods, "one": one}))[1]
+    assert told.endswith("The attribute that changes most to the judge’s eyes is Hat.")

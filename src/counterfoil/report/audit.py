@@ -79,12 +79,24 @@ def headline(audit: Audit) -> tuple[str, str]:
     )
     several = len(audit.methods) > 1
     by = f", as {_listed(verdict.agree)} say{'s' if len(verdict.agree) == 1 else ''}" if several else ""
-    what = _called(audit, verdict.part)
+    what, also = _called(audit, verdict.part), _attribute(audit)
     if verdict.decides:
-        return f"It relies on {what}.", f"That part of the change alone turns {span} % of the queries{by}."
+        return (
+            f"It relies on {what}.",
+            f"That part of the change alone turns {span} % of the queries{by}.{also}",
+        )
     return (
         "No single part of the image decides.",
-        f"What moves it most is {what}; that part of the change alone turns {span} % of the queries{by}.",
+        f"What moves it most is {what}; that part of the change alone turns {span} % of the queries{by}.{also}",
+    )
+
+
+def _attribute(audit: Audit) -> str:
+    """The attribute that all believed methods change most, in a sentence; "" where they differ."""
+    known = [audit.methods[name].attributes for name in audit.verdict.agree]
+    first = {found[0].name for found in known if found and found[0].moved.value == found[0].moved.value}
+    return (
+        f" The attribute that changes most to the judge’s eyes is {first.pop()}." if len(first) == 1 else ""
     )
 
 
