@@ -80,15 +80,10 @@ def headline(audit: Audit) -> tuple[str, str]:
     several = len(audit.methods) > 1
     by = f", as {_listed(verdict.agree)} say{'s' if len(verdict.agree) == 1 else ''}" if several else ""
     what, also = _called(audit, verdict.part), _attribute(audit)
+    proof = f"hat part of the change alone turns {span} % of the queries{by}.{also}"
     if verdict.decides:
-        return (
-            f"It relies on {what}.",
-            f"That part of the change alone turns {span} % of the queries{by}.{also}",
-        )
-    return (
-        "No single part of the image decides.",
-        f"What moves it most is {what}; that part of the change alone turns {span} % of the queries{by}.{also}",
-    )
+        return f"It relies on {what}.", f"T{proof}"
+    return "No single part of the image decides.", f"What moves it most is {what}; t{proof}"
 
 
 def _attribute(audit: Audit) -> str:
