@@ -13,7 +13,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-UNTRIED = ("torchvision", "torch-fidelity", "ray")
+UNTRIED = ("torchvision", "torch-fidelity", "ray", "timm", "onnx2torch")
 """Of extras that no test installs."""
 TOOLS = ("ruff", "mypy", "import-linter")
 """Which look at the code and do not run it."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+
+from tests.bench import Bench
 
 
 def takes(network: Any, channels: int, size: int) -> None:
@@ -61,3 +64,9 @@ PROMISES = {
 def promise(request: pytest.FixtureRequest) -> Callable[[Any], None]:
     """promise(network) checks one of them."""
     return PROMISES[request.param]
+
+
+@pytest.fixture(scope="session")
+def own_models(bench: Bench) -> Bench:
+    """The small models of runs without options of a classifier, for one of the user's own."""
+    return replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from counterfoil.classifier.huggingface import HuggingFace, normalisation, shown
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.digits import Digits
+from tests.bench import Bench
 
 transformers = pytest.importorskip("transformers")
 
@@ -89,14 +89,13 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
 
 @pytest.mark.parametrize("name", ["vit", "convnext"])
 def test_a_folder_is_explained_by_overrides_alone(
-    saved: dict[str, Made], bench: Any, tmp_path: Path, name: str
+    saved: dict[str, Made], own_models: Bench, tmp_path: Path, name: str
 ) -> None:
     """With the accuracy that it has in its own library, far from chance, and its classes found by name."""
     folder, net = saved[name]
     right = accuracy(net, Digits(limit=150))
     assert right > 0.6
-    small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
-    summary = small.evaluate(
+    summary = own_models.evaluate(
         tmp_path / "run", "classifier=huggingface", f"classifier.path={folder}", "n=6", "confidence=0.5",
         "explainer=[wachter,nearest]", "explainer.wachter.steps=40", "metric=[validity]",
     )  # fmt: skip
@@ -219,7 +218,7 @@ def test_without_a_preprocessor_images_are_shown_as_they_are(saved: dict[str, Ma
     ],
 )
 def test_names_of_outputs_that_are_not_the_classes_are_refused(
-    saved: dict[str, Made], bench: Any, tmp_path: Path, labels: list[str], told: str
+    saved: dict[str, Made], own_models: Bench, tmp_path: Path, labels: list[str], told: str
 ) -> None:
     copy = shutil.copytree(saved["vit"][0], tmp_path / "named")
     config = json.loads((copy / "config.json").read_text())
@@ -230,13 +229,11 @@ def test_names_of_outputs_that_are_not_the_classes_are_refused(
         net.save_pretrained(copy)
     else:
         (copy / "config.json").write_text(json.dumps(config | {"id2label": dict(enumerate(labels))}))
-    small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
     with pytest.raises(UserError) as caught:
-        small.evaluate(tmp_path / "run", "classifier=huggingface", f"classifier.path={copy}", "n=3")
+        own_models.evaluate(tmp_path / "run", "classifier=huggingface", f"classifier.path={copy}", "n=3")
     assert told in str(caught.value)
 
 
-def test_a_path_is_needed(bench: Any, tmp_path: Path) -> None:
-    small = replace(bench, models=tuple(part for part in bench.models if not part.startswith("classifier.")))
+def test_a_path_is_needed(own_models: Bench, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"classifier\.path is not set; huggingface is read from a file or"):
-        small.evaluate(tmp_path / "run", "classifier=huggingface")
+        own_models.evaluate(tmp_path / "run", "classifier=huggingface")

@@ -86,13 +86,13 @@ def accepted(target: str, offered: Mapping[str, Any], where: str) -> dict[str, A
     return {name: value for name, value in offered.items() if name in parameters}
 
 
-def locate(target: str, where: str) -> Callable[..., Any]:
-    """The object at a dotted path; one clear line where there is none."""
+def locate(target: str, where: str, option: str = "_target_") -> Callable[..., Any]:
+    """The object at a dotted path, which an option at `where` names; one clear line where there is none."""
     try:
         found: Callable[..., Any] = get_object(target)
     except Exception as error:
         raise UserError(
-            f"{where}._target_={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?"
+            f"{where}.{option}={target} cannot be imported ({_reason(error)}); is its folder on PYTHONPATH?"
         ) from error
     return found
 

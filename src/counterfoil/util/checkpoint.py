@@ -90,7 +90,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     sha256 = read_manifest(path).get("sha256")
     content = None if sha256 is None else _verified(path, sha256)
     try:
-        loaded: Any = _load_torch(path) if path.suffix != ".safetensors" else _load(path, content)
+        loaded: Any = load_torch(path) if path.suffix != ".safetensors" else _load(path, content)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path} is damaged or holds more than tensors, and nothing is unpickled; save "
@@ -140,7 +140,8 @@ def _load(path: Path, content: bytes | None) -> dict[str, Tensor]:
     return load_file(str(path)) if content is None else load(content)
 
 
-def _load_torch(path: Path) -> Any:
+def load_torch(path: Path) -> Any:
+    """The content of a torch file, read with `weights_only=True`, on the CPU; raises what torch raises."""
     if zipfile.is_zipfile(path):
         with open_zip(path):
             pass
