@@ -143,6 +143,18 @@ def test_make_targets_exist() -> None:
     assert named <= set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
 
 
+def test_yamls_name_their_file_and_what_the_python_blocks_define() -> None:
+    defined = {block.path.removesuffix(".py"): block.text for block in blocks("python") if block.path}
+    for block in blocks("yaml"):
+        assert block.path, block.text
+        module, name = yaml.safe_load(block.text)["_target_"].split(".")
+        assert f"class {name}(" in defined[module]
+        assert any(
+            "--config-dir my_conf" in " ".join(words) and Path(block.path).stem in str(words)
+            for words in LINES
+        )
+
+
 @each_command
 def test_commands_compose(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option exists, and the config becomes the typed one."""
