@@ -11,6 +11,8 @@ import torch
 
 from counterfoil.core.errors import UserError
 from counterfoil.generative.diffusion.pipeline import read_pipeline
+from counterfoil.run.config import RunConfig
+from counterfoil.run.models import Models
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,15 @@ def test_a_pipeline_explains_by_its_path_alone(saved: Path, bench: Any, tmp_path
         "metric=[validity]",
     )
     assert "fastdime" in json.dumps(found)
+
+
+def test_it_has_a_name_of_its_own(saved: Path, bench: Any) -> None:
+    """And is the same network."""
+    given = ("generative=diffusers", f"generative.path={saved}", f"store={bench.store}", "data.limit=150")
+    run = RunConfig.of(bench.compose("evaluate", *given)[0])
+    assert run.generative is not None
+    made, read = Models.of(run).load(run.generative), read_pipeline(saved, 1, 28)
+    assert all(torch.equal(value, read.state_dict()[name]) for name, value in made.state_dict().items())
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, 28), (1, 32)])

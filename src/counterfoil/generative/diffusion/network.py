@@ -15,9 +15,12 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count, Pair, checks_options
 from counterfoil.core.errors import UserError
+from counterfoil.util.hub import folder_of
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 """What the network of a diffusion model puts out: the noise, the velocity, or the clean image."""
+FILES = ("model_index.json", "unet/*.json", "unet/*.safetensors", "scheduler/*.json")
+"""What is downloaded of a pipeline on the hub."""
 Schedule = Literal["linear", "cosine"]
 """How the noise grows: by Ho et al. 2020 or by Nichol and Dhariwal 2021."""
 MOST = 0.999
@@ -169,6 +172,11 @@ class Diffusion(Denoiser):
             side, widths = side // 2, [*widths, 2 * width]
         unet = _unet(channels * patch**2, size // patch, widths, layers, attention)
         super().__init__(unet, kept_of(schedule, timesteps), channels, size, patch=patch)
+
+    @staticmethod
+    def find(path: str) -> Path:
+        """The file or folder that a path, or a name on the hub, stands for."""
+        return folder_of(path, FILES, "counterfoil[diffusion]")
 
     @staticmethod
     def from_folder(folder: Path, channels: int, size: int) -> Denoiser:
