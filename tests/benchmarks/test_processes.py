@@ -92,3 +92,28 @@ def test_a_run_that_is_cut_off_keeps_every_second_batch(
     load("cases.memory").cut_off(tmp_path)
     assert [file.is_file() for file in files] == [True, False, True, False]
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_page_is_told_by_its_slowest_answer(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    case = load("cases.page")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report.html").write_bytes(bytes(2**20))
+    (tmp_path / "report" / "f-0.webp").write_bytes(bytes(2**19))
+    times = {"filter": [30.0, 90.0, 20.0], "query": [10.0]}
+    row = case.row("page", 7, [0.2, 0.4, 0.3], times, case.sizes(tmp_path), 5.0)
+    told = {name: entry.value for name, entry in row.entries.items()}
+    assert told.pop("ours") == pytest.approx(300)
+    assert told == {
+        "filter, median": 30.0,
+        "filter, longest": 90.0,
+        "query, median": 10.0,
+        "query, longest": 10.0,
+        "page": 1.0,
+        "beside it": 0.5,
+        "written": 5.0,
+    }
+
+
+def test_without_a_browser_it_says_so(load: Callable[[str], ModuleType]) -> None:
+    with pytest.raises(FileNotFoundError, match="no Chromium is installed"), load("browser").browser(None):
+        pass
