@@ -5,7 +5,7 @@ import torch
 
 from counterfoil.audit.audit import Subject, audit, read_audit
 from counterfoil.audit.options import AuditOptions
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 
 
 def subject(classifier, **more):
@@ -55,6 +55,16 @@ def test_the_first_region_is_frozen_and_few_queries_asked_again(corner_cases, co
     assert int(mask.sum()) == 16
     audit({"one": cf}, subject(corner, explainers={"one": explainer}), AuditOptions(what_if=0))
     assert len(seen) == 1
+
+
+def test_a_method_that_takes_no_mask_leaves_the_audit_whole(corner_cases, corner):
+    def explainer(x, target, *, mask):
+        raise UserError("mask: not supported")
+
+    with pytest.warns(CounterfoilWarning, match="one with a region frozen: mask: not supported"):
+        found = audit({"one": corner_cases()}, subject(corner, explainers={"one": explainer}), AuditOptions())
+    assert found is not None
+    assert found.methods["one"].frozen is None
 
 
 def test_what_is_written_is_read_and_the_same_each_time(corner_cases, corner, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from counterfoil.audit.verdict import Verdict, decide
 from counterfoil.audit.what_if import Explains, Hidden, freeze, hide
 from counterfoil.core.batches import Batches, Rows, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.whole import whole
 from counterfoil.metric.attributes import AttributeReader
 from counterfoil.util.record import read_json, write_json
@@ -277,7 +279,11 @@ def _frozen(
     region = next(masks[part.part] for part in ranked if part.part in masks)
     few = _spread(_once(cf, chosen), options.what_if)
     part = next(subject.place([Counterfactuals.cat(list(_rows(cf, few)))]))
-    return freeze(explainer, part.factual, part.target, region), len(part)
+    try:
+        return freeze(explainer, part.factual, part.target, region), len(part)
+    except UserError as problem:  # the run itself is whole
+        warnings.warn(f"audit: {name} with a region frozen: {problem}", CounterfoilWarning, stacklevel=2)
+        return None, 0
 
 
 def _called(effects: Effects, names: Mapping[str, str]) -> Effects:

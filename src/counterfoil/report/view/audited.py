@@ -65,7 +65,7 @@ class Audited(View):
                     table[case] = {method: cells[place] for method, cells in found.items() if cells}
                 first = [cells[0].value or 0.0 for cells in found.values() if cells]
                 kinds[""][case] |= {"by": _share_of(first)}
-        return Shown({f"{name}{kind}": Table(rows, corner="planted") for kind, rows in kinds.items()})
+        return Shown({f"{name}{kind}": _table(rows) for kind, rows in kinds.items()})
 
 
 def _read(
@@ -99,6 +99,12 @@ def _read(
         Entry(moves[0], moves[1], moves[2], n, "", None, -1.0, 1.0, method),
         Entry(turned[0], turned[1], turned[2], n, "%", None, 0.0, 1.0, method),
     )
+
+
+def _table(rows: Mapping[str, Mapping[str, Entry]]) -> Table:
+    """Methods side by side, and what is said of all of them last."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    return Table(rows, sorted(columns, key=lambda column: column == "by"), corner="planted")
 
 
 def _share_of(hits: Sequence[float]) -> Entry:
