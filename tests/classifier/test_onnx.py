@@ -135,7 +135,8 @@ def test_outputs_are_the_networks_whatever_the_batch(
         x = torch.rand(images, 1, 28, 28)
         with torch.no_grad():
             torch.testing.assert_close(read(x), net(x), rtol=1e-4, atol=1e-5)
-    assert read(torch.rand(1, 1, 28, 28).double()).dtype == torch.float64 or backend == "onnx2torch"
+    if backend == "onnxruntime":
+        assert read(torch.rand(1, 1, 28, 28).double()).dtype == torch.float64
 
 
 class Both(nn.Module):

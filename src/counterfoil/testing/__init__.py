@@ -1,10 +1,11 @@
-"""The house's own tests as functions, for methods, metrics, generators and data of yours.
+"""The house's own tests as functions, for methods, metrics, models and data of yours.
 
 `check_explainer(MyMethod(TinyClassifier()))` raises an AssertionError with one plain sentence for each
 promise that is broken.
 """
 
 from counterfoil.testing.broken import Broken as Broken
+from counterfoil.testing.classifier import check_classifier as check_classifier
 from counterfoil.testing.data import check_data as check_data
 from counterfoil.testing.explainer import check_explainer as check_explainer
 from counterfoil.testing.generative import check_generative as check_generative
