@@ -1,12 +1,9 @@
-"""The parts of a docstring as they are written here, and its formulas as code, for mkdocstrings as well."""
+"""The parts of a docstring as they are written here, and its formulas as code."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
-
-import griffe
 
 SECTIONS = ("Args:", "Returns:", "Raises:", "Yields:", "Attributes:", "Example:")
 
@@ -50,12 +47,3 @@ def parts_of(docstring: str) -> Parts:
 
 def _fenced(paragraph: str) -> str:
     return f"```text\n{paragraph.strip()}\n```"
-
-
-class Formulas(griffe.Extension):
-    """Lets mkdocstrings show formulas as code."""
-
-    def on_object(self, *, obj: Any, **kwargs: Any) -> None:
-        """Called for each module, class and function that is documented."""
-        if obj.docstring and not obj.is_alias:
-            obj.docstring.value = as_code(obj.docstring.value)
