@@ -140,6 +140,11 @@ def test_a_query_by_its_address_with_all_methods(page, tab):
     assert tab.run(
         "[document.getElementById('next').disabled, document.getElementById('previous').disabled]"
     ) == [True, False]
+    tab.open(page.as_uri())
+    tab.run("document.querySelector('#rows tbody a').click()")
+    assert tab.run("location.hash") == "#query=100"
+    tab.run("history.back(); new Promise((done) => setTimeout(done, 200))")
+    assert tab.run("[location.hash, document.getElementById('query').hidden]") == ["", True]
     tab.open(page.as_uri() + "#query=99")
     assert tab.run("document.getElementById('query').hidden")
 

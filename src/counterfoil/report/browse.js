@@ -267,10 +267,10 @@
     byId("previous").disabled = neighbour(-1) === undefined;
     byId("next").disabled = neighbour(1) === undefined;
   };
-  const openQuery = (id, focus = true) => {
+  const openQuery = (id, focus = true, anew = false) => {
     state.query = id;
     show();
-    write();
+    write(anew);
     if (id === null || byId("query").hidden) return;
     byId("query").scrollIntoView({ block: "start", behavior: "instant" });
     if (focus) byId("query").focus({ preventScroll: true });
@@ -284,13 +284,14 @@
   };
 
   // ---- The address ----------------------------------------------------------------------------------------
-  const write = () => {
+  const write = (anew = false) => {
     const told = new URLSearchParams();
     FILTERS.forEach((name) => { if (state[name] !== "") told.set(name, name === "method" ? methods[state.method].name : state[name]); });
     if (state.sort) told.set("sort", `${state.down ? "-" : ""}${state.sort}`);
     if (state.query !== null) told.set("query", state.query);
     const hash = told.toString();
-    if (hash || location.hash.includes("=")) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+    const address = hash ? `#${hash}` : location.pathname + location.search;
+    if (hash || location.hash.includes("=")) history[anew ? "pushState" : "replaceState"](null, "", address);
   };
   const readAddress = () => {
     if (!location.hash.includes("=")) return false;
@@ -324,7 +325,7 @@
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
       event.preventDefault();
       opener = Number(link.dataset.query);
-      openQuery(opener);
+      openQuery(opener, true, state.query === null);  // "back" leads to the list again
     }
     if (button) {
       const key = button.dataset.sort, best = sortable[key].higher === true;
@@ -368,7 +369,11 @@
   }));
 
   const follow = () => {
-    if (!readAddress()) return;
+    if (!readAddress()) {
+      state.query = null;
+      show();
+      return;
+    }
     state.page = 0;
     refresh();
     openQuery(state.query);
