@@ -18,6 +18,7 @@ FILES = ("config.json", "model*.safetensors*")
     [
         ("google/vit-base-patch16-224", True),
         ("timm/resnet18.a1_in1k", True),
+        ("timm/vit_large_patch14_clip_224.openai", True),
         ("vit", False),
         ("models/net.onnx", False),
         ("a/b/c", False),

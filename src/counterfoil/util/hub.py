@@ -11,11 +11,16 @@ from counterfoil.util.extra import optional
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """A name on the hub: OWNER/MODEL."""
+ENDINGS = tuple(
+    f".{end}"
+    for end in ["safetensors", "pt", "pth", "ckpt", "pt2", "ts", "torchscript", "jit", "onnx", "bin", "json"]
+)
+"""Of files, which are no names."""
 
 
 def on_hub(path: str) -> bool:
     """Whether a path that is not there may be a name on the hub."""
-    return bool(NAME.fullmatch(path)) and not Path(path).suffix[1:].isalpha()
+    return bool(NAME.fullmatch(path)) and Path(path).suffix not in ENDINGS
 
 
 def folder_of(path: str, files: Sequence[str], install: str) -> Path:
