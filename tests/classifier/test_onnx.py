@@ -18,6 +18,7 @@ from counterfoil.classifier.onnx import Onnx
 from counterfoil.core.errors import UserError
 from counterfoil.data.digits import Digits
 from counterfoil.explainer.wachter import Wachter
+from counterfoil.run.load import load_classifier
 from tests.bench import Bench
 
 onnx = pytest.importorskip("onnx")
@@ -91,6 +92,19 @@ def test_a_file_is_explained_by_overrides_alone(saved: Made, own_models: Bench, 
     assert summary["queries"]["classifier_accuracy"] == pytest.approx(right, abs=1e-6)
     assert summary["methods"]["nearest"]["validity"]["value"] == 1
     assert summary["methods"]["growing_spheres"]["validity"]["value"] > 0
+
+
+def test_a_file_is_loaded_in_python(saved: Made) -> None:
+    path, net = saved
+    read = load_classifier(path, "classifier.mean=0.5", "classifier.std=0.5", "device=cpu")
+    assert accuracy(nn.Sequential(Undone(), read)) == pytest.approx(accuracy(net), abs=1e-6)
+
+
+class Undone(nn.Module):
+    """Turns normalised images back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 0.5 + 0.5
 
 
 @in_torch

@@ -69,9 +69,7 @@ def test_a_folder_is_explained_by_overrides_alone(
 
 
 def test_images_of_another_size_are_refused(saved: tuple[Path, nn.Module]) -> None:
-    with pytest.raises(
-        UserError, match="takes images of 28 x 28 px, the data have 32 x 32; set"
-    ):
+    with pytest.raises(UserError, match="takes images of 28 x 28 px, the data have 32 x 32; set"):
         Timm(saved[0], 1, 32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,30 @@ def test_program_alone_is_explained_without_naming_a_class(
     with torch.no_grad():
         torch.testing.assert_close(cf.counterfactual_logits, net(cf.counterfactual), rtol=1e-4, atol=1e-5)
     assert summary["queries"]["classifier"] == "custom"
+
+
+def test_files_have_names_of_their_own(bench: Any, tmp_path: Path) -> None:
+    """classifier=torchscript and state_dict read what classifier=custom reads."""
+    torch.manual_seed(0)
+    net = CNN(1, 10, width=4, stages=2).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _script(net, tmp_path / "net.pt")
+    torch.save(
+        {"state_dict": {f"m.{name}": value for name, value in net.state_dict().items()}}, tmp_path / "a"
+    )
+    own = ("classifier.net._target_=counterfoil.classifier.cnn.CNN", "+classifier.net.width=4")
+    x = torch.rand(3, 1, 28, 28)
+    for name, file, given in (
+        ("torchscript", "net.pt", ()),
+        ("state_dict", "a", (*own, "+classifier.net.stages=2")),
+    ):
+        path = f"classifier.path={tmp_path / file}"
+        run = RunConfig.of(bench.compose("evaluate", f"classifier={name}", path, *given, "device=cpu")[0])
+        made = Models.of(run).share(run.explained)
+        assert made.given
+        with torch.no_grad():
+            torch.testing.assert_close(made(x), net(x))
 
 
 def test_weights_alone_need_their_class(bench: Any, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def load_classifier(
     """A trained classifier, frozen, with its normalisation, decision and names of classes.
 
     Args:
-        source: a run folder; or a file of weights of a store, TorchScript or torch.export; or the name of a
-            yaml in conf/classifier.
+        source: a run folder; or a file of weights of a store, TorchScript, torch.export or ONNX; or the folder
+            of a classifier of transformers; or the name of a yaml in conf/classifier.
         overrides: as on the command line, such as "data=mnist", "data.root=FOLDER", "store=weights".
         role: which classifier of a run.
 
@@ -60,6 +60,10 @@ def _load(source: Path | str, role: Role, overrides: tuple[str, ...]) -> Any:
     place = Path(source).expanduser()
     if (place / RUN).is_file():
         run = RunConfig.of(_of_run(place / RUN, overrides))
+    elif (place / "config.json").is_file() and role in ("classifier", "judge"):
+        run = RunConfig.of(_by_path("huggingface", place, role, overrides))
+    elif place.suffix == ".onnx" and role in ("classifier", "judge"):
+        run = RunConfig.of(_by_path("onnx", place, role, overrides))
     elif place.is_file():
         run = RunConfig.of(_of_file(place, role, overrides))
     elif place.suffix or len(place.parts) > 1:
@@ -80,6 +84,12 @@ def _composed(*overrides: str) -> DictConfig:
 def _of_run(file: Path, overrides: tuple[str, ...]) -> DictConfig:
     held = OmegaConf.load(file)
     return OmegaConf.merge(held, OmegaConf.from_dotlist(list(overrides)))  # type: ignore[return-value]
+
+
+def _by_path(name: str, place: Path, role: Role, overrides: tuple[str, ...]) -> DictConfig:
+    """A model from elsewhere, of the library that it is of unless the overrides tell another."""
+    own = [] if GROUPS[role] in {part.split("=")[0] for part in overrides} else [f"{GROUPS[role]}={name}"]
+    return _composed(*own, *overrides, f"{role}.path='{place.resolve()}'")
 
 
 def _of_file(file: Path, role: Role, overrides: tuple[str, ...]) -> DictConfig:
