@@ -132,7 +132,7 @@ def test_without_onnx2torch_it_is_a_black_box_that_tells_why(saved: Made) -> Non
     x = torch.rand(2, 1, 28, 28, requires_grad=True)
     with pytest.raises(UserError, match=r"no gradients \(.*pip install 'counterfoil\[onnx2torch\]'"):
         net(x)
-    with pytest.raises(UserError, match=r"with gradients needs the package onnx2torch, which"):
+    with pytest.raises(UserError, match=r"net.backend=onnx2torch needs the package onnx2torch"):
         Onnx(saved[0], 1, 28, backend="onnx2torch")
 
 

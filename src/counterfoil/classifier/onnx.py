@@ -20,7 +20,7 @@ INSTALL = "counterfoil[onnx]"
 INSTALL_GRADIENTS = "counterfoil[onnx2torch]"
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 """Numbers that an input may be of."""
-AGAIN = "export it again with torch.onnx.export(..., opset_version=13)"
+AGAIN = "export it again with torch.onnx.export(..., dynamo=False, opset_version=13)"
 Backend = Literal["auto", "onnx2torch", "onnxruntime"]
 """What runs the graph."""
 FAR = 1e-3
@@ -166,7 +166,7 @@ def in_torch(path: Path, box: BlackBox, shape: Sequence[int], what: str) -> nn.M
     Raises:
         UserError: no onnx2torch, or a graph that it cannot translate.
     """
-    library = optional("onnx2torch", f"{what} with gradients", INSTALL_GRADIENTS)
+    library = optional("onnx2torch", "net.backend=onnx2torch", INSTALL_GRADIENTS)
     try:
         net: nn.Module = library.convert(without_identities(optional("onnx", what, INSTALL).load(str(path))))
         x = torch.rand(*shape, generator=torch.Generator().manual_seed(0))

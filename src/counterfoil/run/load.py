@@ -34,8 +34,8 @@ def load_classifier(
     """A trained classifier, frozen, with its normalisation, decision and names of classes.
 
     Args:
-        source: a run folder; or a file of weights of a store, TorchScript, torch.export or ONNX; or the folder
-            of a classifier of transformers; or the name of a yaml in conf/classifier.
+        source: a run folder; or a file of weights of a store, TorchScript, torch.export or ONNX; or the
+            folder of a classifier of transformers; or the name of a yaml in conf/classifier.
         overrides: as on the command line, such as "data=mnist", "data.root=FOLDER", "store=weights".
         role: which classifier of a run.
 
