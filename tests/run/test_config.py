@@ -83,6 +83,12 @@ def test_options_of_a_method_not_chosen_are_no_method(compose: Compose, good: Ru
     assert config.identity == good.identity
 
 
+def test_options_of_a_metric_not_chosen_are_no_metric(compose: Compose, good: RunConfig) -> None:
+    given = ("run_dir=x", "threads=1", "+metric.strokes_along={towards: '0'}")
+    config = RunConfig.of(compose("evaluate", *given)[0])
+    assert list(config.metric) == list(good.metric)
+
+
 def test_nodes_become_recipes_and_one_object_everywhere(good: RunConfig) -> None:
     assert good.data.options["_target_"] == "counterfoil.data.digits.Digits"
     assert good.explained.net["width"] == 16

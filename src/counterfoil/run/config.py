@@ -268,7 +268,7 @@ class RunConfig:
         given["explainer"] = _chosen(tree.get("explainer") or {}, tree.get("methods"))
         given["metric"] = {
             name: MetricRecipe(options, frozenset(_references(written["metric"][name])))
-            for name, options in (tree.get("metric") or {}).items()
+            for name, options in _chosen(tree.get("metric") or {}, None).items()
         }
         given["trainer"] = _with_callbacks(given["trainer"], tree.get("callbacks") or {})
         for group in ("explainer", "metric"):
@@ -496,11 +496,11 @@ def _with_callbacks(trainer: Mapping[str, Any], chosen: Mapping[str, Any]) -> di
     return {**trainer, "callbacks": several} if several else dict(trainer)
 
 
-def _chosen(explainers: Mapping[str, Any], methods: Sequence[str] | None) -> dict[str, Any]:
-    """The methods that run, without options that an experiment sets for one that was not chosen."""
+def _chosen(parts: Mapping[str, Any], methods: Sequence[str] | None) -> dict[str, Any]:
+    """The methods or metrics that run, without options that an experiment sets for one not chosen."""
     found = {
         name: options
-        for name, options in explainers.items()
+        for name, options in parts.items()
         if not isinstance(options, Mapping) or "_target_" in options
     }
     unknown = [name for name in methods or () if name not in found]
