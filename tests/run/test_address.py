@@ -40,7 +40,9 @@ MODELS = [
     (group, path.stem)
     for group in ("classifier", "generative")
     for path in sorted((CONF / group).glob("*.yaml"))
+    if "\npath:" not in path.read_text()
 ]
+"""Those that are trained here; one from elsewhere has no address, see `Store.weights`."""
 FILLED = {"net": FROM_DATA, "training": FROM_NODE}
 SEEN = Seen(
     "digits", {"name": "digits", "seed": 0, "limit": None, "val_fraction": 0.1, "attribute": None}, Digits
