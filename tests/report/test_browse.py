@@ -131,7 +131,7 @@ def test_a_query_by_its_address_with_all_methods(page, tab):
     tab.open(page.as_uri() + "#query=105")
     assert tab.run("document.activeElement.id") == "query"
     assert tab.run(title) == "faces/<b>105.png, read as not <Smiling>"
-    assert tab.run("document.querySelectorAll('.answer').length") == 3
+    assert tab.run("document.querySelectorAll('.by-method').length") == 3
     assert tab.run("Math.abs(document.getElementById('query').getBoundingClientRect().top) < 40")
     tab.run("document.getElementById('next').click()")
     assert tab.run("location.hash") == "#query=106"
@@ -159,7 +159,7 @@ def test_by_the_keyboard_alone(page, tab):
         if tab.run("document.activeElement.ariaLabel") == "step of revise":
             break
     step = "document.querySelector('.step output').textContent"
-    frame = "document.querySelector('.answer .shown .px:nth-child(2)').getAttribute('style')"
+    frame = "document.querySelector('.by-method .shown .px:nth-child(2)').getAttribute('style')"
     assert tab.run(step) == "step 3 of 4: requested 0.60, p = 0.70 ✓"
     before = tab.run(frame)
     tab.press("ArrowRight")
@@ -172,7 +172,7 @@ def test_by_the_keyboard_alone(page, tab):
 
 def test_wipe_difference_and_zoom(page, tab):
     tab.open(page.as_uri() + "#query=105")
-    width = "document.querySelector('.answer .px').getBoundingClientRect().width"
+    width = "document.querySelector('.by-method .px').getBoundingClientRect().width"
     small = tab.run(width)
     tab.run("document.querySelector('[name=look][value=wipe]').click()")
     assert tab.run("document.getElementById('wiping').hidden") is False

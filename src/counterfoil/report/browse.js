@@ -215,7 +215,7 @@
     const asked = requested === null ? "" : `requested ${probability(requested)}, `;
     return `step ${step + 1} of ${count}: ${asked}p = ${probability(obtained ?? own)}${decided ? " ✓" : ""}`;
   };
-  const answer = (row) => {
+  const counterfactual = (row) => {
     const method = methods[row.m], place = method.walk ? method.walk.place[row.at] : -1;
     const frames = place >= 0 ? method.walk.frames[place] : [];
     const handed = frames.findIndex((frame) => frame[4] === 1);
@@ -243,7 +243,7 @@
         make("dt", { text: about.label }), make("dd", { text: `${about.show(value)}${about.unit ? ` ${about.unit}` : ""}` }))));
     };
     const more = facts(false);
-    return make("article", { class: "answer" },
+    return make("article", { class: "by-method" },
       make("h4", { class: "name" }, dot(row.m), make("span", { text: method.name })), shown, slider,
       make("p", { class: "line" }, make("span", {}, "→ ", make("b", { text: className(method.target[row.at]) }),
         ` p ${probability(method.before[row.at])} → `, make("b", { text: probability(method.after[row.at]) })),
@@ -261,9 +261,9 @@
     const panel = byId("query"), place = records.query.indexOf(state.query);
     panel.hidden = place < 0;
     redraws = [];
-    if (place < 0) { byId("answers").replaceChildren(); return; }
+    if (place < 0) { byId("by-methods").replaceChildren(); return; }
     byId("query-title").textContent = `${records.name[place]}, read as ${className(records.source[place])}`;
-    byId("answers").replaceChildren(...rows.filter((row) => row.query === place).map(answer));
+    byId("by-methods").replaceChildren(...rows.filter((row) => row.query === place).map(counterfactual));
     byId("previous").disabled = neighbour(-1) === undefined;
     byId("next").disabled = neighbour(1) === undefined;
   };
