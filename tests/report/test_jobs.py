@@ -44,3 +44,12 @@ def test_what_is_no_finished_run_is_refused(tmp_path: Path, text: str | None) ->
 def test_a_job_without_counterfactuals_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no counterfactuals of revise"):
         finished(tmp_path / "0").counterfactuals("revise")
+
+
+def test_what_a_method_was_trained_for_is_among_its_figures(tmp_path: Path) -> None:
+    job = Job(
+        tmp_path, {"methods": {"revise": {}, "own": {}}, "training_seconds": {"revise": 12.5, "gone": 1.0}}
+    )
+    assert job.methods["revise"]["training_seconds"].value == 12.5
+    assert job.methods["own"] == {}
+    assert "gone" not in job.methods

@@ -82,6 +82,15 @@ def test_jobs_about_other_weights_of_one_name_are_told_apart(tmp_path: Path) -> 
     assert content["weights"] == {"cnn.safetensors": "a", "cnn.safetensors of job 2": "b"}
 
 
+def test_a_row_named_after_a_method_leads_to_its_page(tmp_path: Path) -> None:
+    outcomes = [job(tmp_path / "0", 0, {}, ["a", "b"])]
+    page = join(Study("tiny", "Tiny", "", {"view": Linked()}), outcomes, tmp_path).read_text()
+    assert '<th scope="row"><a href="methods/b.html">b</a></th>' in page
+    assert '<th scope="row"><a href="0/report.html">a</a></th>' in page  # where the table says
+    assert '<th scope="row">c</th>' in page
+    assert (tmp_path / "methods" / "b.html").is_file()
+
+
 def test_the_page_leads_to_its_runs(tmp_path: Path, tab: Any) -> None:
     outcomes = [job(tmp_path / str(seed), seed, {}, ["revise", "my & own"]) for seed in range(9)]
     study = Study("tiny", "Tiny", "python evaluate.py study=tiny", {"view": Linked()})

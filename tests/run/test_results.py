@@ -103,6 +103,15 @@ def test_any_method_with_frames_has_its_strip_measured_and_shown(
     assert ("Is the request followed?" in page) == (spacing == "posterior")
 
 
+def test_the_seconds_of_training_are_those_of_each_methods_models(bench: Any, tmp_path: Path) -> None:
+    found = bench.evaluate(tmp_path / "run", "explainer=[nearest,revise]", "metric=[validity]", "n=4")
+    config = RunConfig.of(bench.compose("evaluate", *bench.models, f"store={bench.store}")[0])
+    models = Models.of(config)
+    assert config.generative is not None
+    seconds = models.store.manifest(config.generative, models.data).get("seconds")
+    assert found["training_seconds"] == {"nearest": 0.0, "revise": seconds}
+
+
 def test_the_judge_is_evaluated_once_on_each_set(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,9 @@ from counterfoil.core.errors import UserError
 from counterfoil.util.digest import file_digest
 from counterfoil.util.record import read_json
 
+TRAINING = "training_seconds"
+"""The name under which views find the seconds of training."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -47,11 +50,17 @@ class Job:
 
     @cached_property
     def methods(self) -> dict[str, dict[str, Entry]]:
-        """Method -> metric -> entry."""
-        return {
+        """Method -> metric -> entry; `training_seconds` are those of the method's models, where noted."""
+        found = {
             name: {metric: Entry.from_dict(entry) for metric, entry in row.items()}
             for name, row in self.summary["methods"].items()
         }
+        for name, seconds in self.summary.get("training_seconds", {}).items():
+            if name in found:
+                found[name][TRAINING] = Entry(
+                    seconds, unit="s", higher_is_better=False, minimum=0.0, label="Training"
+                )
+        return found
 
     @cached_property
     def rows(self) -> dict[str, list[dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The joined jobs of a study: study.json, tables and the page."""
+"""The joined jobs of a study: study.json, tables, the page, and one for each method."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job, read_job
+from counterfoil.report.method_page import write_method_pages
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
 from counterfoil.report.view.base import Shown, View
@@ -47,7 +48,9 @@ class Outcome:
 
 
 def join(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Path:
-    """Show every view the finished jobs and write study.json, tables/ and report.html; returns the page.
+    """Show every view the finished jobs, and write study.json, tables/, methods/ and report.html.
+
+    Returns the page, report.html.
 
     A view that needs a job that failed is left out, and says so on the page.
 
@@ -75,8 +78,10 @@ def join(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Path:
         "missing": missed,
     }
     write_json(folder / "study.json", content)
+    tables = {title: table for part in shown.values() for title, table in part.tables.items()}
+    links = write_method_pages(study.title, tables, jobs, folder)
     page = folder / "report.html"
-    write_text(page, _page(content, shown, {job.folder.name: list(job.methods) for job in jobs}))
+    write_text(page, _page(content, shown, {job.folder.name: list(job.methods) for job in jobs}, links))
     return page
 
 
@@ -139,7 +144,12 @@ def _told(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]
 
 
-def _page(content: Mapping[str, Any], shown: Mapping[str, Shown], methods: Mapping[str, list[str]]) -> str:
+def _page(
+    content: Mapping[str, Any],
+    shown: Mapping[str, Shown],
+    methods: Mapping[str, list[str]],
+    links: Mapping[str, str],
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -149,7 +159,7 @@ def _page(content: Mapping[str, Any], shown: Mapping[str, Shown], methods: Mappi
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    views = [(name, _tables(part), _pictures(part)) for name, part in shown.items()]
+    views = [(name, _tables(part, links), _pictures(part)) for name, part in shown.items()]
     text: str = environment.get_template("study.html").render(
         **{key: value for key, value in content.items() if key != "views"},
         views=views,
@@ -159,13 +169,18 @@ def _page(content: Mapping[str, Any], shown: Mapping[str, Shown], methods: Mappi
     return text
 
 
-def _tables(shown: Shown) -> list[dict[str, Any]]:
-    return [{"title": title, **_rows(table)} for title, table in shown.tables.items()]
+def _tables(shown: Shown, links: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"title": title, **_rows(table, links)} for title, table in shown.tables.items()]
 
 
-def _rows(table: Table) -> dict[str, Any]:
+def _rows(table: Table, links: Mapping[str, str]) -> dict[str, Any]:
+    """A row leads where its table says, else to the page of the method that it is named after."""
     rows = [
-        (row, table.links.get(row), [(cell(cells.get(name)), table.bold(row, name)) for name in table.names])
+        (
+            row,
+            table.links.get(row) or links.get(row),
+            [(cell(cells.get(name)), table.bold(row, name)) for name in table.names],
+        )
         for row, cells in table.rows.items()
     ]
     return {"heads": [table.corner, *map(table.head, table.names)], "rows": rows, "note": table.note}

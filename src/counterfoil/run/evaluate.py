@@ -51,6 +51,7 @@ from counterfoil.run.results import (
     score,
     stated,
     to_logger,
+    trained_for,
 )
 from counterfoil.run.searching import Searching, batch_file, explain_all, progress
 from counterfoil.run.train import train_all
@@ -455,6 +456,7 @@ def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], second
         "config": evaluation.config.as_dict(),
         "versions": versions(),
         "weights": evaluation.models.hashes(needed_for_evaluation(evaluation.config)),
+        "training_seconds": trained_for(evaluation),
     }
     write_queries(
         run_dir / "queries.csv",

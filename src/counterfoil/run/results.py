@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from counterfoil.metric.base import describe
 from counterfoil.metric.evaluation import Scored, evaluate_metrics
 from counterfoil.metric.network import Borrowed, evaluated_once
 from counterfoil.metric.ties import rank
-from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig
+from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig, recipes_in
 from counterfoil.run.folder import named_rows
 from counterfoil.run.models import Models
 from counterfoil.util.build import build, locate
@@ -252,6 +253,20 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "command": command_line(),
     }
+
+
+def trained_for(evaluation: Evaluation) -> dict[str, float | None]:
+    """Seconds that the models of each method took to train, without the classifier; None where not noted."""
+    config, models = evaluation.config, evaluation.models
+    found: dict[str, float | None] = {}
+    for name, options in config.explainer.items():
+        known: list[ModelRecipe] = []
+        for _path, recipe in recipes_in(options):
+            if recipe not in (*known, config.classifier, config.explained):
+                known.append(recipe)
+        noted = [models.store.manifest(recipe, models.data).get("seconds", math.nan) for recipe in known]
+        found[name] = float(sum(noted)) if all(map(math.isfinite, noted)) else None
+    return found
 
 
 def accuracy(evaluation: Evaluation) -> tuple[float | None, int, str]:
