@@ -13,7 +13,7 @@ help:            ## this list
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[dev,docs,avatars,sweep,launch,diffusion,flow,huggingface,onnx]'
+		-e '.[dev,docs,avatars,sweep,launch,diffusion,flow,huggingface,onnx,text]'
 	@touch $(READY)
 
 demo: $(READY)   ## train six methods' models on real digits, explain 200 test digits, write runs/demo/report.html
@@ -26,7 +26,7 @@ test: $(READY)   ## the whole test suite, a process per core
 test-lowest:     ## the test suite with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt \
-		-e '.[dev,avatars,sweep,launch,diffusion,flow,huggingface,onnx]'
+		-e '.[dev,avatars,sweep,launch,diffusion,flow,huggingface,onnx,text]'
 	$(VENV)-lowest/bin/pip check
 	$(TESTING) $(VENV)-lowest/bin/python -m pytest -n auto --dist worksteal
 

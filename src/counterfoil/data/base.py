@@ -71,6 +71,14 @@ class Images(Dataset[Batch]):
         attributes = None if self.attributes is None else self.attributes[rows].to(torch.float32)
         return Batch(self.images[rows].to(torch.float32).div_(255), self.labels[rows], attributes)
 
+    def held(self) -> tuple[Tensor | None, ...]:
+        """The tensors that the split is made of."""
+        return self.images, self.labels, self.attributes
+
+    def labelled(self, labels: Tensor) -> Images:
+        """The same images with other labels (N,)."""
+        return Images(self.images, labels, self.attributes, self.names)
+
     def take(self, rows: Tensor | slice) -> Images:
         """The split that holds these rows alone; a slice shares memory, an index copies."""
         names = self.names[rows] if isinstance(rows, slice) else self._named(rows)
@@ -289,6 +297,12 @@ class ImageData(LightningDataModule, ABC):
         return self.train.images.shape[-1]
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one input of a model."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
     def shape(self) -> Shape:
         """How an image file becomes an image of these data."""
         return Shape(self.channels, self.size)
@@ -355,7 +369,7 @@ def splits_digest(splits: Splits) -> str:
     """32 hex digits that stand for images, labels, attributes and names."""
     seen = hashlib.sha256(repr((splits.class_names, splits.attribute_names)).encode())
     for part in (splits.train, splits.val, splits.test):
-        for values in () if part is None else (part.images, part.labels, part.attributes):
+        for values in () if part is None else part.held():
             if values is not None:
                 seen.update(repr(tuple(values.shape)).encode())
                 seen.update(values.contiguous().numpy().data)
@@ -433,7 +447,7 @@ def bind(splits: Splits, attribute: str, name: str) -> Splits:
 def _relabelled(images: Images, columns: list[int]) -> Images:
     assert images.attributes is not None
     labels = images.attributes[:, columns].amin(1)
-    return Images(images.images, labels, images.attributes, images.names)
+    return images.labelled(labels)
 
 
 def _first(images: Images, limit: int) -> Images:

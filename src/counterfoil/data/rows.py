@@ -23,7 +23,8 @@ PARTS = {
 }
 """The splits, by the names that folders and tables give them."""
 _COLUMNS = ("path", "label", "split")
-_YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "no": 0}
+YES_NO = {"1": 1, "1.0": 1, "true": 1, "yes": 1, "0": 0, "0.0": 0, "-1": 0, "-1.0": 0, "false": 0, "no": 0}
+"""Cells of an attribute, and what they say."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 """How a label that is a number is written."""
 _WHOLE = re.compile(r"([+-]?\d+)(\.0+)?", re.ASCII)
@@ -83,7 +84,7 @@ def _attributes(read: CsvTable, where: str, wanted: Iterable[str]) -> tuple[str,
     for name in read.columns:
         if name in _COLUMNS:
             continue
-        odd = next((line for line in read.lines if line[name].lower() not in _YES_NO), None)
+        odd = next((line for line in read.lines if line[name].lower() not in YES_NO), None)
         if odd is None:
             names.append(name)
         elif name in wanted:
@@ -106,7 +107,7 @@ def _row(line: Line, attributes: Sequence[str], whole: bool, root: Path, where: 
         str(find_file(line["path"], [root], where)),
         number[1] if number else line["label"],
         part and PARTS[part.lower()],
-        tuple(_YES_NO[line[name].lower()] for name in attributes),
+        tuple(YES_NO[line[name].lower()] for name in attributes),
     )
 
 

@@ -283,7 +283,7 @@ def _prepare(run: RunConfig, models: Models) -> Evaluation:
         )
     made.doubt = doubt
     if run.counterfactuals is not None:
-        size = (models.data.channels, models.data.size, models.data.size)
+        size = models.data.input_shape
         made.stored_names = read_names(run.counterfactuals)
         stored = read_counterfactuals(run.counterfactuals, classifier, size, len(models.data.queried))
         made.counterfactuals = {name: asking(cf, name) for name, cf in stored.items()}

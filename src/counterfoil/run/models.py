@@ -93,7 +93,7 @@ class Models:
         return self._loaded[key]
 
     def network(self, recipe: ModelRecipe, path: Path | None = None) -> nn.Module:
-        """The untrained network; the data give arguments named channels, size, classes and attributes.
+        """The untrained network; the data give arguments named as in `FROM_DATA`.
 
         Args:
             recipe: the model.
@@ -108,6 +108,8 @@ class Models:
         from_data = {
             "channels": self.data.channels,
             "size": self.data.size,
+            "length": self.data.input_shape[1],  # of a text, whose rows are its tokens
+            "tokens": self.data.input_shape[2],
             "classes": len(self.data.attribute_names if recipe.multilabel else self.data.class_names),
             "class_names": self.data.class_names,
             "attributes": offered(self.data),

@@ -166,7 +166,7 @@ def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> di
         "recipe": recipe(model.as_dict(), seen, whole=True),
         "data": data.identity,
         "trainer": dict(seen.trainer),
-        "images": [data.channels, data.size, data.size],
+        "images": list(data.input_shape),
     }
 
 
@@ -183,7 +183,7 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen |
     """
     noted = read_manifest(path)
     what = f"{model}: {path}"
-    shape, trained = [data.channels, data.size, data.size], noted.get("images")
+    shape, trained = list(data.input_shape), noted.get("images")
     if trained and trained != shape:
         raise UserError(
             f"{what} was trained on images of shape {tuple(trained)} (channels, height, width), "
