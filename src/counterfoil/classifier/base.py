@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Positive, checks_options
 from counterfoil.core.decision import Classes, Decision
+from counterfoil.core.domain import IMAGES, Domain
 from counterfoil.core.errors import UserError
 from counterfoil.core.outputs import per_image, pick
 from counterfoil.core.taps import read
@@ -35,6 +36,8 @@ class Classifier(nn.Module):
 
     mean: Tensor
     std: Tensor
+    domain: Domain = IMAGES
+    """What kind of input it takes: that of its data."""
     given: bool = False
     """Whether its weights are the user's own, so that another classifier is no advice."""
     order: Tensor | None

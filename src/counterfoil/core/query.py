@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.domain import Domain, domain_of
 from counterfoil.core.taps import read
 
 MAJORITY = 0.51
@@ -145,9 +146,20 @@ class Query:
         decided = _finite(logits) if self.confidence > MAJORITY else _decides(logits, self.target)
         return decided & sure, probability
 
+    @property
+    def domain(self) -> Domain:
+        """What kind of input the classifier takes."""
+        return domain_of(self.classifier)
+
     def keep(self, x: Tensor) -> Tensor:
-        """Put the factual's values back where the mask forbids a change."""
-        return x if self.mask is None else torch.where(self.mask, self.factual, x)
+        """A candidate (B, C, H, W) as the classifier is shown it and it is returned.
+
+        With the factual's values back where the mask forbids a change.
+        """
+        shown = self.domain.shown(x)
+        if self.mask is None:
+            return shown
+        return torch.where(self.domain.fixed(self.mask), self.factual, shown)
 
     @cached_property
     def seeds(self) -> list[int]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from counterfoil.core.bounds import Count, Fraction, Seed, checks_options
+from counterfoil.core.domain import IMAGES, Domain
 from counterfoil.core.errors import UserError
 from counterfoil.data.classes import keep_classes
 from counterfoil.data.decode import Shape
@@ -181,6 +182,8 @@ class ImageData(LightningDataModule, ABC):
     """
 
     name: str = "images"
+    domain: Domain = IMAGES
+    """What kind of input it holds."""
     labelled: bool = True
     """Whether labels and training images are there."""
     query_split: str = "test"

@@ -207,7 +207,7 @@ class Explainer(nn.Module, ABC):
 
     def _graded(self, query: Query, found: Found) -> tuple[Tensor, Tensor]:
         """The images exactly as they are returned, and the classifier's logits (B, K) on them."""
-        image = query.keep(found.counterfactual.detach().clamp(0, 1))
+        image = query.keep(query.domain.hard(found.counterfactual.detach()))
         with torch.no_grad():
             return image, self.classifier(image)
 

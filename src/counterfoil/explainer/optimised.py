@@ -9,6 +9,7 @@ from torch import nn
 
 from counterfoil.core.bounds import Count, Probability, Share
 from counterfoil.core.counterfactuals import Found
+from counterfoil.core.domain import require_domain
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.explainer.gate import check_reconstruction
@@ -28,6 +29,9 @@ class OptimisedExplainer(Explainer):
         gate: least share of reconstructions that must keep the classifier's decision, checked by `fit`; 0
             checks nothing.
         others: see `Explainer`.
+
+    Raises:
+        UserError: a classifier whose inputs the space cannot move.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class OptimisedExplainer(Explainer):
         self.objective = objective
         self.search = search
         self.elsewhere = list(elsewhere)
+        for each in (space, *elsewhere):
+            require_domain(classifier, each.inputs, method=type(self).__name__.lower())
         self.asks_all = search.last
         self.ask = ask
         self.gate = gate

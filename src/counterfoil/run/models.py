@@ -215,6 +215,7 @@ class Models:
         made = Classifier(
             net, mean, std, decision, recipe.layers, names or None, recipe.output, order, columns
         )
+        made.domain = self.data.domain
         if not self.data.labelled:
             made.class_names = self._names_of_outputs(made)
         return made

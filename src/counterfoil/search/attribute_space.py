@@ -56,7 +56,7 @@ class Attributes(Space):
         with torch.no_grad():
             a0 = _read(query)
             z = query.generator.encode(query.factual, a0)
-            reconstruction = query.generator.decode(z, a0)
+            reconstruction = query.domain.shown(query.generator.decode(z, a0))
         a = torch.where(self._free_on(a0), self._disturb(query, a0), a0)
         return {"a": a, "a0": a0, "z": z, "reconstruction": reconstruction}
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfoil.core.bounds import Count, Share, Whole
+from counterfoil.core.domain import Continuous
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
@@ -62,6 +63,7 @@ class Denoising(Space):
     """
 
     held = ("noisy", "clean", "image", "step")
+    inputs = Continuous
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.bounds import Share, Weight
+from counterfoil.core.domain import Continuous
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Candidate, Moment, Variables
@@ -36,6 +37,7 @@ class Shrinking(Space):
     """
 
     held = ("x", "k")
+    inputs = Continuous
 
     def __init__(self, threshold: Weight = 0.1, absent: Share | None = None, spread: Weight = 0.2) -> None:
         super().__init__(spread)

@@ -33,7 +33,7 @@ def _distance(query: Query, found: Found) -> Tensor:
     """Mean change of each row (B,); infinite where the target is not reached."""
     finite = finite_rows(found.counterfactual)
     shown = torch.where(finite.view(-1, 1, 1, 1), found.counterfactual, query.factual)
-    image = query.keep(shown.clamp(0, 1))
+    image = query.keep(query.domain.hard(shown))
     reached = query.reached(query.classifier(image)) & finite
     return (image - query.factual).abs().flatten(1).mean(1).masked_fill(~reached, torch.inf)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from counterfoil.core.domain import Continuous
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import Query
 from counterfoil.generative.prior.base import Prior, Shape
@@ -37,6 +38,7 @@ class PriorWeights(Space):
 
     kept = ("psnr", "fit_steps")
     held = ("psnr", "fit_steps")
+    inputs = Continuous
     refills = False
 
     def __init__(self, prior: str | Prior = "inr") -> None:

@@ -30,7 +30,7 @@ class Refine(ABC):
     @torch.no_grad()
     def __call__(self, query: Query, found: Found) -> Found:
         """What was found, with better images; those that do not reach the target stay as they are."""
-        image = query.keep(found.counterfactual.detach().clamp(0, 1)).clone()
+        image = query.keep(query.domain.hard(found.counterfactual.detach())).clone()
         calls = torch.ones_like(query.target)
         rows = query.reached(query.classifier(image)).nonzero()[:, 0]
         if len(rows):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from counterfoil.core.bounds import Count, Share, Weight
+from counterfoil.core.domain import Continuous
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
 from counterfoil.search.detail import Detail
@@ -24,6 +25,8 @@ class Region(Latent):
         cell: side of a cell in pixels.
         spread, detail: see `Latent`.
     """
+
+    inputs = Continuous
 
     def __init__(
         self, share: Share = 0.3, *, cell: Count = 4, spread: Weight = 0.5, detail: Detail | None = None

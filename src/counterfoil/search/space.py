@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.core.bounds import Share, Weight
+from counterfoil.core.domain import Continuous, Domain
+from counterfoil.core.generator import Edits
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
@@ -34,6 +36,8 @@ class Space(ABC):
     refills: bool = True
     """Whether queries may come into a search one after the other: not where a start is a search of its own,
     which is quick for many at once alone, or where each query holds much memory."""
+    inputs: type[Domain] = Domain
+    """The kind of input that it can move."""
     trial = 256
     """Images on which starting points are tried before a search."""
 
@@ -100,6 +104,8 @@ class Space(ABC):
 class Pixels(Space):
     """The input itself, kept in [0, 1]."""
 
+    inputs = Continuous
+
     def __init__(self, spread: Weight = 0.05) -> None:
         super().__init__(spread)
 
@@ -144,7 +150,8 @@ class Ball(Pixels):
 class Latent(Space):
     """The code of a generative model: z_0 = E(x), decoded by G(z).
 
-    A class-conditional model encodes under the classifier's own decision and decodes under the target.
+    A class-conditional model encodes under the classifier's own decision and decodes under the target; one
+    that edits attributes does both under those of the factual.
 
     Args:
         spread: see `Space`.
@@ -188,6 +195,11 @@ class Latent(Space):
 
 
 def condition_of(query: Query, labels: Tensor) -> Tensor | None:
-    """Classes (B,) one-hot, where the query's generative model is conditioned on the class; else None."""
+    """What the query's generative model is conditioned on; None where it is on nothing.
+
+    Classes (B,) one-hot, or the attributes (B, A) that it reads off the factual.
+    """
+    if isinstance(query.generator, Edits):
+        return query.remember("attributes", lambda: query.generator.attributes(query.factual))
     classes = int(getattr(query.generator, "classes", 0))
     return F.one_hot(labels, classes).to(query.factual) if classes else None

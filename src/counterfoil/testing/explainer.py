@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals, Found
+from counterfoil.core.domain import Continuous, domain_of
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 from counterfoil.testing.broken import broken, hold, tell
@@ -214,7 +215,10 @@ def moves_nothing_needlessly(explainer: Explainer, x: Tensor) -> None:
 def keeps_what_is_masked(explainer: Explainer, x: Tensor) -> None:
     """Pixels where the mask is True are those of the factual, and others change."""
     mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
-    mask[..., : x.shape[-1] // 2 - 1] = True
+    if isinstance(domain_of(explainer.classifier), Continuous):
+        mask[..., : x.shape[-1] // 2 - 1] = True
+    else:
+        mask[..., : x.shape[-2] // 2 - 1, :] = True
     each = mask.clone()
     each[::2] = ~each[::2]
     for given, rows in ((mask[0, 0], mask), (each, each)):
