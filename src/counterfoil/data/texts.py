@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.bounds import Count, Pair, Share
+from counterfoil.core.domain import Tokens
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits, splits_digest
 from counterfoil.data.decode import Shape
@@ -159,6 +160,11 @@ class TextData(ImageData):
         """The tokens by number, fitted on the training texts."""
         _ = self._loaded
         return self._words
+
+    @property
+    def domain(self) -> Tokens:
+        """One-hot rows of the vocabulary's tokens."""
+        return Tokens(self.vocabulary.tokens)
 
     @property
     def apart(self) -> Texts:

@@ -18,6 +18,7 @@ from counterfoil.classifier.check import Checked
 from counterfoil.classifier.order import listed
 from counterfoil.core.batches import Batches, Rows, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Continuous, Domain, Tokens
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import probability_of
@@ -127,7 +128,11 @@ def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[st
         return "a judge, found judge=null", "choose one, such as classifier@judge=resnet"
     if "autoencoder" in metric.refers and config.autoencoder is None:
         return "auto-encoders, found none", "choose some, such as generative@autoencoder=autoencoder"
-    needed = _pass(metric)
+    reads = _declared(metric, "reads", Domain)
+    if not isinstance(data.domain, reads):
+        kind, fix = _OF[reads]
+        return f"{kind}, data={data.name} holds {data.domain.name}", fix
+    needed = _declared(metric, "explained_again", "")
     if needed and config.counterfactuals is None and needed not in config.again:
         return "a second explanation", f"set again=[{','.join([*config.again, needed])}]"
     if data.labelled:
@@ -142,10 +147,17 @@ def _lacks(metric: MetricRecipe, config: RunConfig, data: ImageData) -> tuple[st
     return None
 
 
-def _pass(metric: MetricRecipe) -> str:
-    """What `again=` must name for a metric; "" where it needs nothing of it."""
+_OF: dict[type[Domain], tuple[str, str]] = {
+    Continuous: ("images", "choose data of images"),
+    Tokens: ("texts", "choose data=reviews or data=text_csv"),
+}
+"""What the inputs that a metric reads are called, and where there are some."""
+
+
+def _declared(metric: MetricRecipe, fact: str, without: Any) -> Any:
+    """What the class of a metric declares."""
     target = metric.options.get("_target_") if isinstance(metric.options, Mapping) else None
-    return getattr(locate(target, "metric"), "explained_again", "") if target else ""
+    return getattr(locate(target, "metric"), fact, without) if target else without
 
 
 def _tell(barred: Mapping[str, tuple[str, str]]) -> None:
