@@ -18,6 +18,7 @@ from counterfoil.classifier.check import Checked
 from counterfoil.classifier.order import listed
 from counterfoil.core.batches import Batches, Rows, regrouped
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import IMAGES as PIXELS
 from counterfoil.core.domain import Continuous, Domain, Tokens
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import CounterfoilWarning, UserError
@@ -321,6 +322,7 @@ def report(
     from counterfoil.report.html import write_report
     from counterfoil.report.leaderboard import leaderboard, run_table
     from counterfoil.report.strip_picture import save_strips
+    from counterfoil.report.words import save_texts
 
     about, names = summary["queries"], evaluation.classifier.class_names
     page = write_report(
@@ -336,7 +338,9 @@ def report(
         facts=_facts(about),
         names=evaluation.names,
         audit=audit,
+        domain=evaluation.models.data.domain,
     )
+    save_texts(run_dir / "texts.csv", evaluation.counterfactuals, evaluation.models.data.domain, names)
     save_strips(run_dir / "strips", evaluation.counterfactuals, names)
     console = Console()
     run_table(summary).save(run_dir / "tables" / "leaderboard")
@@ -379,9 +383,11 @@ def to_logger(
     tables: Tables,
     names: Mapping[int, int | str],
     page: Path,
+    domain: Domain = PIXELS,
 ) -> None:
     """Send the config, figures and pictures to a logger; to W&B also the tables and the page."""
     from counterfoil.report.grid import overview
+    from counterfoil.report.words import rows_of
 
     logger.log_hyperparams(summary["config"])
     logger.log_metrics(
@@ -392,8 +398,10 @@ def to_logger(
             if e.value is not None
         }
     )
+    texts = {name: [*rows_of(cf, domain)] for name, cf in counterfactuals.items()}
     for name, cf in counterfactuals.items():
-        log_picture(logger, f"{name}/grid", overview(cf))
+        if not texts[name]:
+            log_picture(logger, f"{name}/grid", overview(cf))
     if is_wandb(logger):
         import wandb
 
@@ -402,6 +410,9 @@ def to_logger(
         logger.experiment.log({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})
         for name, table in tables.items():
             heads, rows = named_rows(counterfactuals[name], table, names, summary["queries"]["class_names"])
+            if texts[name]:
+                heads = [*heads, "factual", "counterfactual"]
+                rows = [[*row, *read.plain] for row, read in zip(rows, texts[name], strict=True)]
             logger.log_table(f"{name}/queries", columns=heads, data=rows)
 
 
