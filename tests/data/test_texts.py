@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from counterfoil.core.domain import PADDING, UNKNOWN
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import Images
 from counterfoil.data.queries import sample
 from counterfoil.data.texts import OneHot, TextData, Texts, Written
-from counterfoil.data.vocabulary import PADDING, UNKNOWN
 from counterfoil.testing.data import check_data
 
 WORDS = ("good", "fine", "bad", "dull")
@@ -137,3 +137,10 @@ def test_a_split_without_texts_is_refused() -> None:
     data.written = lambda: ([row for row in rows if row.part != "test"], *names)  # type: ignore
     with pytest.raises(UserError, match="data=toy: none of its 42 texts is in the test split"):
         data.setup()
+
+
+def test_a_classifier_of_texts_is_shown_hard_tokens() -> None:
+    data = toy()
+    soft = torch.rand(2, *data.input_shape).softmax(-1)
+    assert torch.equal(data.domain.hard(soft).argmax(-1), soft.argmax(-1))
+    assert data.domain.words(data.test[:1].x) == [data.vocabulary.decode(data.test.ids[0]).split()]  # type: ignore

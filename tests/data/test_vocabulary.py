@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from counterfoil.core.domain import PADDING, UNKNOWN
 from counterfoil.core.errors import UserError
 from counterfoil.data import vocabulary as module
-from counterfoil.data.vocabulary import PADDING, UNKNOWN, Vocabulary
+from counterfoil.data.vocabulary import Vocabulary
 
 TEXTS = ["The plot is good, the cast isn't.", "The END ... (really)!", "the plot"]
 

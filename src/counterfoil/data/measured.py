@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from counterfoil.data.vocabulary import PADDING
+from counterfoil.core.domain import PADDING
 
 _NOT = frozenset(("no", "not", "never", "nothing", "none", "nobody", "nowhere", "neither", "nor", "cannot"))
 _I = frozenset(("i", "me", "my", "mine", "myself", "we", "us", "our", "ours"))

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.bounds import Count, Pair, Share
-from counterfoil.core.domain import Tokens
+from counterfoil.core.domain import UNKNOWN, Domain, Tokens
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits, splits_digest
 from counterfoil.data.decode import Shape
 from counterfoil.data.measured import MEASURED, measured
-from counterfoil.data.vocabulary import UNKNOWN, Vocabulary
+from counterfoil.data.vocabulary import Vocabulary
 from counterfoil.util.digest import digest
 
 APART = "apart"
@@ -162,8 +162,8 @@ class TextData(ImageData):
         return self._words
 
     @property
-    def domain(self) -> Tokens:
-        """One-hot rows of the vocabulary's tokens."""
+    def domain(self) -> Domain:  # type: ignore[override]  # each set has tokens of its own
+        """One-hot rows of these tokens."""
         return Tokens(self.vocabulary.tokens)
 
     @property

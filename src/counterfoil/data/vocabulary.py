@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterfoil.core.domain import PADDING, UNKNOWN
 from counterfoil.core.errors import UserError
 
-PADDING, UNKNOWN = 0, 1
-"""The tokens that fill up a short text, and that stand for a word that is not known."""
 SPECIAL = ("<pad>", "<unk>")
+"""Padding and unknown word, by their numbers."""
 _WORD = r"\.{2,}|[\p{L}\p{N}]+(?:'\p{L}+)?|[^\s\p{L}\p{N}]"
 _CLOSING = frozenset(".,!?;:)%") | {"...", ".."}
 
