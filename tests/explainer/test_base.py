@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import counterfoil.explainer
 import counterfoil.generative
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Images as IMAGES
 from counterfoil.core.errors import UserError
 from counterfoil.explainer.again import again
 from counterfoil.explainer.base import Explainer
@@ -52,6 +53,7 @@ METHODS = [
     cls
     for cls in classes_in(counterfoil.explainer, Explainer)
     if cls not in (OptimisedExplainer, Unchanged)  # neither is a method that looks for anything
+    and issubclass(IMAGES, cls.inputs)  # others are tried on texts
 ]
 
 

@@ -24,6 +24,19 @@ def test_points_and_intervals_are_where_the_figures_are(run):
     assert [round(y, 6) for _, y in vertical] == [45, 100]
 
 
+def test_many_names_in_one_corner_do_not_cover_each_other():
+    rows = {
+        f"a_long_name_{k}": {"x": Entry(0.5 + 0.008 * k), "y": Entry(0.5 + 0.008 * (k % 5))}
+        for k in range(14)
+    }
+    rows["far"] = {"x": Entry(1.0), "y": Entry(1.0)}
+    figure = scatter(rows, "x", "y")
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    assert len(boxes) == 15
+    crowd = [(one, other) for k, one in enumerate(boxes) for other in boxes[:k] if one.overlaps(other)]
+    assert not crowd
+
+
 def test_inline_svg_is_wellformed_themed_and_deterministic(run):
     svg = inline_svg(scatter(run.summary["methods"], "l1", "validity"), "p1")
     assert svg == inline_svg(scatter(run.summary["methods"], "l1", "validity"), "p1")

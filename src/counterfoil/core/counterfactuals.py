@@ -18,6 +18,7 @@ from torch import Tensor
 
 from counterfoil.core.errors import UserError
 from counterfoil.core.extras import EXTRAS, check_extras
+from counterfoil.core.packed import pack, unpack
 from counterfoil.core.query import finite_rows, probability_of, reaches
 from counterfoil.core.stored import COSTS, checked
 from counterfoil.core.strip import Posteriors, Strip, levels
@@ -252,14 +253,15 @@ class Counterfactuals:
     def save(self, path: Path | str, **metadata: str) -> None:
         """Write a safetensors file under a temporary name, then rename it: it is whole or absent.
 
-        The images of strips are written with 8 bits, see `Strip.restored`.
+        The images of strips are written with 8 bits, see `Strip.restored`; one-hot rows as numbers.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in self.tensors().items()}
         if self.strip is not None:
             tensors["strip.images"] = levels(tensors["strip.images"])
-        noted = {"format": FORMAT, DIGEST: _digest(tensors), METHOD: self.method, **metadata}
+        tensors, rows = pack(tensors)
+        noted = {"format": FORMAT, DIGEST: _digest(tensors), METHOD: self.method, **rows, **metadata}
         with whole(path) as partial:
             save_file(tensors, str(partial), metadata=noted)
 
@@ -281,7 +283,7 @@ class Counterfactuals:
             raise UserError(
                 f"{path} is not a file of counterfactuals: it lacks {json.dumps(missing or ['format'])}"
             )
-        read = assemble(checked(tensors, str(path)), metadata.get(METHOD, ""))
+        read = assemble(checked(unpack(tensors, metadata), str(path)), metadata.get(METHOD, ""))
         if read.strip is None:
             return read
         return replace(read, strip=read.strip.restored(read.factual, read.counterfactual))

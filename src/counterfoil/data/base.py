@@ -182,8 +182,6 @@ class ImageData(LightningDataModule, ABC):
     """
 
     name: str = "images"
-    domain: Domain = IMAGES
-    """What kind of input it holds."""
     labelled: bool = True
     """Whether labels and training images are there."""
     query_split: str = "test"
@@ -248,6 +246,11 @@ class ImageData(LightningDataModule, ABC):
     def identity(self) -> dict[str, Any]:
         """What makes images and labels what they are: names, options and content."""
         return {**self.images_identity, "attribute": self.attribute}
+
+    @property
+    def domain(self) -> Domain:
+        """What kind of input it holds."""
+        return IMAGES
 
     def setup(self, stage: str | None = None) -> None:
         """Load all splits; a second call does nothing."""

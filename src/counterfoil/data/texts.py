@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from counterfoil.core.bounds import Count, Pair, Share
-from counterfoil.core.domain import UNKNOWN, Domain, Tokens
+from counterfoil.core.domain import UNKNOWN, Tokens
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData, Images, Splits, splits_digest
 from counterfoil.data.decode import Shape
@@ -162,8 +162,8 @@ class TextData(ImageData):
         return self._words
 
     @property
-    def domain(self) -> Domain:  # type: ignore[override]  # each set has tokens of its own
-        """One-hot rows of these tokens."""
+    def domain(self) -> Tokens:
+        """One-hot rows of the vocabulary's tokens."""
         return Tokens(self.vocabulary.tokens)
 
     @property

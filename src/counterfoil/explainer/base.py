@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Counterfactuals, Found, unknown
+from counterfoil.core.domain import Domain, require_domain
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query, finite_rows
 from counterfoil.core.strip import Strip
@@ -31,8 +32,13 @@ class Explainer(nn.Module, ABC):
         generator: a generative model, or None; frozen here.
         confidence: probability of the target that a counterfactual shall reach, in (0, 1].
         count: counterfactuals per query, >= 1.
+
+    Raises:
+        UserError: a classifier whose inputs the method cannot move.
     """
 
+    inputs: type[Domain] = Domain
+    """The kind of input that the method can move; it refuses classifiers of others."""
     needs_gradients = True
     """Whether the method differentiates the classifier; one that does not explains black boxes."""
     asks_all = False
@@ -54,6 +60,7 @@ class Explainer(nn.Module, ABC):
         count: Count = 1,
     ) -> None:
         super().__init__()
+        require_domain(classifier, self.inputs, method=_called(self))
         self.classifier = classifier.eval().requires_grad_(False)
         self.generator = generator.eval().requires_grad_(False) if generator is not None else None
         self.confidence = confidence

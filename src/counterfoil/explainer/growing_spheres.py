@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count, Growth, Positive, Probability, Whole
 from counterfoil.core.counterfactuals import Found
-from counterfoil.core.domain import Continuous, require_domain
+from counterfoil.core.domain import Continuous
 from counterfoil.core.query import Query, probability_of, reaches
 from counterfoil.explainer.base import Explainer
 
@@ -38,6 +38,7 @@ class GrowingSpheres(Explainer):
     2017), arXiv 1712.08443.
     """
 
+    inputs = Continuous
     needs_gradients = False
 
     def __init__(
@@ -54,7 +55,6 @@ class GrowingSpheres(Explainer):
         confidence: Probability = 0.5,
         count: Count = 1,
     ) -> None:
-        require_domain(classifier, Continuous, method="growing_spheres")
         super().__init__(classifier, confidence=confidence, count=count)
         self.eta = eta
         self.growth = growth

@@ -15,6 +15,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from counterfoil.core.bounds import checks_options
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Domain
 from counterfoil.core.entry import Entry
 
 
@@ -30,6 +31,7 @@ class _Facts(Metric):
         minimum, maximum: the range that the figure and its interval never leave.
         main: whether it stands among the first columns of a page.
         role: what it tells, for plots: "success", "distance", "strip", or "".
+        reads: the kind of input that it makes sense of.
     """
 
     name: ClassVar[str]
@@ -39,6 +41,7 @@ class _Facts(Metric):
     maximum: ClassVar[float | None] = None
     main: ClassVar[bool] = False
     role: ClassVar[str] = ""
+    reads: ClassVar[type[Domain]] = Domain
 
     full_state_update = False
     is_differentiable = False

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Continuous
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import CHUNK, Borrowed
 
@@ -37,6 +38,7 @@ class COUT(SampleMetric):
     main = True
     higher_is_better = True
     also_valid = True
+    reads = Continuous
 
     def __init__(self, classifier: nn.Module | None, steps: Count = 50) -> None:
         super().__init__()

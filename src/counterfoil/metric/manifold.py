@@ -9,6 +9,7 @@ from torch import Tensor
 
 from counterfoil.core.bounds import Positive
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Continuous
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
 
@@ -27,6 +28,7 @@ class Autoencoders(Protocol):
 class _Manifold(SampleMetric):
     higher_is_better = False
     also_valid = True
+    reads = Continuous
 
     def __init__(self, autoencoders: Autoencoders | None, epsilon: Positive = 1e-5) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from counterfoil.core.bounds import Decay
 from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import Continuous
 from counterfoil.metric.base import SampleMetric
 
 
@@ -25,6 +26,7 @@ class L1(SampleMetric):
     role = "distance"
     higher_is_better = False
     also_valid = True
+    reads = Continuous
 
     def score(self, cf: Counterfactuals) -> Tensor:
         return cf.delta.abs().flatten(1).mean(1)
@@ -43,6 +45,7 @@ class L2(SampleMetric):
     role = "distance"
     higher_is_better = False
     also_valid = True
+    reads = Continuous
 
     def score(self, cf: Counterfactuals) -> Tensor:
         length: Tensor = torch.linalg.vector_norm(cf.delta.flatten(1), dim=1)
@@ -62,6 +65,7 @@ class LInf(SampleMetric):
     role = "distance"
     higher_is_better = False
     also_valid = True
+    reads = Continuous
 
     def score(self, cf: Counterfactuals) -> Tensor:
         return cf.delta.abs().flatten(1).amax(1)
@@ -84,6 +88,7 @@ class Sparsity(SampleMetric):
     role = "distance"
     higher_is_better = False
     also_valid = True
+    reads = Continuous
 
     def __init__(self, tau: Decay = 0.1) -> None:
         super().__init__()

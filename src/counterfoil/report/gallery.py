@@ -13,10 +13,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from counterfoil.core.batches import Rows
+from counterfoil.core.counterfactuals import Counterfactuals
+from counterfoil.core.domain import IMAGES, Domain
 from counterfoil.report.attributes import Change, changes, ranking, sentence
 from counterfoil.report.format import Methods, fact, title
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
 from counterfoil.report.table import number
+from counterfoil.report.words import Words, rows_of
 
 SHOWN = 8
 """Counterfactuals in each grid and in each list of failures."""
@@ -49,6 +52,7 @@ class Card:
     note: str = ""
     changes: tuple[Change, ...] = ()
     failed: bool = False
+    words: Words | None = None
 
     @property
     def sentence(self) -> str:
@@ -133,6 +137,7 @@ class Gallery:
         table: metric -> (N,), NaN where it does not apply.
         class_names: names of the K classes.
         judge_probability: the judge's probability (N,) of the target on the counterfactual, or None.
+        domain: what the inputs are; those that have words are read, and no sheet is drawn.
     """
 
     def __init__(
@@ -142,7 +147,9 @@ class Gallery:
         table: Mapping[str, Tensor],
         class_names: Sequence[str],
         judge_probability: Tensor | None,
+        domain: Domain = IMAGES,
     ) -> None:
+        self.domain = domain
         self.name, self.counterfactuals, self.class_names = name, counterfactuals.bare, class_names
         self.table = {metric: values.detach().cpu().float() for metric, values in table.items()}
         self.judge_probability = judge_probability
@@ -160,6 +167,7 @@ class Gallery:
         groups = [firsts, *ranked.values(), failures, unconfirmed]
         self.rows = {row: place for place, row in enumerate(dict.fromkeys(chain(*groups)))}
         self.shown = self.counterfactuals[torch.tensor(list(self.rows), dtype=torch.long)]
+        self.texts = _words(self.shown, self.domain)
         view = MethodView(
             self.name,
             self.shown.factual.shape[1] > 1,
@@ -176,7 +184,8 @@ class Gallery:
         view.failures = [self._card(row) for row in failures]
         view.unconfirmed = [self._card(row) for row in unconfirmed]
         view.attributes = ranking(self.counterfactuals, self.class_names)
-        view.sheet = self._sheet(view.scale)
+        if self.texts is None:
+            view.sheet = self._sheet(view.scale)
         return view
 
     def _card(self, row: int, note: str = "") -> Card:
@@ -204,6 +213,7 @@ class Gallery:
             note,
             changes(shown, place),
             shown.failed is not None and bool(shown.failed[place]),
+            None if self.texts is None else self.texts[place],
         )
 
     def _class(self, index: int) -> str:
@@ -235,6 +245,11 @@ class Gallery:
         change = torch.from_numpy(difference_layer(counterfactual - factual, scale))
         tiles = torch.stack((*opaque, change), 1).flatten(0, 1).numpy()
         return data_uri(grid(tiles, columns=3, pad=0), factual.shape[-1])
+
+
+def _words(cf: Counterfactuals, domain: Domain) -> list[Words] | None:
+    found = [row.words for row in rows_of(cf, domain)]
+    return found or None
 
 
 def shrink(images: Tensor) -> Tensor:

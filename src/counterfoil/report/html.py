@@ -12,6 +12,7 @@ from torch import Tensor
 
 from counterfoil.audit.audit import Audit
 from counterfoil.core.batches import Rows
+from counterfoil.core.domain import IMAGES, Domain
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.report import format as fmt
@@ -22,6 +23,7 @@ from counterfoil.report.gallery import Gallery, common_queries, shrink
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
 from counterfoil.report.sheets import COLUMNS
 from counterfoil.report.strips import strip_view
+from counterfoil.report.words import FIRST, texts_by_query, written
 from counterfoil.util.record import write_text
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
@@ -40,6 +42,7 @@ def write_report(
     facts: Mapping[str, Any] | None = None,
     names: Mapping[int, str | int] | None = None,
     audit: Audit | None = None,
+    domain: Domain = IMAGES,
 ) -> Path:
     """Write the page under a temporary name, then rename.
 
@@ -57,6 +60,7 @@ def write_report(
         facts: what stands in the head instead of what is found in `summary`, in this order.
         names: of the image of each query: its file's, or its place in the published order.
         audit: what the classifier relies on.
+        domain: what the inputs are: images are shown, texts are written with what differs marked.
 
     Returns:
         The path written. Raises UserError where there is no counterfactual to show.
@@ -68,9 +72,10 @@ def write_report(
             "run an evaluation with an explainer first"
         )
     path, judged = Path(path), judge_probabilities or {}
-    queries = common_queries(explained)
+    texts = texts_by_query(explained, domain)
+    queries = common_queries(explained, FIRST) if texts else common_queries(explained)
     views = [
-        Gallery(name, counterfactuals, tables.get(name, {}), class_names, judged.get(name)).view(
+        Gallery(name, counterfactuals, tables.get(name, {}), class_names, judged.get(name), domain).view(
             summary["methods"], queries
         )
         for name, counterfactuals in explained.items()
@@ -100,7 +105,11 @@ def write_report(
             for place, v in enumerate(views)
         ],
         pixels=_display(explained),
-        browser=browser(
+        texts=texts,
+        written=written,
+        browser=None
+        if texts
+        else browser(
             explained, tables, judged, summary["methods"], class_names, names or {}, path.with_suffix("")
         ),
         tiles={"columns": COLUMNS},

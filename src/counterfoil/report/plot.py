@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,10 +30,14 @@ _DARK = {INK: "#e6e9ed", MUTED: "#a2abb6", LINE: "#333a43"}
 LIGHT_SERIES = ("#1f5fbf", "#b84e14", "#1a7f4b", "#8b3fb0", "#8a6100", "#c2255c", "#00727f", "#5a5f66")
 DARK_SERIES = ("#7fb2ff", "#ffab70", "#5fcf97", "#d69cf5", "#e3c04f", "#ff8fb1", "#4fd0e0", "#b4bac2")
 
+MANY = 12
+"""Points from which on names need more room, and a line to what they name."""
+
 
 def scatter(methods: Methods, x: str, y: str) -> Figure:
     """One metric against another, one labelled point per method that has both, with 95 % intervals."""
-    figure, axes = canvas(_axis(methods, x), _axis(methods, y))
+    size = {"size": (8.6, 5.4)} if len(methods) > MANY else {}
+    figure, axes = canvas(_axis(methods, x), _axis(methods, y), **size)
     points: dict[str, tuple[float, float]] = {}
     for place, (name, row) in enumerate(methods.items()):
         if not all(metric in row and row[metric].known for metric in (x, y)):
@@ -267,6 +272,8 @@ def _name_points(
 ) -> None:
     """Write each name by its point, at the first of several places where it meets no other name or point.
 
+    Among many points a name may stand further off, with a thin line to its point.
+
     Args:
         figure, axes: what is drawn on.
         points: the place of each name.
@@ -289,9 +296,11 @@ def _name_points(
         (0, 14, "center"),
         (0, -22, "center"),
     ]
+    near = len(places)
     places += [(8, 5 + 12 * step, "left") for step in (1, -2, 2, -3, 3)]
+    places += _rings() if len(points) > MANY else []
     for name, point in points.items():
-        for dx, dy, align in places:
+        for place, (dx, dy, align) in enumerate(places):
             text = axes.annotate(
                 name,
                 point,
@@ -311,8 +320,22 @@ def _name_points(
             )
             if (fits and not any(box.overlaps(other) for other in taken)) or (dx, dy, align) == places[-1]:
                 taken.append(box)
+                if place >= near and len(points) > MANY:
+                    axes.annotate("", point, (dx, dy + 4), textcoords="offset points", arrowprops=_LEADER)
                 break
             text.remove()
+
+
+_LEADER = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 0, "shrinkB": 4}
+
+
+def _rings() -> list[tuple[int, int, str]]:
+    """Places around a point, further and further off."""
+    turns = [math.tau * step / 16 for step in range(16)]
+    spots = [
+        (round(r * math.cos(a)), round(r * math.sin(a)) - 4) for r in (26, 40, 56, 74, 96) for a in turns
+    ]
+    return [(dx, dy, "left" if dx > 8 else "right" if dx < -8 else "center") for dx, dy in spots]
 
 
 def _recoloured(figure: Figure, theme: Mapping[str, str], series: Sequence[str]) -> str:

@@ -11,20 +11,21 @@ from torch import Tensor
 from counterfoil.audit.attributes import Shown
 from counterfoil.audit.audit import Audit, Subject, audit
 from counterfoil.audit.options import options_of
+from counterfoil.core.domain import Continuous
 from counterfoil.metric.attributes import AttributeReader
 from counterfoil.metric.network import Borrowed
 from counterfoil.run.results import Evaluation, placed
 
 
 def audited(evaluation: Evaluation, judged: Mapping[str, Tensor]) -> Audit | None:
-    """The audit of a run; None where it is turned off, or no method has enough valid counterfactuals.
+    """The audit of a run, of images; None where it is turned off, or no method has enough valid ones.
 
     Args:
         evaluation: explained and scored.
         judged: the judge's probability (N,) of the target, by method.
     """
     options = options_of(evaluation.config.audit)
-    if options is None:
+    if options is None or not isinstance(evaluation.models.data.domain, Continuous):
         return None
     models, run = evaluation.models, evaluation.config
     classifier = Borrowed(evaluation.classifier, "audit", "classifier")

@@ -472,7 +472,9 @@ def _score(evaluation: Evaluation, run_dir: Path, loggers: Sequence[Any], second
     report(evaluation, summary, scores, run_dir, found)
     page = run_dir / "report.html"
     for logger in loggers:
-        to_logger(logger, summary, evaluation.counterfactuals, scores.tables, evaluation.names, page)
+        found_by = evaluation.counterfactuals
+        domain = evaluation.models.data.domain
+        to_logger(logger, summary, found_by, scores.tables, evaluation.names, page, domain)
     write_json(run_dir / "metrics.json", summary)
     return read_json(run_dir / "metrics.json", "figures just written")
 

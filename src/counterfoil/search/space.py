@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Share, Weight
 from counterfoil.core.domain import Continuous, Domain
-from counterfoil.core.generator import Edits
 from counterfoil.core.options import shows_options
 from counterfoil.core.query import Query
 from counterfoil.search.candidate import END, Moment, Variables
@@ -150,8 +149,7 @@ class Ball(Pixels):
 class Latent(Space):
     """The code of a generative model: z_0 = E(x), decoded by G(z).
 
-    A class-conditional model encodes under the classifier's own decision and decodes under the target; one
-    that edits attributes does both under those of the factual.
+    A class-conditional model encodes under the classifier's own decision and decodes under the target.
 
     Args:
         spread: see `Space`.
@@ -195,11 +193,6 @@ class Latent(Space):
 
 
 def condition_of(query: Query, labels: Tensor) -> Tensor | None:
-    """What the query's generative model is conditioned on; None where it is on nothing.
-
-    Classes (B,) one-hot, or the attributes (B, A) that it reads off the factual.
-    """
-    if isinstance(query.generator, Edits):
-        return query.remember("attributes", lambda: query.generator.attributes(query.factual))
+    """Classes (B,) one-hot, where the query's generative model is conditioned on the class; else None."""
     classes = int(getattr(query.generator, "classes", 0))
     return F.one_hot(labels, classes).to(query.factual) if classes else None
