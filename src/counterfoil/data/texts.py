@@ -21,6 +21,8 @@ from counterfoil.util.digest import digest
 
 APART = "apart"
 """The part of texts that no split holds: a language model's."""
+WARM = 3.0
+"""Temperature of the distribution of a token to which the gradient of a search goes."""
 _PARTS = ("train", "val", "test", APART)
 
 log = logging.getLogger("counterfoil")
@@ -163,8 +165,8 @@ class TextData(ImageData):
 
     @property
     def domain(self) -> Tokens:
-        """One-hot rows of the vocabulary's tokens."""
-        return Tokens(self.vocabulary.tokens)
+        """One-hot rows of the vocabulary's tokens; warm, as decoders are sure of their tokens."""
+        return Tokens(self.vocabulary.tokens, temperature=WARM)
 
     @property
     def apart(self) -> Texts:

@@ -26,7 +26,7 @@ from counterfoil.util.build import locate
 from counterfoil.util.digest import digest, file_digest, folder_digest
 from counterfoil.util.naming import file_name
 
-FROM_DATA = ("channels", "size", "length", "tokens", "classes", "class_names", "attributes")
+FROM_DATA = ("channels", "size", "length", "tokens", "words", "classes", "class_names", "attributes")
 """Arguments of a network that the data fill in where they are null."""
 FROM_NODE = ("net", "data", "name", "mean", "std")
 """Arguments of a training that the run fills in."""

@@ -110,6 +110,7 @@ class Models:
             "size": self.data.size,
             "length": self.data.input_shape[1],  # of a text, whose rows are its tokens
             "tokens": self.data.input_shape[2],
+            "words": getattr(self.data.domain, "tokens", ()),
             "classes": len(self.data.attribute_names if recipe.multilabel else self.data.class_names),
             "class_names": self.data.class_names,
             "attributes": offered(self.data),

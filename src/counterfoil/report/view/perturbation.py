@@ -20,6 +20,7 @@ from counterfoil.report.view.base import Shown, View
 
 KINDS = {
     "l1": "Pixel change from the query",
+    "token_edit": "Share of the tokens changed",
     "l1_reconstruction": "Pixel change from the reconstruction",
     "attribute_l1": "Sum of the changes of the attributes",
     "latent_perturbation": "Relative change of the code",
