@@ -22,6 +22,7 @@ from counterfoil.metric.network import Borrowed
 from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models
 from counterfoil.run.results import measurable
+from counterfoil.testing.texts import Sentences
 
 Compose = Callable[..., tuple[DictConfig, Any]]
 NEEDS_JUDGE = {"judge_agreement", "fid_judge", "kid_judge"}
@@ -182,3 +183,14 @@ def test_a_metric_of_other_images_is_refused_where_there_are_none(compose: Compo
     ):
         measurable(config, Unlabelled(), ["metric=[validity,fid_judge]"])
     assert measurable(config.measuring([]), Unlabelled(), ["metric=[]"]) == []
+
+
+def test_metrics_of_texts_and_of_images_refuse_the_other(compose: Compose) -> None:
+    """In one line where they were requested; left out with a warning where a preset chose them."""
+    config = RunConfig.of(compose("evaluate", "metric=[validity,sparsity,token_edit]")[0])
+    assert measurable(config, Digits(), []) == ["validity", "sparsity"]
+    assert measurable(config, Sentences(), []) == ["validity", "token_edit"]
+    with pytest.raises(UserError, match="metric=token_edit needs texts, data=digits holds images; choose"):
+        measurable(config, Digits(), ["metric=[validity,sparsity,token_edit]"])
+    with pytest.raises(UserError, match="metric=sparsity needs images, data=toy_texts holds texts; choose"):
+        measurable(config, Sentences(), ["metric=[validity,sparsity,token_edit]"])
