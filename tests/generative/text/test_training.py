@@ -74,3 +74,10 @@ def test_the_gradient_of_the_guess_reaches_the_code_reversed() -> None:
 def test_an_unknown_attribute_is_refused() -> None:
     with pytest.raises(UserError, match=r"hidden: mood is no attribute of the generator; .*positive, long"):
         made(Sentences(), epochs=1, hidden=["mood"])
+
+
+def test_paddings_are_held_where_a_hidden_attribute_is_turned() -> None:
+    module = made(Sentences(), epochs=1)
+    ids = torch.tensor([[3, 4, 0, 0, 0, 0]] * 2)
+    held = module._held(ids, torch.tensor([[True, False], [False, True]]))
+    assert held[:, 0, :, 0].tolist() == [[False, False, True, True, True, True], [False] * 6]

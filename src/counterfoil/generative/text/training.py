@@ -32,7 +32,8 @@ class TextCVAETraining(Training):
     with z drawn from q(z | x), y the attributes of the data, a = C(x) what the reader C reads off the text, b
     the same with one attribute turned, and D a guesser that is trained to tell the hidden attributes by z and
     whose gradient reaches the encoder reversed. Cross-entropies of words are sums over the places of a text,
-    of its paddings over a tenth; KL sums over places.
+    of its paddings over a tenth in the first one; KL sums over places. Where a hidden attribute is turned, C
+    sees G(z, b) with the paddings of x, so that nothing is gained by words behind the text's end.
     beta_t and hide_t grow linearly from 0 over the first `annealed` share of the training.
 
     Args:
@@ -96,11 +97,12 @@ class TextCVAETraining(Training):
         some = slice(0, max(len(x) // 2, 1))
         b, turned = self._turned(a[some])
         edited = self.net.logits(self.net.states(places[some], b))
-        shown = self._seen((edited / self.net.temperature).softmax(-1)[:, None])
+        soft = (edited / self.net.temperature).softmax(-1)[:, None]
+        shown = self._seen(torch.where(self._held(ids[some], turned), x[some], soft))
         moved = F.binary_cross_entropy_with_logits(shown[turned], b[turned].round())
         hiding = self._hiding(places, a, grown)
         kl = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum((1, 2)).mean()
-        words = _cross_entropy(edited[asked[some]], ids[some][asked[some]], len(b))
+        words = _cross_entropy(edited.flatten(0, 1), ids[some].flatten(), len(b))
         loss = rebuilt + grown * self.beta * kl + reading + self.kept * words + self.attribute * moved
         told = {"rebuilt": rebuilt, "kl": kl, "moved": moved, "hiding": hiding, "words": words}
         self.report("train", {"loss": loss, **told}, len(x))
@@ -113,6 +115,11 @@ class TextCVAETraining(Training):
     def test_step(self, batch: Batch, _index: int) -> None:
         """The same on the test split."""
         self._evaluate("test", batch)
+
+    def _held(self, ids: Tensor, turned: Tensor) -> Tensor:
+        """Places (B, 1, L, 1) that an edit of a hidden attribute leaves as they are: the paddings."""
+        own = turned[:, self.hidden].any(1)
+        return (own[:, None] & (ids == PADDING))[:, None, :, None]
 
     def _seen(self, x: Tensor) -> Tensor:
         """Logits (B, A) that the reader, held still, reads off texts: an edit must not teach it."""
