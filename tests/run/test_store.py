@@ -17,6 +17,7 @@ from counterfoil.classifier.cnn import CNN
 from counterfoil.core.errors import UserError
 from counterfoil.data.base import ImageData
 from counterfoil.data.digits import Digits
+from counterfoil.data.text_csv import TextCsv
 from counterfoil.run.address import Seen, differences, recipe, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, up_to_date
@@ -238,3 +239,20 @@ def test_a_model_that_is_being_trained_is_left_alone(tmp_path: Path) -> None:
         assert not place.file.exists()
     place.settle()
     assert place.file.exists()
+
+
+def test_weights_of_another_vocabulary_are_told(tmp_path: Path) -> None:
+    """Of the same size, so that neither shape nor number of weights tells them apart."""
+    made = {}
+    for name, words in (("one", ("good", "bad")), ("other", ("fine", "poor"))):
+        lines = [f"{words[i % 2]} film a{i // 2},{i % 2},{'train' if i < 12 else 'test'}" for i in range(16)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label,split", *lines]))
+        made[name] = TextCsv(csv=tmp_path / f"{name}.csv", length=4)
+    file = tmp_path / "weights.safetensors"
+    recipe_of_file = replace(RECIPE, checkpoint=str(file))
+    save_file({"a": torch.zeros(1)}, file)
+    write_json(file.with_suffix(".json"), made_by(RECIPE, made["one"]))
+    check_manifest(file, recipe_of_file, made["one"])
+    with pytest.raises(UserError, match="another vocabulary than that of data=text_csv; train one on these"):
+        check_manifest(file, recipe_of_file, made["other"])
+    assert "tokens" not in made_by(RECIPE, Digits())

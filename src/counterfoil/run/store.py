@@ -167,6 +167,7 @@ def made_by(model: ModelRecipe, data: ImageData, seen: Seen | None = None) -> di
         "data": data.identity,
         "trainer": dict(seen.trainer),
         "images": list(data.input_shape),
+        **({"tokens": tokens} if (tokens := _tokens(data)) else {}),
     }
 
 
@@ -179,7 +180,7 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen |
     the normalisation count.
 
     Raises:
-        UserError: images of another shape, or another value of an option.
+        UserError: images of another shape, texts of another vocabulary, or another value of an option.
     """
     noted = read_manifest(path)
     what = f"{model}: {path}"
@@ -188,6 +189,11 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen |
         raise UserError(
             f"{what} was trained on images of shape {tuple(trained)} (channels, height, width), "
             f"data={data.name} has {tuple(shape)}; train one on these data, or choose another checkpoint"
+        )
+    if noted.get("tokens", _tokens(data)) != _tokens(data):
+        raise UserError(
+            f"{what} was trained with another vocabulary than that of data={data.name}; train one on these "
+            "texts, or choose another checkpoint"
         )
     given = bool(model.checkpoint)
     then = noted.get("recipe") or noted.get("node") or {}
@@ -202,6 +208,11 @@ def check_manifest(path: Path, model: ModelRecipe, data: ImageData, seen: Seen |
                 "that value, or train anew with overwrite=true"
             )
         )
+
+
+def _tokens(data: ImageData) -> list[str]:
+    """The vocabulary of texts; [] of images."""
+    return list(getattr(data.domain, "tokens", ()))
 
 
 def _read(recipe: dict[str, Any]) -> dict[str, Any]:
