@@ -58,6 +58,7 @@ def test_run_folder_holds_what_scripts_rely_on(bench: Any, finished: tuple[Path,
     folder, returned = finished
     summary = json.loads((folder / "metrics.json").read_text())
     parts = {"methods", "standing", "queries", "config", "versions", "weights", "files", "content_sha256"}
+    parts |= {"training_seconds"}
     assert set(summary) == parts
     assert set(summary["methods"]) == {"nearest", "wachter"}
     for entries in summary["methods"].values():
