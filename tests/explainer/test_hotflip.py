@@ -39,7 +39,7 @@ def test_the_swap_that_gains_most_comes_first() -> None:
     assert float(found.steps) == 1
     both = HotFlip(net, flips=5)(one_hot(3, 2, 3, 0), 1)
     assert bool(both.valid)
-    assert both.counterfactual.argmax(-1).tolist() in ([[[5, 5, 3, 0]]], [[[3, 5, 3, 0]]])
+    assert both.counterfactual.argmax(-1).tolist() in ([[[5, 5, 3, 0]]], [[[3, 5, 5, 0]]])  # alike
 
 
 def test_no_row_is_swapped_twice_and_padding_stays() -> None:

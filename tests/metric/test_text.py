@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from counterfoil.core.counterfactuals import Counterfactuals
-from counterfoil.metric.text import EmbeddingDistance, LogPerplexity, Perplexity, TokenEdit, levenshtein
+from counterfoil.metric.text import EmbeddingDistance, LogPerplexity, Perplexity, TokenEdit
 from counterfoil.testing.toys import counterfactuals
 
 
@@ -29,11 +29,12 @@ def test_a_swap_and_an_insertion_count_once(cf: Counterfactuals) -> None:
     assert TokenEdit().score(cf).tolist() == [0.25, 0.25, 0.0]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "far"), [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "abc", 0)]
-)
-def test_levenshtein(one: str, other: str, far: int) -> None:
-    assert levenshtein(one, other) == levenshtein(other, one) == far
+def test_a_text_without_a_token_is_as_far_as_the_other_is_long(cf: Counterfactuals) -> None:
+    empty, full = texts([0, 0, 0]), texts([2, 3, 0])
+    both = replace(
+        counterfactuals(2), factual=torch.cat((empty, empty)), counterfactual=torch.cat((full, empty))
+    )
+    assert TokenEdit().score(both).tolist() == [1.0, 0.0]
 
 
 class Reader(nn.Module):

@@ -98,9 +98,9 @@ class HotFlip(Explainer):
         flat = gain.flatten(1)
         rank = torch.zeros_like(query.target) if query.repeat is None or turn else query.repeat
         width = min(self.beam, flat.shape[1])
-        order = flat.argsort(dim=1, descending=True, stable=True)
+        order = flat.topk(min(width + int(rank.max()), flat.shape[1]), dim=1).indices
         every = torch.arange(width, device=rank.device)
-        chosen = order.gather(1, (rank[:, None] + every).clamp(max=flat.shape[1] - 1))
+        chosen = order.gather(1, (rank[:, None] + every).clamp(max=order.shape[1] - 1))
         trials = torch.stack([_swapped(x, chosen[:, k], tokens) for k in range(width)], dim=1)
         logits = query.classifier(trials.flatten(0, 1)).unflatten(0, (len(query), width))
         told = probability_of(logits, query.target).argmax(1)

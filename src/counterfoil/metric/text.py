@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
+from torchmetrics.functional.text import edit_distance
 
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.core.domain import PADDING, Tokens
 from counterfoil.metric.base import SampleMetric
 from counterfoil.metric.network import Borrowed
+
+_FIRST = 0x10000
+"""The letter of token 0: above it every number is a letter of its own."""
 
 
 class TokenEdit(SampleMetric):
@@ -33,9 +36,10 @@ class TokenEdit(SampleMetric):
     reads = Tokens
 
     def score(self, cf: Counterfactuals) -> Tensor:
-        pairs = zip(_tokens(cf.factual), _tokens(cf.counterfactual), strict=True)
-        shares = [levenshtein(one, other) / max(len(one), len(other), 1) for one, other in pairs]
-        return torch.tensor(shares, dtype=torch.float64, device=cf.factual.device)
+        one, other = _letters(cf.factual), _letters(cf.counterfactual)
+        longer = torch.tensor([max(map(len, pair)) for pair in zip(one, other, strict=True)])
+        moved = torch.as_tensor(edit_distance(other, one, reduction="none"))
+        return (moved.double() / longer.clamp(min=1)).to(cf.factual.device)
 
 
 class EmbeddingDistance(SampleMetric):
@@ -107,15 +111,7 @@ class Perplexity(LogPerplexity):
         return super().score(cf).exp()
 
 
-def levenshtein(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """The least number of swaps, insertions and deletions that make one sequence of the other."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        before, row = row, [i]
-        for j, b in enumerate(other, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (a != b)))
-    return row[-1]
-
-
-def _tokens(x: Tensor) -> list[list[int]]:
-    return [[token for token in row if token != PADDING] for row in x.argmax(-1).flatten(1).tolist()]
+def _letters(x: Tensor) -> list[str]:
+    """Each text without its padding, a letter for each token, as the library counts letters."""
+    rows = x.argmax(-1).flatten(1).tolist()
+    return ["".join(chr(_FIRST + token) for token in row if token != PADDING) for row in rows]
