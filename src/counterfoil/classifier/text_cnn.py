@@ -19,7 +19,7 @@ class TextCNN(nn.Module):
         tokens: V, the size of the vocabulary.
         classes: outputs K.
         width: of a word's vector.
-        channels: of each convolution.
+        filters: of each convolution.
         spans: how many words each convolution sees.
         word_dropout: share of the words that are hidden while training.
         dropout: on words' vectors, half of it, and on the pooled activations.
@@ -33,7 +33,7 @@ class TextCNN(nn.Module):
         tokens: Count = 3000,
         classes: Count = 2,
         width: Count = 64,
-        channels: Count = 64,
+        filters: Count = 64,
         spans: Sequence[Count] = (1, 2, 3),
         word_dropout: Decay = 0.1,
         dropout: Decay = 0.5,
@@ -41,9 +41,9 @@ class TextCNN(nn.Module):
         super().__init__()
         self.embedding = WordEmbedding(tokens, width, word_dropout)
         self.thinned = nn.Dropout(dropout / 2)
-        self.convolutions = nn.ModuleList(nn.Conv1d(width, channels, k, padding=k // 2) for k in spans)
+        self.convolutions = nn.ModuleList(nn.Conv1d(width, filters, k, padding=k // 2) for k in spans)
         self.pool = nn.Dropout(dropout)
-        self.head = nn.Linear(channels * len(spans), classes)
+        self.head = nn.Linear(filters * len(spans), classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (B, K) of texts (B, 1, L, V), one-hot or soft."""

@@ -76,7 +76,7 @@ class TextCVAE(nn.Module):
         self.leave = nn.Linear(width, width)
         self.words = nn.Parameter(torch.randn(tokens, width) * 0.1)
         self.likely = nn.Parameter(torch.zeros(tokens))
-        self.reader = TextCNN(tokens, number, width=width // 2, channels=width, spans=(1, 2, 3))
+        self.reader = TextCNN(tokens, number, width=width // 2, filters=width, spans=(1, 2, 3))
         self.guess = _Guess(latent, width, number)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
