@@ -52,3 +52,14 @@ def test_a_table_without_the_method_is_left_out(tmp_path: Path) -> None:
         "t", {"questions": table}, [job(tmp_path / "0", 0, revise={})], tmp_path
     ).values()
     assert "questions" not in (tmp_path / link).read_text()
+
+
+def test_texts_are_written_and_not_drawn(tmp_path: Path) -> None:
+    one = job(tmp_path / "0", 3, hotflip={})
+    head = "query,method,source,target,valid,factual,counterfactual"
+    lines = [head, '0,hotflip,a,b,1,a good film,"a <bad> film"']
+    (one.folder / "texts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (link,) = write_method_pages("t", {}, [one], tmp_path).values()
+    page = (tmp_path / link).read_text(encoding="utf-8")
+    assert '<p class="text">a <del>good</del> film<br>a <ins>&lt;bad&gt;</ins> film</p>' in page
+    assert "<img" not in page

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from counterfoil.core.domain import IMAGES, Tokens
+from counterfoil.data.vocabulary import written
 from counterfoil.report.html import write_report
-from counterfoil.report.words import compared, rows_of, save_texts, written
+from counterfoil.report.words import compared, rows_of, save_texts
 
 TOKENS = ("<pad>", "<unk>", "the", "film", "is", "good", "bad", ".", "<script>", "very")
 

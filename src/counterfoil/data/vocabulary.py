@@ -74,10 +74,15 @@ class Vocabulary:
 
     def decode(self, ids: Tensor) -> str:
         """The text of numbers (L,), paddings left out wherever they stand."""
-        text = ""
-        for token in (self.tokens[i] for i in ids.tolist() if i != PADDING):
-            text += token if not text or token in _CLOSING or text.endswith("(") else f" {token}"
-        return text
+        return written([self.tokens[i] for i in ids.tolist() if i != PADDING])
+
+
+def written(words: Sequence[str]) -> str:
+    """Words as one text, marks close to the word that they follow."""
+    text = ""
+    for word in words:
+        text += word if not text or word in _CLOSING or text.endswith("(") else f" {word}"
+    return text
 
 
 def _library() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from counterfoil.audit.regions import Region
 from counterfoil.core.counterfactuals import Counterfactuals
 from counterfoil.report.gallery import shrink
 from counterfoil.report.grid import data_uri, difference_layer, grid, pixels, symmetric_scale
+from counterfoil.report.page import page_template
 
 COLOURS = 8
 """Colours of a page's series, one a region."""
@@ -35,20 +35,15 @@ def audit_section(audit: Audit | None, called: Callable[[int], str]) -> Any:
         audit: of the run.
         called: names the image of a query.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     if audit is None:
         return ""
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     colours = {one.name: k % COLOURS for k, one in enumerate(audit.regions) if one.name != "rest"}
     first = next(iter(audit.methods.values()))
     height, width = audit.regions[0].mask.shape
     parts = _parts(audit)
-    told = environment.get_template("audit.html").render(
+    told = page_template("audit.html").render(
         headline=headline(audit),
         warnings=audit.verdict.warnings,
         left_out=audit.left_out,

@@ -15,15 +15,17 @@ from counterfoil.core.batches import Rows
 from counterfoil.core.domain import IMAGES, Domain
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
+from counterfoil.data.vocabulary import written
 from counterfoil.report import format as fmt
 from counterfoil.report import table as tab
 from counterfoil.report.audit import audit_section
 from counterfoil.report.browse import browser
 from counterfoil.report.gallery import Gallery, common_queries, shrink
+from counterfoil.report.page import page_template
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES, inline_svg, scatter
 from counterfoil.report.sheets import COLUMNS
 from counterfoil.report.strips import strip_view
-from counterfoil.report.words import FIRST, texts_by_query, written
+from counterfoil.report.words import FIRST, MOST, texts_by_query
 from counterfoil.util.record import write_text
 
 _FACTS = ("data", "classifier", "judge", "n", "target", "confidence", "count", "seed")
@@ -80,7 +82,7 @@ def write_report(
         )
         for name, counterfactuals in explained.items()
     ]
-    page = _template().render(
+    page = page_template("template.html").render(
         title=title,
         command=command,
         facts=facts or _facts(summary),
@@ -106,6 +108,7 @@ def write_report(
         ],
         pixels=_display(explained),
         texts=texts,
+        most=MOST,
         written=written,
         browser=None
         if texts
@@ -122,17 +125,6 @@ def write_report(
         series=(LIGHT_SERIES, DARK_SERIES),
     )
     return _write(path, page)
-
-
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(probability=fmt.probability)
-    return environment.get_template("template.html")
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:

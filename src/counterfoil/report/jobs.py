@@ -79,6 +79,17 @@ class Job:
                 found.setdefault(line["method"], []).append(line)
         return found
 
+    @cached_property
+    def texts(self) -> dict[str, list[tuple[str, str]]]:
+        """Method -> factual and counterfactual of each line of texts.csv; {} where images were explained."""
+        path = self.folder / "texts.csv"
+        found: dict[str, list[tuple[str, str]]] = {}
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                for line in csv.DictReader(file):
+                    found.setdefault(line["method"], []).append((line["factual"], line["counterfactual"]))
+        return found
+
     def counterfactuals(self, method: str) -> Batches:
         """All that a method made, in the order of the queries; read when asked about."""
         files = sorted((self.folder / "counterfactuals" / method).glob("*.safetensors"))

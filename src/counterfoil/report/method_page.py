@@ -11,8 +11,10 @@ from typing import Any
 from counterfoil.core.errors import UserError
 from counterfoil.report.grid import data_uri, overview
 from counterfoil.report.jobs import Job
+from counterfoil.report.page import page_template
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
+from counterfoil.report.words import FIRST, Words, compared
 from counterfoil.util.build import locate
 from counterfoil.util.naming import file_name
 from counterfoil.util.record import write_text
@@ -35,17 +37,8 @@ def write_method_pages(
     Returns:
         method -> its page, relative to the study's.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     (folder / FOLDER).mkdir(exist_ok=True)
-    template = environment.get_template("method.html")
+    template = page_template("method.html")
     links = {}
     for name in dict.fromkeys(name for job in jobs for name in job.methods):
         mine = [job for job in jobs if name in job.methods]
@@ -57,6 +50,7 @@ def write_method_pages(
             options=_plain(options),
             tables={label: _figures(table, name) for label, table in tables.items() if name in table.rows},
             pictures=_pictures(mine, name),
+            texts=_texts(mine, name),
             jobs=[(job.folder.name, job.seed) for job in mine],
             series=(LIGHT_SERIES, DARK_SERIES),
         )
@@ -96,10 +90,26 @@ def _figures(table: Table, name: str) -> list[tuple[str, str, bool]]:
 def _pictures(jobs: Sequence[Job], name: str) -> dict[str, str]:
     """The first counterfactuals of the first job of each seed, as they are: caption -> image."""
     found: dict[str, str] = {}
-    for job in {job.seed: job for job in reversed(jobs)}.values():
+    for job in _firsts(jobs):
         try:
             rows = job.counterfactuals(name)
         except UserError:
             continue
-        found[f"seed {job.seed}"] = data_uri(overview(rows))
-    return dict(sorted(found.items()))
+        if not job.texts:
+            found[f"seed {job.seed}"] = data_uri(overview(rows))
+    return found
+
+
+def _texts(jobs: Sequence[Job], name: str) -> dict[str, list[Words]]:
+    """The same where the counterfactuals are read."""
+    return {
+        f"seed {job.seed}": [compared(one.split(), other.split()) for one, other in job.texts[name][:FIRST]]
+        for job in _firsts(jobs)
+        if name in job.texts
+    }
+
+
+def _firsts(jobs: Sequence[Job]) -> list[Job]:
+    """The first job of each seed, by seed."""
+    found = {job.seed: job for job in reversed(jobs)}
+    return [found[seed] for seed in sorted(found)]

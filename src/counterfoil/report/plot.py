@@ -288,17 +288,9 @@ def _name_points(
     centres = [axes.transData.transform(point) for point in (*points.values(), *around)]
     taken = [Bbox.from_bounds(cx - 6, cy - 6, 12, 12) for cx, cy in centres]
     frame = axes.get_window_extent()
-    places = [
-        (8, 5, "left"),
-        (-8, 5, "right"),
-        (8, -13, "left"),
-        (-8, -13, "right"),
-        (0, 14, "center"),
-        (0, -22, "center"),
-    ]
-    near = len(places)
-    places += [(8, 5 + 12 * step, "left") for step in (1, -2, 2, -3, 3)]
-    places += _rings() if len(points) > MANY else []
+    inside = Bbox.from_extents(frame.x0, frame.y0, figure.bbox.x1, figure.bbox.y1)
+    many = len(points) > MANY
+    places = [*_NEAR, *_BESIDE, *(_rings() if many else ())]
     for name, point in points.items():
         for place, (dx, dy, align) in enumerate(places):
             text = axes.annotate(
@@ -312,20 +304,26 @@ def _name_points(
                 parse_math=False,
             )
             box = text.get_window_extent()
-            fits = (
-                frame.x0 <= box.x0
-                and box.x1 <= figure.bbox.x1
-                and frame.y0 <= box.y0
-                and box.y1 <= figure.bbox.y1
-            )
-            if (fits and not any(box.overlaps(other) for other in taken)) or (dx, dy, align) == places[-1]:
+            fits = inside.containsx(box.x0) and inside.containsx(box.x1)
+            fits = fits and inside.containsy(box.y0) and inside.containsy(box.y1)
+            if (fits and not any(box.overlaps(other) for other in taken)) or place == len(places) - 1:
                 taken.append(box)
-                if place >= near and len(points) > MANY:
+                if many and place >= len(_NEAR):
                     axes.annotate("", point, (dx, dy + 4), textcoords="offset points", arrowprops=_LEADER)
                 break
             text.remove()
 
 
+_NEAR = (
+    (8, 5, "left"),
+    (-8, 5, "right"),
+    (8, -13, "left"),
+    (-8, -13, "right"),
+    (0, 14, "center"),
+    (0, -22, "center"),
+)
+"""Places of a name around its point, and how it is aligned there; further ones on its right."""
+_BESIDE = tuple((8, 5 + 12 * step, "left") for step in (1, -2, 2, -3, 3))
 _LEADER = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 0, "shrinkB": 4}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report.jobs import Job, read_job
 from counterfoil.report.method_page import write_method_pages
+from counterfoil.report.page import page_template
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
 from counterfoil.report.view.base import Shown, View
@@ -150,17 +151,8 @@ def _page(
     methods: Mapping[str, list[str]],
     links: Mapping[str, str],
 ) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     views = [(name, _tables(part, links), _pictures(part)) for name, part in shown.items()]
-    text: str = environment.get_template("study.html").render(
+    text: str = page_template("study.html").render(
         **{key: value for key, value in content.items() if key != "views"},
         views=views,
         methods=methods,

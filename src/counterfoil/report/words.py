@@ -11,6 +11,7 @@ from typing import Any
 
 from counterfoil.core.batches import Batches, Rows
 from counterfoil.core.domain import Domain
+from counterfoil.data.vocabulary import written
 from counterfoil.util.record import whole
 
 FIRST = 20
@@ -18,7 +19,6 @@ FIRST = 20
 MOST = 300
 """Queries whose texts stand on the page; texts.csv holds all."""
 HEADS = ("query", "method", "source", "target", "valid", "factual", "counterfactual")
-_CLOSING = frozenset(".,!?;:)%")
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,6 @@ class TextRow:
     def words(self) -> Words:
         """The two, compared."""
         return compared(self.factual, self.counterfactual)
-
-
-def written(words: Sequence[str]) -> str:
-    """Words as one text."""
-    text = ""
-    for word in words:
-        text += word if not text or word in _CLOSING else f" {word}"
-    return text
 
 
 def compared(one: Sequence[str], other: Sequence[str]) -> Words:
