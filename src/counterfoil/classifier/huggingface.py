@@ -133,19 +133,37 @@ def _processor(folder: Path) -> dict[str, Any] | None:
 
 
 def _network(folder: Path, what: str) -> nn.Module:
+    net: nn.Module = read_pretrained(folder, what, "an image classifier", "AutoModelForImageClassification")[
+        0
+    ]
+    return net
+
+
+def read_pretrained(folder: Path, what: str, kind: str, model: str, *others: str) -> list[Any]:
+    """What a folder of transformers holds, read without a word of the library and without running its code.
+
+    Args:
+        folder: of the model.
+        what: names it in messages.
+        kind: what it is expected to be.
+        model: the auto class of the network, which comes first, in float32 and found whole.
+        others: auto classes that are read beside it, such as AutoTokenizer.
+
+    Raises:
+        UserError: the library is missing, or what is in the folder is not that, lacks weights or is broken.
+    """
     library = optional("transformers", what, INSTALL)
-    speaks, told = library.utils.logging, {}
+    speaks = library.utils.logging
     before, bar = speaks.get_verbosity(), speaks.is_progress_bar_enabled()
     speaks.set_verbosity_error()  # what it warns of is refused below, in one line
     speaks.disable_progress_bar()
+    given = {"local_files_only": True, "trust_remote_code": False}
     try:
-        net, told = library.AutoModelForImageClassification.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
+        net, told = getattr(library, model).from_pretrained(str(folder), output_loading_info=True, **given)
+        beside = [getattr(library, other).from_pretrained(str(folder), **given) for other in others]
     except Exception as error:
         raise UserError(
-            f"{what} is not read as an image classifier ({first_line(error)[:200]}); save one again with "
-            "save_pretrained"
+            f"{what} is not read as {kind} ({first_line(error)[:200]}); save one again with save_pretrained"
         ) from error
     finally:
         speaks.set_verbosity(before)
@@ -157,5 +175,4 @@ def _network(folder: Path, what: str) -> nn.Module:
             "whole classifier again, trained, with save_pretrained"
         )
     refuse_broken(net, what, "its training diverged: save another one")
-    whole: nn.Module = net.float()
-    return whole
+    return [net.float(), *beside]

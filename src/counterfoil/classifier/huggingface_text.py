@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterfoil.classifier.huggingface import INSTALL
+from counterfoil.classifier.huggingface import INSTALL, read_pretrained
 from counterfoil.core.domain import PADDING, UNKNOWN
-from counterfoil.core.errors import UserError, first_line
-from counterfoil.util.extra import optional
-from counterfoil.util.finite import refuse_broken
+from counterfoil.core.errors import UserError
 from counterfoil.util.hub import folder_of
 
 FILES = ("config.json", "tokenizer*", "vocab*", "special_tokens_map.json", "model*.safetensors*")
@@ -45,9 +43,14 @@ class HuggingFaceText(nn.Module):
         what = f"classifier.path={path}"
         if not words:
             raise UserError("classifier=huggingface_text reads texts; choose data=reviews or data=text_csv")
-        tokenizer, net = _read(Path(path), what)
-        refuse_broken(net, what, "its training diverged: save another one")
-        self.net = net.float()
+        net, tokenizer = read_pretrained(
+            Path(path),
+            what,
+            "a text classifier with its tokenizer",
+            "AutoModelForSequenceClassification",
+            "AutoTokenizer",
+        )
+        self.net = net
         own = net.get_input_embeddings().weight.detach()
         self.register_buffer("table", _table(tokenizer, own, words), persistent=False)
         ids = tokenizer(tokenizer.unk_token)["input_ids"]
@@ -81,32 +84,3 @@ def _table(tokenizer: Any, own: Tensor, words: Sequence[str]) -> Tensor:
         special = tokenizer.pad_token_id if place == PADDING else tokenizer.unk_token_id
         rows.append(own[pieces or [special]].mean(0))
     return torch.stack(rows)
-
-
-def _read(folder: Path, what: str) -> tuple[Any, Any]:
-    library = optional("transformers", what, INSTALL)
-    speaks = library.utils.logging
-    before, bar = speaks.get_verbosity(), speaks.is_progress_bar_enabled()
-    speaks.set_verbosity_error()
-    speaks.disable_progress_bar()
-    given = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer = library.AutoTokenizer.from_pretrained(str(folder), **given)
-        net, told = library.AutoModelForSequenceClassification.from_pretrained(
-            str(folder), output_loading_info=True, **given
-        )
-    except Exception as error:
-        raise UserError(
-            f"{what} is not read as a text classifier with its tokenizer ({first_line(error)[:200]}); save "
-            "both again with save_pretrained"
-        ) from error
-    finally:
-        speaks.set_verbosity(before)
-        if bar:
-            speaks.enable_progress_bar()
-    if told["missing_keys"]:
-        raise UserError(
-            f"{what} lacks weights of {type(net).__name__}, such as {min(told['missing_keys'])}; save the "
-            "whole classifier again, trained, with save_pretrained"
-        )
-    return tokenizer, net

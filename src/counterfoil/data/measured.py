@@ -30,6 +30,6 @@ def measured(ids: Tensor, tokens: Sequence[str]) -> Tensor:
         ids: (N, L), numbers of tokens.
         tokens: each by its number.
     """
-    shown = [torch.tensor([asked(token) for token in tokens])[ids].any(1) for asked in WORDS.values()]
+    shown = [torch.tensor([such(token) for token in tokens])[ids].any(1) for such in WORDS.values()]
     long = 2 * (ids != PADDING).sum(1) > ids.shape[1]
     return torch.stack([*shown, long], dim=1).to(torch.uint8)

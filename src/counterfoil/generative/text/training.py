@@ -19,8 +19,8 @@ from counterfoil.data.base import Batch, ImageData
 from counterfoil.generative.text.network import TextCVAE
 from counterfoil.util.training import Training
 
-ASKED = 0.1
-"""Share of the paddings that a step asks for, drawn anew each time."""
+PADDED = 0.1
+"""Share of the paddings that count in a step, drawn anew each time."""
 
 
 class TextCVAETraining(Training):
@@ -92,8 +92,8 @@ class TextCVAETraining(Training):
         a = self._seen(x).detach().sigmoid()
         mean, spread = self.net.posterior(x)
         places = mean + torch.randn_like(mean) * (spread / 2).exp()
-        asked = (ids != PADDING) | (torch.rand(ids.shape, device=ids.device) < ASKED)
-        rebuilt = _cross_entropy(self.net.logits(self.net.states(places, a)[asked]), ids[asked], len(ids))
+        counted = (ids != PADDING) | (torch.rand(ids.shape, device=ids.device) < PADDED)
+        rebuilt = _cross_entropy(self.net.logits(self.net.states(places, a)[counted]), ids[counted], len(ids))
         some = slice(0, max(len(x) // 2, 1))
         b, turned = self._turned(a[some])
         edited = self.net.logits(self.net.states(places[some], b))
