@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.domain import IMAGES, Continuous, Domain, Tokens, domain_of, require_domain
+from counterfoil.core.domain import IMAGES, Continuous, Domain, Images, Tokens, domain_of, require_domain
 from counterfoil.core.errors import UserError
 from counterfoil.core.query import Query
 from counterfoil.testing.texts import TEXTS, TinyReader, texts
@@ -74,3 +74,9 @@ def test_methods_refuse_what_they_cannot_move(model: nn.Module, kind: type[Domai
     with pytest.raises(UserError, match=told):
         require_domain(model, kind, method="mine")
     require_domain(model, Domain, method="mine")
+
+
+def test_rows_of_tokens_are_put_back_whole() -> None:
+    change = torch.tensor([[[0.0, 0.3, 1.0], [0.0, 0.0, 0.0]]])
+    assert Images().units(change) is change
+    assert Tokens().units(change).tolist() == [[[1.0], [0.0]]]

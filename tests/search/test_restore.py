@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from counterfoil.core.domain import Tokens
 from counterfoil.core.query import Query
 from counterfoil.search import Restore
 from counterfoil.search.restore import blocks, ranked, regions
@@ -66,3 +68,24 @@ def test_a_method_that_ends_with_it_is_valid_and_nearer(tiny_classifier: nn.Modu
     assert (restored.delta.abs().sum() < 0.9 * plain.delta.abs().sum()).all()
     assert (restored.classifier_calls > plain.classifier_calls).all()
     assert torch.equal(restored.steps, plain.steps)
+
+
+class Praise(nn.Module):
+    """Decides for 1 by how often token 5 stands there: twice is enough."""
+
+    domain = Tokens()
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = 4 * (x[:, 0, :, 5].sum(1) - 1.5)
+        return torch.stack((-score, score), dim=1)
+
+
+@pytest.mark.parametrize("block", [1, 2])
+def test_tokens_are_given_back_whole(block: int) -> None:
+    before = torch.tensor([[2, 3, 4, 2, 3, 4]])
+    after = torch.tensor([[5, 5, 4, 5, 2, 3]])
+    x, edited = (nn.functional.one_hot(ids, 6)[:, None].double() for ids in (before, after))
+    query = Query(x, torch.ones(1, dtype=torch.int64), Praise())
+    better, _ = Restore(block=block).improve(query, edited)
+    assert better.argmax(-1).tolist() == [[[5, 5, 4, 2, 3, 4]]]
+    assert torch.equal(better, query.domain.hard(better))

@@ -36,6 +36,10 @@ class Domain:
         """Where a mask (B, 1, H, W), True where nothing may change, leaves nothing to change."""
         return mask
 
+    def units(self, change: Tensor) -> Tensor:
+        """The change (B, H, W) of what can be put back by itself, (B, H, W) or (B, H, 1) for whole rows."""
+        return change
+
     def words(self, x: Tensor) -> list[list[str]] | None:
         """The words of each input (B, C, H, W); None where inputs are looked at and not read."""
         return None
@@ -94,6 +98,10 @@ class Tokens(Domain):
     def fixed(self, mask: Tensor) -> Tensor:
         """A row stays whole."""
         return mask.any(-1, keepdim=True).expand_as(mask)
+
+    def units(self, change: Tensor) -> Tensor:
+        """The rows' change (B, H, 1)."""
+        return change.amax(-1, keepdim=True)
 
     def words(self, x: Tensor) -> list[list[str]]:
         """The tokens of each input without its padding; numbers where they have no names."""

@@ -17,12 +17,13 @@ class Restore(Refine):
     """Parts of a counterfactual are put back to the factual, one after the other, where it still reaches t.
 
     x' <- x on part p of the image and x' elsewhere, if argmax f = t and f_t >= confidence there; first on
-    each connected region of change, then on groups of blocks of pixels, the smallest change first
+    each connected region of change, then on groups of blocks of pixels, the smallest change first; in a text
+    a token is a pixel, and runs of changed tokens are its regions
 
     Args:
         threshold: change of a pixel, in any channel, from which it belongs to a region.
         groups: of blocks, of as many blocks each; 0 leaves out this stage.
-        block: side of a block in pixels.
+        block: side of a block in pixels, or tokens in a block.
 
     Source of the idea: the last step of Inverse Classification for Comparison-based Interpretability in
     Machine Learning (Laugel et al., 2017), arXiv 1712.08443; regions and blocks are ours.
@@ -36,10 +37,10 @@ class Restore(Refine):
     def improve(self, query: Query, image: Tensor) -> tuple[Tensor, Tensor]:
         """Regions first, then blocks."""
         calls = torch.zeros_like(query.target)
-        change = (image - query.factual).abs().amax(1)
+        change = _change(query, image)
         image = self._undo(query, image, ranked(regions(change > self.threshold), change), calls)
         if self.groups:
-            change = (image - query.factual).abs().amax(1)
+            change = _change(query, image)
             image = self._undo(query, image, blocks(change, self.block or 1, self.groups), calls)
         return image, calls
 
@@ -54,6 +55,11 @@ class Restore(Refine):
             image = image.index_copy(0, rows, torch.where(kept[:, None, None, None], trial, image[rows]))
             calls[rows] += 1
         return image
+
+
+def _change(query: Query, image: Tensor) -> Tensor:
+    """Of each pixel, in the channel that changed most, (B, H, W); of each token of a text, (B, L, 1)."""
+    return query.domain.units((image - query.factual).abs().amax(1))
 
 
 def regions(changed: Tensor) -> Tensor:
