@@ -80,3 +80,9 @@ def test_rows_of_tokens_are_put_back_whole() -> None:
     change = torch.tensor([[[0.0, 0.3, 1.0], [0.0, 0.0, 0.0]]])
     assert Images().units(change) is change
     assert Tokens().units(change).tolist() == [[[1.0], [0.0]]]
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_distances_of_texts_are_those_of_their_values(p: float) -> None:
+    one, other = Tokens().hard(torch.rand(5, 1, 7, 9)), Tokens().hard(torch.rand(4, 1, 7, 9))
+    assert torch.equal(Tokens().distances(one, other, p), IMAGES.distances(one, other, p))

@@ -40,6 +40,12 @@ class Domain:
         """The change (B, H, W) of what can be put back by itself, (B, H, W) or (B, H, 1) for whole rows."""
         return change
 
+    def distances(self, one: Tensor, other: Tensor, p: float) -> Tensor:
+        """L_p distances (A, B) of inputs (A, C, H, W) and (B, C, H, W)."""
+        # never by a matrix product: its rounding depends on the size of the batch
+        mode = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(one.flatten(1), other.flatten(1), p=p, compute_mode=mode)
+
     def words(self, x: Tensor) -> list[list[str]] | None:
         """The words of each input (B, C, H, W); None where inputs are looked at and not read."""
         return None
@@ -102,6 +108,12 @@ class Tokens(Domain):
     def units(self, change: Tensor) -> Tensor:
         """The rows' change (B, H, 1)."""
         return change.amax(-1, keepdim=True)
+
+    def distances(self, one: Tensor, other: Tensor, p: float) -> Tensor:
+        """The same, counted: rows of other tokens differ in two values by 1."""
+        ids, others = (x.argmax(-1).flatten(1) for x in (one, other))
+        differing = (ids[:, None] != others[None]).sum(-1)
+        return (2 * differing).to(one) ** (1 / p)
 
     def words(self, x: Tensor) -> list[list[str]]:
         """The tokens of each input without its padding; numbers where they have no names."""

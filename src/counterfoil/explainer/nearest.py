@@ -102,9 +102,5 @@ class Nearest(Explainer):
         return examples[chosen.cpu()]
 
     def _distances(self, query: Query, examples: Tensor) -> Tensor:
-        x = query.factual.flatten(1)
-        other = self._examples[examples].x.to(query.factual).flatten(1)
-        # never by a matrix product: its rounding depends on the size of the batch
-        return torch.cdist(
-            x, other, p=1.0 if self.distance == "l1" else 2.0, compute_mode="donot_use_mm_for_euclid_dist"
-        )
+        other = self._examples[examples].x.to(query.factual)
+        return query.domain.distances(query.factual, other, 1.0 if self.distance == "l1" else 2.0)
