@@ -35,3 +35,12 @@ def test_jobs_of_other_queries_are_refused(job: Callable[..., Job]) -> None:
     part = {"near": Moves(moved["near"].query[:3], moved["near"].success, moved["near"].moved)}
     with pytest.raises(UserError, match="explained different queries"):
         pool([moved, part])
+
+
+def test_a_success_in_one_seed_is_none_in_another(job: Callable[..., Job], tmp_path: Path) -> None:
+    several = [job(0.5, 0, {"near": (0.04, 0.25)}), job(0.5, 1, {"near": (0.04, 0.75)})]
+    table = Perturbation(["near"], ["l1"], budgets=[0.1]).show(several, tmp_path, "equal").tables["equal l1"]
+    entry = table.rows["near"]["judge agreement at 0.1"]
+    one = read_moves(several[0])["near"]
+    assert (entry.value, entry.seeds, entry.n) == (0.5, 2, 2 * len(one.query))
+    assert "Student's" in table.note

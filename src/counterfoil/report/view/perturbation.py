@@ -13,8 +13,10 @@ import numpy as np
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
 from counterfoil.metric.bootstrap import wilson
-from counterfoil.report.jobs import Job, select
+from counterfoil.report.jobs import Job, by_option, select
 from counterfoil.report.plot import curves, save_both
+from counterfoil.report.seeds import HOW
+from counterfoil.report.seeds import pool as over_seeds
 from counterfoil.report.table import Table
 from counterfoil.report.view.base import Shown, View
 
@@ -41,11 +43,12 @@ class Moves:
 
 
 class Perturbation(View):
-    """Share of queries explained within a budget of change, against the budget.
+    """Share of queries explained within a budget of change, against the budget; the mean over seeds.
 
-    A query counts at a budget once one of its counterfactuals, in any of the jobs, is valid and moved no
+    A query counts at a budget once one of its counterfactuals, in any of the jobs of a seed, is valid and moved no
     farther; for the judge's curve the judge must see the target too. So a method that stops at the first
-    flip, and one swept over an option, are read by the same rule. Intervals are Wilson's 95 % over queries.
+    flip, and one swept over an option, are read by the same rule. Intervals are Wilson's 95 % over queries, of
+    several seeds those of `over_seeds`.
 
     Args:
         methods: lines, in order; None: all that move attributes or a code.
@@ -67,14 +70,22 @@ class Perturbation(View):
 
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One table and one figure per kind of perturbation."""
-        pooled = pool([read_moves(job) for job in select(jobs, self.where)])
+        groups = by_option(select(jobs, self.where), "seed").values()
+        pooled = [pool([read_moves(job) for job in group]) for group in groups]
+        everywhere = [n for n in pooled[0] if all(n in one for one in pooled)]
         names = self.methods or [
-            n for n, m in pooled.items() if any(moves(m, kind) for kind in KINDS if kind != "l1")
+            n
+            for n in everywhere
+            if all(any(moves(one[n], kind) for kind in KINDS if kind != "l1") for one in pooled)
         ]
         tables: dict[str, Table] = {}
         files: dict[str, Path] = {}
         for kind in self.kinds:
-            shown = {n: pooled[n] for n in names if n in pooled and moves(pooled[n], kind)}
+            shown = {
+                n: [one[n] for one in pooled]
+                for n in names
+                if n in everywhere and all(moves(one[n], kind) for one in pooled)
+            }
             if not shown:
                 continue
             title = f"{name} {kind}"
@@ -84,7 +95,7 @@ class Perturbation(View):
             files |= save_both(curves(places, panels, KINDS[kind]), folder / f"{title.replace(' ', '-')}.svg")
         return Shown(tables, files)
 
-    def _table(self, shown: Mapping[str, Moves], kind: str, budgets: Sequence[float]) -> Table:
+    def _table(self, shown: Mapping[str, Sequence[Moves]], kind: str, budgets: Sequence[float]) -> Table:
         rows = {
             name: {
                 f"{success.replace('_', ' ')} at {budget:.3g}": entry
@@ -93,7 +104,9 @@ class Perturbation(View):
             }
             for name, moved in shown.items()
         }
-        return Table(rows, note=f"{KINDS[kind]} at most. Intervals: Wilson's over queries.")
+        several = any(len(moved) > 1 for moved in shown.values())
+        intervals = HOW.partition(" Bold")[0] if several else "Intervals: Wilson's over queries."
+        return Table(rows, note=f"{KINDS[kind]} at most. {intervals}")
 
 
 def read_moves(job: Job) -> dict[str, Moves]:
@@ -118,7 +131,7 @@ def pool(runs: Sequence[Mapping[str, Moves]]) -> dict[str, Moves]:
     queries = {tuple(sorted(set(moved.query.tolist()))) for run in runs for moved in run.values()}
     if len(queries) > 1:
         raise UserError(
-            "study: the jobs explained different queries; give jobs of one data set, classifier, seed and n"
+            "study: jobs of one seed explained different queries; give jobs of one data set, classifier and n"
         )
     pooled: dict[str, Moves] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
@@ -148,19 +161,20 @@ def moves(moved: Moves, kind: str) -> bool:
     return bool(len(values)) and float(np.median(values)) > STILL
 
 
-def shares(moved: Moves, success: str, kind: str, budgets: Sequence[float]) -> list[Entry]:
-    """The share of queries that have succeeded within each budget."""
-    least = nearest(moved, success, kind)
-    found = []
-    for budget in budgets:
-        value = float((least <= budget).mean())
-        found.append(Entry(value, *wilson(value, len(least)), len(least), "%", True, 0.0, 1.0))
-    return found
+def shares(seeds: Sequence[Moves], success: str, kind: str, budgets: Sequence[float]) -> list[Entry]:
+    """The share of queries that have succeeded within each budget, the mean over seeds."""
+    least = [nearest(moved, success, kind) for moved in seeds]
+    return [over_seeds([_share(values, budget) for values in least]) for budget in budgets]
 
 
-def spread(shown: Mapping[str, Moves], kind: str) -> list[float]:
+def _share(least: np.ndarray, budget: float) -> Entry:
+    value = float((least <= budget).mean())
+    return Entry(value, *wilson(value, len(least)), len(least), "%", True, 0.0, 1.0)
+
+
+def spread(shown: Mapping[str, Sequence[Moves]], kind: str) -> list[float]:
     """Evenly spaced budgets (POINTS) from below the least success to where nearly all have succeeded."""
-    least = [nearest(moved, success, kind) for moved in shown.values() for success in SUCCESSES]
+    least = [nearest(moved, s, kind) for seeds in shown.values() for moved in seeds for s in SUCCESSES]
     reached = [values[np.isfinite(values)] for values in least]
     first = 0.9 * min((float(values.min()) for values in reached if len(values)), default=0.0)
     last = max((float(np.quantile(values, 0.98)) for values in reached if len(values)), default=1.0)
