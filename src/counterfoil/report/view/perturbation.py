@@ -45,10 +45,10 @@ class Moves:
 class Perturbation(View):
     """Share of queries explained within a budget of change, against the budget; the mean over seeds.
 
-    A query counts at a budget once one of its counterfactuals, in any of the jobs of a seed, is valid and moved no
-    farther; for the judge's curve the judge must see the target too. So a method that stops at the first
-    flip, and one swept over an option, are read by the same rule. Intervals are Wilson's 95 % over queries, of
-    several seeds those of `over_seeds`.
+    A query counts at a budget once one of its counterfactuals, in any of the jobs of a seed, is valid and
+    moved no farther; for the judge's curve the judge must see the target too. So a method that stops at the
+    first flip, and one swept over an option, are read by the same rule. Intervals are Wilson's 95 % over
+    queries, of several seeds those of `over_seeds`.
 
     Args:
         methods: lines, in order; None: all that move attributes or a code.
