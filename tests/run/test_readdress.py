@@ -13,7 +13,7 @@ from counterfoil.data.digits import Digits
 from counterfoil.run.address import Seen, stem
 from counterfoil.run.config import ModelRecipe
 from counterfoil.run.readdress import data_kinds, moved, readdress
-from counterfoil.run.store import Store, read_manifest
+from counterfoil.run.store import Store, made_by, read_manifest
 from tests.forked import Done, Forked
 
 CLASSIFIER: dict[str, Any] = {
@@ -115,6 +115,20 @@ def test_a_move_that_was_cut_off_is_finished(store: Path, monkeypatch: pytest.Mo
     readdress(store)
     assert readdress(store) == ([], [])
     assert len(list(store.iterdir())) == 4
+
+
+def test_of_a_model_that_a_recipe_refers_to_the_name_noted_counts(store: Path) -> None:
+    """A classifier whose training noted no trainer serves one that departs in precision."""
+    readdress(store)
+    data, fast = Digits(limit=20), Store(store, {"precision": "bf16-mixed"})
+    explainer = {"_target_": "counterfoil.explainer.wachter.Wachter", "classifier": TODAY}
+    training = {"_target_": "counterfoil.classifier.retraining.Retraining", "explainer": explainer}
+    model = ModelRecipe.of({**TODAY, "name": "retrained", "training": training})
+    file = fast.address(model, data)
+    put(store, file.stem, **made_by(model, data, fast.seen(data)))
+    assert Store(store).address(ModelRecipe.of(TODAY), data).stem in file.with_suffix(".json").read_text()
+    assert readdress(store) == ([], [])
+    assert fast.has(model, data)
 
 
 def test_a_class_is_found_by_its_name_where_its_module_is_gone() -> None:

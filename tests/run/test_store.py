@@ -46,11 +46,16 @@ RECIPE = ModelRecipe.of(
 published = pytest.mark.parametrize("file", PUBLISHED, ids=lambda path: path.stem)
 
 
+def seen_in_weights(data: dict[str, Any], trainer: dict[str, Any]) -> Seen:
+    """What a model of the published folder sees under a trainer."""
+    kind = data_kinds(None).get(data["name"], ImageData)
+    return Seen(data["name"], data, kind, trainer, Store(WEIGHTS, trainer)._older)
+
+
 @published
 def test_published_weights_lie_at_the_address_of_their_own_recipe(file: Path) -> None:
     noted = read_manifest(file)
-    data = noted["data"]
-    seen = Seen(data["name"], data, data_kinds(None).get(data["name"], ImageData))
+    seen = seen_in_weights(noted["data"], noted.get("trainer", {}))
     node = up_to_date(noted["node"])
     assert stem(node, seen) == file.stem
     assert not list(differences(noted["recipe"], recipe(node, seen, whole=True)))
@@ -167,16 +172,17 @@ def test_a_published_exaggerator_knows_the_published_classifier(file: Path) -> N
 
 
 @published
-def test_published_weights_are_found_in_every_precision_and_by_no_cut_training(file: Path) -> None:
-    """Their trainings noted no trainer; about half of them were done in bfloat16."""
+def test_published_weights_are_found_in_their_precision_and_by_no_cut_training(file: Path) -> None:
+    """Where the training noted no trainer, in every precision: about half of these were done in bfloat16."""
     noted = read_manifest(file)
-    node, kind = up_to_date(noted["node"]), data_kinds(None)[noted["data"]["name"]]
+    node, own = up_to_date(noted["node"]), noted.get("trainer")
 
     def found(**trainer: Any) -> str:
-        store = Store(WEIGHTS, trainer)
-        return stem(node, Seen(noted["data"]["name"], noted["data"], kind, trainer, store._older))
+        return stem(node, seen_in_weights(noted["data"], trainer))
 
-    assert found() == found(precision="bf16-mixed") == file.stem
+    assert found(precision="bf16-mixed") == file.stem
+    assert (found() == file.stem) == (own is None)
+    assert own in (None, {"precision": "bf16-mixed"})
     for trainer in ({"max_steps": 1}, {"precision": "bf16-mixed", "max_steps": 1}):
         assert not (WEIGHTS / f"{found(**trainer)}.safetensors").exists()
 

@@ -86,9 +86,11 @@ class Renaming:
         return first | {key: value for key, value in noted.items() if key != "recipe"}
 
     def seen(self, noted: Mapping[str, Any]) -> Seen:
-        """The data and the trainer as the manifest notes them."""
+        """The data and the trainer as the manifest notes them; of a model referred to, the name noted."""
         data, trainer = noted["data"], noted.get("trainer") or {}
-        return Seen(data["name"], data, self.kinds.get(data["name"], ImageData), trainer)
+        referred = json.dumps(noted.get("recipe", {}))
+        kind = self.kinds.get(data["name"], ImageData)
+        return Seen(data["name"], data, kind, trainer, lambda _exact, plainly: plainly in referred)
 
     def rename(self) -> Iterator[str]:
         """Move every pair of files that has another name today and shares it with none; a line each."""
