@@ -57,9 +57,7 @@ class Job:
         }
         for name, seconds in self.summary.get("training_seconds", {}).items():
             if name in found:
-                found[name][TRAINING] = Entry(
-                    seconds, unit="s", higher_is_better=False, minimum=0.0, label="Training"
-                )
+                found[name][TRAINING] = Entry(seconds, unit="s", minimum=0.0, label="Training")
         return found
 
     @cached_property
