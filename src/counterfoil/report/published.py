@@ -41,7 +41,7 @@ FIGURES = "figures.yaml"
 """The pictures that join several studies; no study of its own."""
 TEMPLATE = "RESULTS.md.j2"
 WIDTH = 110
-MACROS = ("table", "cell", "value", "note", "command", "measured", "bold")
+MACROS = ("table", "cell", "value", "note", "command", "measured", "bold", "sentences")
 
 
 def publish(run: Path, results: Path) -> Path:
@@ -186,6 +186,13 @@ class Published:
         points = _get(curves, method, f"{study}, {view}: curve")
         return [{metric: Entry.from_dict(entry) for metric, entry in point.items()} for point in points]
 
+    def sentences(self, study: str, view: str) -> str:
+        """The texts that a `Sentences` view keeps, as Markdown; those that are not valid say so."""
+        rows = _get(_get(self.study(study)["views"], view, f"{study}: view"), "sentences", f"{study}, {view}")
+        lines = [list(rows[0]), ["---"] * len(rows[0])]
+        lines += [[_sentence(told) for told in row.values()] for row in rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
     def _read(self, study: str) -> dict[str, Any]:
         path = self.folder / f"{study}.json"
         try:
@@ -204,6 +211,11 @@ class Published:
         cells = _get(self._table(study, view, title)["rows"], row, f"{where}: row")
         found: dict[str, Any] = _get(cells, column, f"{where}, {row}: column")
         return found
+
+
+def _sentence(told: str | Mapping[str, Any]) -> str:
+    text = told if isinstance(told, str) else f"{told['text']}{'' if told['valid'] else ' (not valid)'}"
+    return re.sub(r"([\\|*_<>`~\[\]$])", r"\\\1", text)
 
 
 def _written(entry: Mapping[str, Any] | None) -> str:
