@@ -40,6 +40,14 @@ class Linked(View):
         return Shown({name: Table(rows, links={"a": f"{jobs[0].folder.name}/report.html"})})
 
 
+class Told(View):
+    """A sentence and what a method makes of it."""
+
+    def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
+        made = {"text": "a <good> film", "valid": False}
+        return Shown(content={"sentences": [{"factual": "a <bad> film", "near": made}]})
+
+
 def job(folder: Path, seed: int, weights: dict[str, str], methods: Sequence[str] = ()) -> Outcome:
     folder.mkdir(parents=True)
     config = {"seed": seed, "n": 7}
@@ -115,3 +123,9 @@ def test_the_page_leads_to_its_runs(tmp_path: Path, tab: Any) -> None:
     assert tab.run(shown) == 1
     assert tab.run((Path(__file__).parent / "readable.js").read_text()) == {"faint": [], "nameless": []}
     assert tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+
+
+def test_sentences_stand_on_the_page_with_the_words_that_come(tmp_path: Path) -> None:
+    study = Study("tiny", "Tiny", "python evaluate.py study=tiny", {"told": Told()})
+    page = join(study, [job(tmp_path / "0", 0, {})], tmp_path).read_text()
+    assert "a &lt;bad&gt; film<br><b>near</b> (not valid): a <ins>&lt;good&gt;</ins> film" in page

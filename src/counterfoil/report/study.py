@@ -17,6 +17,7 @@ from counterfoil.report.page import page_template
 from counterfoil.report.plot import DARK_SERIES, LIGHT_SERIES
 from counterfoil.report.table import Table, cell
 from counterfoil.report.view.base import Shown, View
+from counterfoil.report.words import compared
 from counterfoil.util.naming import file_name
 from counterfoil.util.record import versions, write_json, write_text
 
@@ -151,7 +152,7 @@ def _page(
     methods: Mapping[str, list[str]],
     links: Mapping[str, str],
 ) -> str:
-    views = [(name, _tables(part, links), _pictures(part)) for name, part in shown.items()]
+    views = [(name, _tables(part, links), _pictures(part), _texts(part)) for name, part in shown.items()]
     text: str = page_template("study.html").render(
         **{key: value for key, value in content.items() if key != "views"},
         views=views,
@@ -176,6 +177,21 @@ def _rows(table: Table, links: Mapping[str, str]) -> dict[str, Any]:
         for row, cells in table.rows.items()
     ]
     return {"heads": [table.corner, *map(table.head, table.names)], "rows": rows, "note": table.note}
+
+
+def _texts(shown: Shown) -> list[tuple[str, list[tuple[str, bool, Any]]]]:
+    """The view's sentences: each factual, and every method's counterfactual with what comes in marked."""
+    return [
+        (
+            row["factual"],
+            [
+                (name, told["valid"], compared(row["factual"].split(), told["text"].split()).counterfactual)
+                for name, told in row.items()
+                if name != "factual"
+            ],
+        )
+        for row in shown.content.get("sentences", [])
+    ]
 
 
 def _pictures(shown: Shown) -> list[Any]:
