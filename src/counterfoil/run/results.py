@@ -33,6 +33,7 @@ from counterfoil.metric.network import Borrowed, evaluated_once
 from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig, recipes_in
 from counterfoil.run.folder import named_rows
+from counterfoil.run.judging import warn_of_weak_judges
 from counterfoil.run.models import Models
 from counterfoil.util.build import build, locate
 from counterfoil.util.command import command_line
@@ -197,6 +198,7 @@ def score(evaluation: Evaluation) -> Scores:
     """Show all metrics all counterfactuals, and rank the methods by paired differences."""
     config, models = evaluation.config, evaluation.models
     built = _metrics(config, models)
+    warn_of_weak_judges(config, models)
     metrics = {key: metric for part in built.values() for key, metric in part.items()}
     judged = [name for name in built if evaluation.doubt and "judge" in config.metric[name].refers]
     doubts = {key: evaluation.doubt for name in judged for key in built[name]}
