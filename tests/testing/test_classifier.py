@@ -48,12 +48,20 @@ def float_alone(x: Tensor) -> Tensor:
     return x
 
 
+def coloured() -> Classifier:
+    """Of random weights, whose logits are never all between 0 and 1."""
+    net = CNN(3, 5, width=4)
+    with torch.no_grad():
+        net.head[-1].bias[0] = -2.0
+    return Classifier(net, 0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("net", "x", "told"),
     [
         (TinyClassifier(), None, ["gradients: wachter", "float32 and in float64", "3 logits per image"]),
         (
-            Classifier(CNN(3, 5, width=4), 0.5, 0.5),
+            coloured(),
             torch.rand(3, 3, 32, 32),
             ["It has gr", "It runs", "5 log"],
         ),
