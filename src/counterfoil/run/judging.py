@@ -18,7 +18,7 @@ def warn_of_weak_judges(config: RunConfig, models: Models) -> None:
     accuracy of the judge < accuracy of the classifier - WEAK, both on all test images after their training;
     weights from elsewhere, whose accuracy was not noted, are passed over.
     """
-    own = _accuracy(config.explained, models)
+    own = trained_accuracy(config.explained, models)
     judges = {f"metric.{path}": recipe for path, recipe in recipes_in(dict(config.metric))}
     if config.judge is not None:
         judges = {"judge": config.judge} | judges
@@ -27,7 +27,7 @@ def warn_of_weak_judges(config: RunConfig, models: Models) -> None:
         if recipe in told or recipe.role != config.explained.role:
             continue
         told.append(recipe)
-        found = _accuracy(recipe, models)
+        found = trained_accuracy(recipe, models)
         if own is not None and found is not None and found < own - WEAK:
             warnings.warn(
                 f"{path}: right on {100 * found:.1f} % of the test images, the classifier on "
@@ -37,7 +37,7 @@ def warn_of_weak_judges(config: RunConfig, models: Models) -> None:
             )
 
 
-def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
-    """What was measured on the test images after the training."""
+def trained_accuracy(recipe: ModelRecipe, models: Models) -> float | None:
+    """What was measured on the test images after the training; None for weights from elsewhere."""
     noted: float | None = models.store.manifest(recipe, models.data).get("test", {}).get("accuracy")
     return noted

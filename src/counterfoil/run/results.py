@@ -33,7 +33,7 @@ from counterfoil.metric.network import Borrowed, evaluated_once
 from counterfoil.metric.ties import rank
 from counterfoil.run.config import MetricRecipe, ModelRecipe, RunConfig, recipes_in
 from counterfoil.run.folder import named_rows
-from counterfoil.run.judging import warn_of_weak_judges
+from counterfoil.run.judging import trained_accuracy, warn_of_weak_judges
 from counterfoil.run.models import Models
 from counterfoil.util.build import build, locate
 from counterfoil.util.command import command_line
@@ -263,7 +263,7 @@ def about_queries(evaluation: Evaluation, seconds: float) -> dict[str, Any]:
         "classifier_accuracy_n": images,
         "classifier_accuracy_split": split,
         "judge": config.judge.name if config.judge else None,
-        "judge_accuracy": _accuracy(config.judge, models) if config.judge else None,
+        "judge_accuracy": trained_accuracy(config.judge, models) if config.judge else None,
         "judge_doubt": evaluation.doubt,
         "seconds": seconds,
         "command": command_line(),
@@ -292,7 +292,7 @@ def accuracy(evaluation: Evaluation) -> tuple[float | None, int, str]:
     """
     recipe, data = evaluation.config.explained, evaluation.models.data
     as_trained = recipe.class_names is None and recipe.output is None and not recipe.multilabel
-    trained = _accuracy(recipe, evaluation.models) if as_trained else None
+    trained = trained_accuracy(recipe, evaluation.models) if as_trained else None
     if trained is None:
         return evaluation.checked.accuracy, evaluation.checked.images, evaluation.config.split
     return trained, len(data.test), "test"
@@ -303,12 +303,6 @@ def stated(accuracy: float | None, images: int, split: str) -> str:
     if accuracy is None:
         return "accuracy unknown, as the data's labels are not its classes"
     return f"accuracy {100 * accuracy:.2f} % on {images:,} {split} images"
-
-
-def _accuracy(recipe: ModelRecipe, models: Models) -> float | None:
-    """What was measured on the test images after the training; None for weights from elsewhere."""
-    accuracy: float | None = models.store.manifest(recipe, models.data).get("test", {}).get("accuracy")
-    return accuracy
 
 
 def report(
