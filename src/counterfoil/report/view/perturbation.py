@@ -71,21 +71,15 @@ class Perturbation(View):
     def show(self, jobs: Sequence[Job], folder: Path, name: str) -> Shown:
         """One table and one figure per kind of perturbation."""
         groups = by_option(select(jobs, self.where), "seed").values()
-        pooled = [pool([read_moves(job) for job in group]) for group in groups]
-        everywhere = [n for n in pooled[0] if all(n in one for one in pooled)]
+        seeds = [pool([read_moves(job) for job in group]) for group in groups]
+        pooled = {n: [one[n] for one in seeds] for n in seeds[0] if all(n in one for one in seeds)}
         names = self.methods or [
-            n
-            for n in everywhere
-            if all(any(moves(one[n], kind) for kind in KINDS if kind != "l1") for one in pooled)
+            n for n, each in pooled.items() if any(moves(each, kind) for kind in KINDS if kind != "l1")
         ]
         tables: dict[str, Table] = {}
         files: dict[str, Path] = {}
         for kind in self.kinds:
-            shown = {
-                n: [one[n] for one in pooled]
-                for n in names
-                if n in everywhere and all(moves(one[n], kind) for one in pooled)
-            }
+            shown = {n: pooled[n] for n in names if n in pooled and moves(pooled[n], kind)}
             if not shown:
                 continue
             title = f"{name} {kind}"
@@ -154,11 +148,11 @@ def nearest(moved: Moves, success: str, kind: str) -> np.ndarray:
     return least
 
 
-def moves(moved: Moves, kind: str) -> bool:
-    """Whether the method has this perturbation at all."""
-    values = moved.moved.get(kind, np.array([]))
-    values = values[np.isfinite(values)]
-    return bool(len(values)) and float(np.median(values)) > STILL
+def moves(seeds: Sequence[Moves], kind: str) -> bool:
+    """Whether the method has this perturbation at all, in every seed."""
+    values = [moved.moved.get(kind, np.array([])) for moved in seeds]
+    finite = [each[np.isfinite(each)] for each in values]
+    return all(len(each) and float(np.median(each)) > STILL for each in finite)
 
 
 def shares(seeds: Sequence[Moves], success: str, kind: str, budgets: Sequence[float]) -> list[Entry]:
