@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from counterfoil.generative.diffusion.network import Diffusion as Diffusion
     from counterfoil.generative.exaggeration.network import Exaggerator as Exaggerator
     from counterfoil.generative.flow.network import Flow as Flow
+    from counterfoil.generative.latent_diffusion.network import LatentDiffusion as LatentDiffusion
     from counterfoil.generative.latent_map.network import LatentMaps as LatentMaps
     from counterfoil.generative.prior.dip import DIP as DIP
     from counterfoil.generative.prior.inr import INR as INR

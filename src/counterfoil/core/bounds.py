@@ -75,6 +75,8 @@ Fraction = Annotated[float, Bounds(above=0, below=1)]
 """A share that leaves something on both sides."""
 Decay = Annotated[float, Bounds(least=0, below=1)]
 """The share of a moving average that stays."""
+Angle = Annotated[float, Bounds(least=0, most=180)]
+"""An angle in degrees."""
 Probability = Annotated[float, Bounds(above=0, most=1)]
 """A probability to reach."""
 

@@ -9,6 +9,7 @@ from counterfoil.search.diversity import Diversity
 from counterfoil.search.elastic import Shrinking, SquaredChange
 from counterfoil.search.flip import CrossEntropy, Flip, Hinge, Margin, SquaredError, flip_term
 from counterfoil.search.inversion import InvertedLatent
+from counterfoil.search.latent_denoising import LatentDenoising, TellsWeight
 from counterfoil.search.manifold import ManifoldConsistency
 from counterfoil.search.masked import MaskedLatent, Masks
 from counterfoil.search.moved import Moved
@@ -54,6 +55,7 @@ __all__ = [
     "InTurn",
     "InvertedLatent",
     "Latent",
+    "LatentDenoising",
     "ManifoldConsistency",
     "Margin",
     "MaskedLatent",
@@ -79,6 +81,7 @@ __all__ = [
     "SquaredChange",
     "SquaredError",
     "Stop",
+    "TellsWeight",
     "Term",
     "TotalVariation",
     "Toward",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -42,17 +43,57 @@ class Changed:
         return ~(wide < self.threshold * largest)  # what is not a number has changed, and will be told
 
 
-class Denoising(Space):
-    """x_tau of the factual, drawn back to x_0 step by step; a gradient step of size 1 moves each mean.
+class WayBack(Space):
+    """From x_tau to x_0 in as many steps as the search has; its gradient steps, of size 1, push each of them.
 
-    x_s = mean(x_t) - d_t^2 g / sqrt(a_t) + d_t e,   g = the objective's gradient at the image of x_t
-
-    The image of x_t is its clean estimate, or with `ahead` what a way back without steering ends at. The last
-    x_0 alone may be a counterfactual. Steps are those of the search, which must be as many.
+    The last x_0 alone may be a counterfactual.
 
     Args:
         tau: share of the T noise levels of the start.
         steps: from there to the image.
+    """
+
+    def __init__(self, tau: Share, steps: Count) -> None:
+        super().__init__()
+        self.tau = tau
+        self.steps = steps
+
+    def gradable(self, query: Query, moment: Moment) -> Tensor | None:
+        """The last image alone."""
+        last = torch.as_tensor(moment.step >= self.steps, device=query.target.device)
+        return last.expand(len(query))
+
+    def project_(self, query: Query, variables: Variables) -> None:
+        """Go a step back from where the variables that are not held have moved."""
+        for step, rows in together(variables["step"]):
+            if step < self.steps:
+                part = query if len(rows) == len(query) else query[rows]
+                now = {name: value.detach()[rows] for name, value in variables.items()}
+                for name, value in self.step(part, now, step).items():
+                    variables[name].index_copy_(0, rows, value)
+        for name in variables.keys() - set(self.held):
+            variables[name].zero_()
+        variables["step"].add_(1).clamp_(max=self.steps)
+
+    @abstractmethod
+    def step(self, query: Query, now: Variables, step: int) -> Variables:
+        """Those of the held variables that a step moves, after it."""
+
+    def levels(self, query: Query) -> Tensor:
+        """t before each step, and 0: (steps + 1,) int64."""
+        levels: Tensor = query.generator.levels(self.tau, self.steps)
+        return levels
+
+
+class Denoising(WayBack):
+    """x_tau of the factual, drawn back to x_0 step by step; a gradient step of size 1 moves each mean.
+
+    x_s = mean(x_t) - d_t^2 g / sqrt(a_t) + d_t e,   g = the objective's gradient at the image of x_t
+
+    The image of x_t is its clean estimate, or with `ahead` what a way back without steering ends at.
+
+    Args:
+        tau, steps: see `WayBack`.
         ahead: largest number of steps by which the image of x_t is drawn; 0: it is the estimate.
         changed: outside of these places x_t is that of the factual; None: it is free everywhere.
         warm: share of the steps before that holds.
@@ -74,9 +115,7 @@ class Denoising(Space):
         changed: Changed | None = None,
         warm: Share = 0.5,
     ) -> None:
-        super().__init__()
-        self.tau = tau
-        self.steps = steps
+        super().__init__(tau, steps)
         self.ahead = ahead
         self.changed = changed
         self.warm = warm
@@ -84,7 +123,7 @@ class Denoising(Space):
     @torch.no_grad()
     def start(self, query: Query) -> Variables:
         """x_tau, and no push yet; with `ahead` its image is the factual."""
-        x, levels = query.factual, self._levels(query)
+        x, levels = query.factual, self.levels(query)
         t = levels[0].expand(len(x))
         noisy = query.generator.noised(x, t, query.randn(*x.shape[1:], stream=START))
         clean = query.generator.clean(noisy, t).clamp(0, 1)
@@ -94,30 +133,13 @@ class Denoising(Space):
 
     def decode(self, query: Query, variables: Variables, moment: Moment = END) -> Tensor:
         """The image of x_t, in [0, 1], moved by the push."""
-        t = self._levels(query)[variables["step"].detach().long()]
+        t = self.levels(query)[variables["step"].detach().long()]
         moved = variables["image"] + variables["push"] / (2 * query.generator.signal(t).to(variables["push"]))
         return within(moved, 0, 1)
 
-    def gradable(self, query: Query, moment: Moment) -> Tensor | None:
-        """The last image alone."""
-        last = torch.as_tensor(moment.step >= self.steps, device=query.target.device)
-        return last.expand(len(query))
-
-    def project_(self, query: Query, variables: Variables) -> None:
-        """Go a step back from where the push has moved the mean."""
-        for step, rows in together(variables["step"]):
-            part = query if len(rows) == len(query) else query[rows]
-            now = {name: value.detach()[rows] for name, value in variables.items()}
-            for name, value in self._step(part, now, step).items():
-                variables[name].index_copy_(0, rows, value)
-        variables["push"].zero_()
-        variables["step"].add_(1).clamp_(max=self.steps)
-
-    def _step(self, query: Query, now: Variables, step: int) -> Variables:
+    def step(self, query: Query, now: Variables, step: int) -> Variables:
         """x_s and its images, from x_t at a step."""
-        if step >= self.steps:
-            return {}
-        x, levels, generator = query.factual, self._levels(query), query.generator
+        x, levels, generator = query.factual, self.levels(query), query.generator
         t, s = levels[step].expand(len(x)), levels[step + 1].expand(len(x))
         mean, deviation = generator.before(now["noisy"], now["clean"], t, s)
         drawn = query.randn(*x.shape[1:], stream=WITHIN + step)
@@ -141,10 +163,6 @@ class Denoising(Space):
         if self.changed is None or step < self.warm * self.steps:
             return clean
         return torch.where(self.changed(clean, query.factual), clean, query.factual)
-
-    def _levels(self, query: Query) -> Tensor:
-        levels: Tensor = query.generator.levels(self.tau, self.steps)
-        return levels
 
 
 def denoised(generator: Any, noisy: Tensor, levels: Tensor, noise: Tensor | None = None) -> Tensor:

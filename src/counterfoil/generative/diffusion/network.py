@@ -28,7 +28,41 @@ MOST = 0.999
 
 
 @checks_options
-class Denoiser(nn.Module):
+class Noising(nn.Module):
+    """Levels of noise, x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) e,  e ~ N(0, I),  a_0 = 1,  t = 0 ... T
+
+    Args:
+        kept: a_1 ... a_T, the share of the signal's variance at each t.
+    """
+
+    kept: Tensor
+
+    def __init__(self, kept: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.cat((kept.new_ones(1), kept)), persistent=False)
+
+    @property
+    def timesteps(self) -> int:
+        """T."""
+        return len(self.kept) - 1
+
+    def scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(a_t) and sqrt(1 - a_t) at t (B,), each (B, 1, ...) as `like`."""
+        kept = self.kept[t].view(-1, *[1] * (like.ndim - 1))
+        return kept.sqrt().to(like), (1 - kept).sqrt().to(like)
+
+    def levels(self, share: float, steps: int) -> Tensor:
+        """t from share * T down to 0 in steps as even as whole numbers allow: (steps + 1,) int64.
+
+        With fewer numbers than steps some t come twice, never 0.
+        """
+        first = max(round(share * self.timesteps), 1)
+        spaced = torch.linspace(first, 0, steps + 1, dtype=torch.float64).round().long()
+        spaced[:-1].clamp_(min=1)
+        return spaced.to(self.kept.device)
+
+
+class Denoiser(Noising):
     """Estimates the image in a noisy one.
 
     x_t = sqrt(a_t) (2 x - 1) + sqrt(1 - a_t) e,  e ~ N(0, I),  a_0 = 1,  t = 0 ... T
@@ -43,8 +77,6 @@ class Denoiser(nn.Module):
     Source: Denoising Diffusion Probabilistic Models (Ho, Jain and Abbeel, 2020), arXiv 2006.11239.
     """
 
-    kept: Tensor
-
     def __init__(
         self,
         unet: nn.Module,
@@ -55,17 +87,11 @@ class Denoiser(nn.Module):
         prediction: Prediction = "epsilon",
         patch: Count = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(kept)
         self.unet = unet
         self.channels, self.size = channels, size
         self.prediction = prediction
         self.patch = patch
-        self.register_buffer("kept", torch.cat((kept.new_ones(1), kept)), persistent=False)
-
-    @property
-    def timesteps(self) -> int:
-        """T."""
-        return len(self.kept) - 1
 
     def signal(self, t: Tensor) -> Tensor:
         """sqrt(a_t) at t (B,): (B, 1, 1, 1)."""
@@ -73,12 +99,12 @@ class Denoiser(nn.Module):
 
     def noised(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t of images (B, C, H, W) in [0, 1] at t (B,), with standard normal noise (B, C, H, W)."""
-        signal, spread = self._scales(t, x)
+        signal, spread = self.scales(t, x)
         return signal * (2 * x - 1) + spread * noise
 
     def clean(self, noisy: Tensor, t: Tensor) -> Tensor:
         """The images (B, C, H, W) that x_t at t >= 1 (B,) are estimated to show, near [0, 1]."""
-        signal, spread = self._scales(t, noisy)
+        signal, spread = self.scales(t, noisy)
         told = self._tell(noisy, t)
         if self.prediction == "epsilon":
             told = (noisy - spread * told) / signal
@@ -96,16 +122,6 @@ class Denoiser(nn.Module):
         )
         return mean, ((1 - step) * (1 - then) / (1 - now)).sqrt()
 
-    def levels(self, share: float, steps: int) -> Tensor:
-        """t from share * T down to 0 in steps as even as whole numbers allow: (steps + 1,) int64.
-
-        With fewer numbers than steps some t come twice, never 0.
-        """
-        first = max(round(share * self.timesteps), 1)
-        spaced = torch.linspace(first, 0, steps + 1, dtype=torch.float64).round().long()
-        spaced[:-1].clamp_(min=1)
-        return spaced.to(self.kept.device)
-
     @torch.no_grad()
     def sample(self, noise: Tensor, steps: int, draw: torch.Generator | None = None) -> Tensor:
         """Images (N, C, H, W) in [0, 1] drawn from pure noise (N, C, H, W), in so many steps."""
@@ -120,9 +136,6 @@ class Denoiser(nn.Module):
         shown = F.pixel_unshuffle(noisy, self.patch) if self.patch > 1 else noisy
         told: Tensor = self.unet(shown, t - 1).sample[:, : shown.shape[1]]  # beside it a learned variance
         return (F.pixel_shuffle(told, self.patch) if self.patch > 1 else told).to(noisy.dtype)
-
-    def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        return self.signal(t).to(like), (1 - self.kept[t]).sqrt().view(-1, 1, 1, 1).to(like)
 
 
 class Diffusion(Denoiser):

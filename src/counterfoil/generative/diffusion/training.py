@@ -42,14 +42,25 @@ class DiffusionTraining(Training):
         **options: Any,
     ) -> None:
         super().__init__(net, **options)
-        self.average = copy.deepcopy(net).eval().requires_grad_(False)
+        self.average: Any = copy.deepcopy(net).eval().requires_grad_(False)
         self.decay = decay
         self.pictures = pictures
         self.sampling = sampling
 
+    def loss(self, net: Any, batch: Batch, draw: torch.Generator | None = None) -> dict[str, Tensor]:
+        """The terms of a net on a batch."""
+        terms: dict[str, Tensor] = net.loss(batch.x, draw)
+        return terms
+
+    def drawn(self, net: Any, draw: torch.Generator) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] that a net draws from noise."""
+        noise = torch.randn(self.pictures, net.channels, net.size, net.size, generator=draw)
+        images: Tensor = net.sample(noise.to(self.device), self.sampling, draw)
+        return images
+
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """One step on noise drawn from the global generator."""
-        terms = self.net.loss(batch.x)
+        terms = self.loss(self.net, batch)
         self.report("train", {key: value.detach() for key, value in terms.items()}, len(batch.x))
         return terms["loss"]
 
@@ -76,13 +87,11 @@ class DiffusionTraining(Training):
         self._evaluate("test", batch, index)
 
     def _evaluate(self, stage: str, batch: Batch, index: int) -> None:
-        terms = self.average.loss(batch.x, torch.Generator().manual_seed(index))
+        terms = self.loss(self.average, batch, torch.Generator().manual_seed(index))
         self.report(stage, terms, len(batch.x))
 
     def _show(self) -> None:
         if not self.loggers or self.trainer.sanity_checking:
             return
-        net, draw = self.average, torch.Generator().manual_seed(0)
-        noise = torch.randn(self.pictures, net.channels, net.size, net.size, generator=draw)
-        drawn = net.sample(noise.to(self.device), self.sampling, draw)
+        drawn = self.drawn(self.average, torch.Generator().manual_seed(0))
         log_grid(self, f"{self.name}/samples", drawn, columns=min(self.pictures, 8))

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.bounds import Count, checks_options
-from counterfoil.core.errors import UserError
-from counterfoil.core.generator import Decodes, Encodes, require
+from counterfoil.core.bounds import Count
+from counterfoil.generative.over_code import OverCode
 
 
-@checks_options
-class LatentMaps(nn.Module):
+class LatentMaps(OverCode):
     """g_st: z <- |z| u / |u|,  u = z + B_st relu(A_st z + a_st) + b_st,  for each source s and target t.
 
-    The generative model is held frozen beside the maps, and is no part of their weights.
-
     Args:
-        generator: encodes to codes (B, Z) and decodes, without a condition.
+        generator: encodes to codes (B, Z) and decodes, without a condition; held frozen beside the maps.
         classes: of the classifier.
         width: of each map's inner layer; the paper's code has that of the code.
         norm: keep the length of the code, as the paper's code does for a GAN's.
@@ -38,15 +31,8 @@ class LatentMaps(nn.Module):
     def __init__(
         self, generator: nn.Module | None, classes: Count = 10, *, width: Count = 32, norm: bool = False
     ) -> None:
-        super().__init__()
-        require(generator, Encodes, Decodes, method="c3lt")
-        if getattr(generator, "classes", 0) or not isinstance(getattr(generator, "latent", None), int):
-            raise UserError(
-                f"explainer c3lt needs a generator with a plain code, found {type(generator).__name__}; "
-                "choose one without a condition, such as generative=vae"
-            )
-        self.held: Any = (generator.eval().requires_grad_(False),)  # type: ignore[union-attr]
-        latent: int = generator.latent  # type: ignore[union-attr, assignment]
+        super().__init__(generator, method="c3lt")
+        latent = self.latent
         self.norm = norm
         pairs = classes * classes
         self.inner = nn.Parameter(torch.randn(pairs, latent, width) * (2 / latent) ** 0.5)
@@ -55,11 +41,6 @@ class LatentMaps(nn.Module):
         self.outer_bias = nn.Parameter(torch.zeros(pairs, latent))
         self.classes = classes
         self.register_buffer("classifier", torch.zeros((), dtype=torch.int64))
-
-    @property
-    def generator(self) -> Any:
-        """The frozen generative model in whose code the maps are."""
-        return self.held[0]
 
     def step(self, z: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Codes (B, Z) after a step of the maps from the source to the target classes (B,)."""
@@ -77,8 +58,3 @@ class LatentMaps(nn.Module):
         for _ in range(steps):
             codes.append(self.step(codes[-1], source, target))
         return torch.stack(codes, dim=1)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LatentMaps:
-        self.generator._apply(fn, recurse)  # goes where the maps go, in their precision
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self

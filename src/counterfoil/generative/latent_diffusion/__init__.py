@@ -1,0 +1,1 @@
+"""Class-conditional diffusion over the code of a frozen generative model."""
