@@ -338,13 +338,7 @@ class ImageData(LightningDataModule, ABC):
         return self._loader(self.test, shuffle=False)
 
     def _loader(self, images: Images, *, shuffle: bool) -> DataLoader[Batch]:
-        sampler = EpochSampler(
-            len(images), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle
-        )
-        own = (
-            torch.Generator()
-        )  # else every iterator draws from the global one, and a resumed training makes one iterator less
-        return DataLoader(images, sampler=sampler, batch_size=None, num_workers=0, generator=own)
+        return loader(images, self.batch_size, self.seed, shuffle=shuffle)
 
     @cached_property
     def _content(self) -> str | None:
@@ -369,6 +363,22 @@ class ImageData(LightningDataModule, ABC):
             train, val, test = (_first(part, self.limit) for part in (splits.train, splits.val, splits.test))
             splits = replace(splits, train=train, val=val, test=test)
         return splits
+
+
+def loader(rows: Dataset[Batch], batch_size: int, seed: int, *, shuffle: bool) -> DataLoader[Batch]:
+    """Batches of rows in order; with `shuffle` in another order each epoch, the short last one left out.
+
+    Args:
+        rows: what an index list takes a batch from; has a length.
+        batch_size: rows per batch.
+        seed: of the order.
+        shuffle: as for training.
+    """
+    length = len(rows)  # type: ignore[arg-type]
+    sampler = EpochSampler(length, batch_size, seed=seed, shuffle=shuffle, drop_last=shuffle)
+    # else every iterator draws from the global one, and a resumed training makes one iterator less
+    own = torch.Generator()
+    return DataLoader(rows, sampler=sampler, batch_size=None, num_workers=0, generator=own)
 
 
 def splits_digest(splits: Splits) -> str:

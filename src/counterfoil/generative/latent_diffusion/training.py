@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from counterfoil.core.errors import UserError
-from counterfoil.data.base import Batch, EpochSampler, ImageData, Images
+from counterfoil.data.base import Batch, ImageData, Images, loader
 from counterfoil.generative.diffusion.training import DiffusionTraining
 from counterfoil.generative.latent_diffusion.network import LatentDiffusion
 
@@ -48,23 +48,15 @@ class CodeData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, the short last one left out."""
-        return self._loader("train")
+        return loader(self.splits["train"], self.batch_size, self.seed, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation batches."""
-        return self._loader("val")
+        return loader(self.splits["val"], self.batch_size, self.seed, shuffle=False)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Test batches."""
-        return self._loader("test")
-
-    def _loader(self, split: str) -> DataLoader[Batch]:
-        codes, shuffle = self.splits[split], split == "train"
-        sampler = EpochSampler(
-            len(codes), self.batch_size, seed=self.seed, shuffle=shuffle, drop_last=shuffle
-        )
-        own = torch.Generator()  # none of the draws of a training
-        return DataLoader(codes, sampler=sampler, batch_size=None, num_workers=0, generator=own)
+        return loader(self.splits["test"], self.batch_size, self.seed, shuffle=False)
 
 
 class LatentDiffusionTraining(DiffusionTraining):
