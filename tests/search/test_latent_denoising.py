@@ -69,6 +69,8 @@ def test_patches_that_leave_the_guide_are_struck_out() -> None:
     assert agreed(push, guide, 40, 2).tolist() == [[0, 0, 0, 0, 2]]
     assert agreed(push, guide, 91, 2).tolist() == push.tolist()
     assert agreed(-push, guide, 180, 1).tolist() == (-push).tolist()
+    odd = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(agreed(odd, -odd / 3, 180, 2), odd), "rounding strikes out what is kept by definition"
     angle = math.degrees(math.acos(float((push * guide).sum() / (guide.norm() * push.norm()))))
     assert not agreed(push, guide, angle - 1, 5).any()
     assert agreed(push, guide, angle + 1, 5).tolist() == push.tolist()

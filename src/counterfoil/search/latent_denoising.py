@@ -147,6 +147,8 @@ class LatentDenoising(WayBack):
 
 def agreed(push: Tensor, guide: Tensor, gamma: float, patch: int) -> Tensor:
     """A push (B, Z) with 0 in the patches in which it leaves a guide (B, Z) by more than gamma degrees."""
+    if gamma >= 180:  # where the cosine would be rounded
+        return push
     short = -push.shape[1] % patch
     parts, guides = (F.pad(value, (0, short)).unflatten(1, (-1, patch)) for value in (push, guide))
     far = (parts * guides).sum(2) < math.cos(math.radians(gamma)) * parts.norm(dim=2) * guides.norm(dim=2)
