@@ -98,5 +98,8 @@ def test_it_is_no_diffusion_of_images_and_no_generator_of_codes(net: LatentDiffu
 def test_bad_options_are_told(tiny_vae: nn.Module) -> None:
     with pytest.raises(UserError, match=r"generative.net.width=7: expected an even number"):
         LatentDiffusion(tiny_vae, 3, width=7)
+    for dropped in (0.0, 1.0):  # of which one learns nothing without a class, the other nothing of any
+        with pytest.raises(UserError, match=r"dropped=.: expected a number above 0 and below 1"):
+            LatentDiffusion(tiny_vae, 3, dropped=dropped)
     with pytest.raises(UserError, match="explainer ldce needs a generator"):
         LatentDiffusion(None, 3)

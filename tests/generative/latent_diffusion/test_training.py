@@ -86,6 +86,17 @@ def test_batches_are_shuffled_by_epoch_and_in_order_elsewhere() -> None:
         assert torch.equal(batches[0].x[:, 0], torch.arange(4.0))
 
 
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [(2, r"net.classes=2, but the data have label 2"), (4, r"no training image is of class 3")],
+)
+def test_labels_that_are_not_the_classes_are_refused(toy: Any, classes: int, told: str) -> None:
+    """Two classes have places 0 and 1, and place 2 is that of no class."""
+    module = LatentDiffusionTraining(LatentDiffusion(Pooled(), classes, width=8))
+    with pytest.raises(UserError, match=told):
+        module.prepare(toy)
+
+
 def test_another_net_is_refused() -> None:
     with pytest.raises(UserError, match="trains LatentDiffusion, found net Linear"):
         LatentDiffusionTraining(nn.Linear(2, 2))

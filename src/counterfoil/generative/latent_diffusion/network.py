@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.bounds import Count, Pair, Share
+from counterfoil.core.bounds import Count, Fraction, Pair
 from counterfoil.core.errors import UserError
 from counterfoil.generative.diffusion.network import Noising, Schedule, kept_of
 from counterfoil.generative.over_code import OverCode
@@ -71,7 +71,7 @@ class LatentDiffusion(OverCode):
         *,
         width: Pair = 256,
         layers: Count = 4,
-        dropped: Share = 0.15,
+        dropped: Fraction = 0.15,
         timesteps: Pair = 1000,
         schedule: Schedule = "linear",
     ) -> None:

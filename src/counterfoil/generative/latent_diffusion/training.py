@@ -86,9 +86,14 @@ class LatentDiffusionTraining(DiffusionTraining):
         super().__init__(net, **options)  # type: ignore[arg-type]
 
     def prepare(self, data: ImageData) -> CodeData:
-        """The codes of the data, standardised by the training split's."""
+        """The codes of the data, standardised by the training split's.
+
+        Raises:
+            UserError: labels beyond the net's classes, or a class of which there is no training image.
+        """
         data.batch_size = self.batch_size
         splits = {"train": data.train, "val": data.val, "test": data.test}
+        self._check_labels(splits)
         codes = {name: self._encoded(split) for name, split in splits.items()}
         for net in (self.net, self.average):
             net.measure(codes["train"])
@@ -106,6 +111,22 @@ class LatentDiffusionTraining(DiffusionTraining):
         label = torch.arange(self.pictures, device=self.device) % net.classes
         images: Tensor = net.sample(noise, self.sampling, label)
         return images
+
+    def _check_labels(self, splits: Mapping[str, Images]) -> None:
+        """Refuse labels that would be learned as no class, and classes that nothing would be learned of."""
+        classes = self.net.classes
+        largest = max(int(split.labels.max()) for split in splits.values() if len(split))
+        if largest >= classes:
+            raise UserError(
+                f"latent_diffusion: net.classes={classes}, but the data have label {largest}; leave it out, "
+                "as the data tell how many there are"
+            )
+        lacking = sorted(set(range(classes)) - set(splits["train"].labels.tolist()))
+        if lacking:
+            raise UserError(
+                f"latent_diffusion: no training image is of class {lacking[0]}, so that nothing would be "
+                "learned of it; choose data that show each class"
+            )
 
     @torch.no_grad()
     def _encoded(self, images: Images) -> Tensor:
