@@ -88,6 +88,16 @@ def test_the_pull_keeps_it_near(latent: Any, net: LatentDiffusion, along: nn.Mod
     assert near < far
 
 
+def test_residual_gives_back_what_the_generator_cannot_draw(
+    latent: Any, net: LatentDiffusion, along: nn.Module
+) -> None:
+    x = latent.queries(net.generator)
+    x = (x + 0.1 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).double()).clamp(0, 1)
+    still: dict[str, Any] = {"tau": 0.01, "scale": 1e-6, "lambda_": 0.0, "rounds": 1}
+    plain, detailed = (LDCE(along, net, residual=on, **still)(x).delta.abs().mean() for on in (False, True))
+    assert detailed < 0.5 * plain
+
+
 @pytest.mark.parametrize("generator", ["none", "vae"])
 def test_a_latent_diffusion_is_needed(
     tiny_classifier: nn.Module, tiny_vae: nn.Module, generator: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,6 +99,16 @@ def test_the_pull_leads_home(query: Query, net: LatentDiffusion) -> None:
     image = net.estimate(before, before * 0, t)
     told = -3 * 0.5 * (query.factual.flatten(1) - image).sign() / 2
     torch.testing.assert_close(after, net.back(before, told, t, s))
+
+
+def test_what_the_mask_keeps_does_not_pull(query: Query, net: LatentDiffusion) -> None:
+    """The first two pixels are the factual's whatever the code, so that only the others pull."""
+    kept = torch.tensor([[True, True], [False, False]]).expand(3, 1, 2, 2)
+    before, after = pushed(LatentDenoising(0.5, 4), replace(query, mask=kept), [0.0] * 4, weight=2.0)
+    t, s = (level.expand(3) for level in LatentDenoising(0.5, 4).levels(query)[:2])
+    still = net.back(before, before * 0, t, s)
+    torch.testing.assert_close(after[:, :2], still[:, :2])
+    assert (after[:, 2:] != still[:, 2:]).all()
 
 
 def test_it_ends_at_an_image_and_stays_there(query: Query, net: LatentDiffusion) -> None:
