@@ -119,7 +119,7 @@ BASE = (
 
 def right(init: Any, name: str) -> Any:
     """A value that an option takes."""
-    for value in (2, [2]):
+    for value in (2, 1, [2]):
         with contextlib.suppress(UserError):
             checked(init, {name: value})
             return value
