@@ -15,7 +15,7 @@ from counterfoil.core.query import Query
 from counterfoil.generative.latent_diffusion.network import LatentDiffusion
 from counterfoil.search import L1, Detail, LatentDenoising, Margin, TellsWeight
 from counterfoil.search.candidate import Candidate
-from counterfoil.search.latent_denoising import agreed, unit
+from counterfoil.search.latent_denoising import agreed
 
 
 class Flat(nn.Module):
@@ -155,11 +155,6 @@ def test_detail_gives_the_factual_back_where_nothing_changes(query: Query, net: 
     variables = {"push": code * 0, "weight": end * 0, "noisy": code, "step": end}
     torch.testing.assert_close(space.decode(query, variables), query.factual)
     assert float(L1()(query, Candidate({}, space.decode(query, variables), query.logits, 1.0)).sum()) < 1e-12
-
-
-def test_a_vector_of_nothing_stays() -> None:
-    found = unit(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
-    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.6, 0.8]]))
 
 
 def test_other_classes_are_refused(query: Query) -> None:

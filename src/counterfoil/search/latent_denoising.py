@@ -17,9 +17,6 @@ from counterfoil.search.denoising import START, WayBack
 from counterfoil.search.detail import Detail
 from counterfoil.search.term import Term
 
-NOTHING = 1e-12
-"""Smallest length by which a vector is divided."""
-
 
 class TellsWeight(Term):
     """A term beside the variable `weight` of the space, which is 0 and whose gradient is the term's weight.
@@ -54,7 +51,7 @@ class LatentDenoising(WayBack):
     e and e_t are the noise told in z_t without a class and given the target; u and v are minus the gradients
     of the flip and of mean |x - x_0| at z_t, x_0 the image of its estimate, w the flip's weight, see
     `TellsWeight`. d is what the diffusion's implicit classifier moves; `agreed` is 0 where u leaves it by
-    more than gamma.
+    more than gamma; unit(v) = v / |v|, and 0 of 0.
 
     Args:
         tau, steps: see `WayBack`.
@@ -119,9 +116,9 @@ class LatentDenoising(WayBack):
         told = generator(noisy, t)
         implicit = told - generator(noisy, t, query.target)
         weight = -now["weight"][:, None]
-        turned = weight * unit(agreed(now["push"], implicit, self.gamma, self.patch))
+        turned = weight * F.normalize(agreed(now["push"], implicit, self.gamma, self.patch))
         if self.lambda_:
-            turned = turned + self.lambda_ * unit(self._pull(query, noisy, t))
+            turned = turned + self.lambda_ * F.normalize(self._pull(query, noisy, t))
         told = told - implicit.norm(dim=1, keepdim=True) * turned
         return {"noisy": generator.back(noisy, told, t, s)}
 
@@ -154,9 +151,3 @@ def agreed(push: Tensor, guide: Tensor, gamma: float, patch: int) -> Tensor:
     far = (parts * guides).sum(2) < math.cos(math.radians(gamma)) * parts.norm(dim=2) * guides.norm(dim=2)
     kept: Tensor = parts.masked_fill(far[:, :, None], 0).flatten(1)[:, : push.shape[1]]
     return kept
-
-
-def unit(vector: Tensor) -> Tensor:
-    """Vectors (B, Z) of length 1; 0 stays."""
-    made: Tensor = vector / vector.norm(dim=1, keepdim=True).clamp(min=NOTHING)
-    return made

@@ -5,29 +5,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from counterfoil.core.errors import UserError
 from counterfoil.generative.latent_diffusion.network import LatentDiffusion
 from counterfoil.generative.latent_diffusion.training import CodeData, Codes, LatentDiffusionTraining
-
-
-class Pooled(nn.Module):
-    """A code of 16 means over squares of 4 x 4 pixels."""
-
-    latent = 16
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return F.avg_pool2d(x, 4).flatten(1) * self.scale
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return F.interpolate(z.view(-1, 1, 4, 4) * self.scale, scale_factor=4).clamp(0, 1)
-
+from tests.generative.pooled import Pooled
 
 QUIET = dict.fromkeys(
     ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False

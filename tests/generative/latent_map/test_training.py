@@ -12,6 +12,7 @@ from counterfoil.core.errors import UserError
 from counterfoil.generative.latent_map.network import LatentMaps
 from counterfoil.generative.latent_map.training import LatentMapTraining, scaled, smoothness, undecided
 from counterfoil.util.fingerprint import fingerprint
+from tests.generative.pooled import Pooled
 
 
 @pytest.fixture
@@ -45,22 +46,6 @@ def test_masks() -> None:
     assert float(smoothness(found[:1])) == 0.5
     assert float(undecided(found)) == 0
     assert float(undecided(torch.tensor([0.25, 0.5]))) == 0.375
-
-
-class Pooled(nn.Module):
-    """A code of 16 means over squares of 4 x 4 pixels."""
-
-    latent = 16
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def encode(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return F.avg_pool2d(x, 4).flatten(1) * self.scale
-
-    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        return F.interpolate(z.view(-1, 1, 4, 4) * self.scale, scale_factor=4)
 
 
 def test_it_learns_to_flip_and_knows_its_classifier(toy: Any, tiny_classifier: Any) -> None:
