@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from counterfoil.core.errors import UserError
 from counterfoil.run.config import RunConfig
 from counterfoil.run.models import Models, needed_for_evaluation, needed_for_training
+from counterfoil.run.train import train_all
 
 CLASSIFIER = ("classifier=cnn", "classifier.training.epochs=3", "classifier.training.flip=true")
 VAE = ("generative=vae", "generative.training.epochs=3")
@@ -215,3 +216,20 @@ def test_train_missing_trains_and_evaluates(bench: Any, tmp_path: Path) -> None:
         "cnn",
         "resnet",
     ]
+
+
+def test_a_training_leaves_the_models_it_was_lent_as_they_were_read(bench: Any, tmp_path: Path) -> None:
+    """A map is trained around a VAE that searches of the same run share: its layout decides how they round."""
+    c3lt = "explainer.c3lt.generator"
+    small = (
+        *bench.models,
+        "explainer=[c3lt]",
+        f"{c3lt}.training.epochs=1",
+        f"{c3lt}.net.generator=${{generative}}",
+    )
+    config = RunConfig.of(bench.compose("evaluate", f"store={tmp_path}", *small)[0])
+    models = Models.of(config)
+    models.data.setup()
+    train_all(config.models("classifier", "explainer"), models, config.trainer, [], {})
+    vae = models.share(config.models("generative")["generative"])
+    assert all(weight.is_contiguous() for weight in vae.parameters())

@@ -92,6 +92,10 @@ class Models:
             self._loaded[key] = self.load(recipe).to(self.device, self.dtype)
         return self._loaded[key]
 
+    def forget(self) -> None:
+        """Read models anew from here on, as a training moves those inside its network to its own layout."""
+        self._loaded.clear()
+
     def network(self, recipe: ModelRecipe, path: Path | None = None) -> nn.Module:
         """The untrained network; the data give arguments named as in `FROM_DATA`.
 

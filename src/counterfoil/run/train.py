@@ -135,6 +135,7 @@ def train_all(
             manifest = train_one(
                 recipe, place, models, trainer, loggers, path=path, overwrite=overwrite, command=command
             )
+            models.forget()
         log.info(f"{path}: {file}  {_summary(manifest['test'])}  ({manifest['seconds']:.0f} s)")
     return files
 
