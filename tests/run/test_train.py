@@ -219,7 +219,7 @@ def test_train_missing_trains_and_evaluates(bench: Any, tmp_path: Path) -> None:
 
 
 def test_a_training_leaves_the_models_it_was_lent_as_they_were_read(bench: Any, tmp_path: Path) -> None:
-    """A map is trained around a VAE that searches of the same run share: its layout decides how they round."""
+    """A map is trained around a VAE that searches of the same run share: its layout rounds."""
     c3lt = "explainer.c3lt.generator"
     small = (
         *bench.models,
