@@ -85,3 +85,11 @@ def test_a_switch_gives_a_list_that_resolves() -> None:
     assert config == {"at": 0.9, "methods": ["wachter", "revise"]}
     other = OmegaConf.create({"at": 0.95, "methods": "${switch:${at},0.95,null,[wachter,revise]}"})
     assert other.methods is None
+
+
+@pytest.mark.usefixtures("talking")
+def test_a_job_keeps_its_memory_in_whatever_process_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(cli, "keep_memory", lambda: order.append("kept"))
+    cli.one_line(lambda config: order.append("worked"))(OmegaConf.create())
+    assert order == ["kept", "worked"]

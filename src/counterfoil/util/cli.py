@@ -109,6 +109,7 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
         from hydra.core.hydra_config import HydraConfig
 
         talk()
+        keep_memory()  # a launcher's process has not been through `run`
         try:
             task(config)
         except Exception as error:
