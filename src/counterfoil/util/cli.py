@@ -71,7 +71,6 @@ def run(main: Callable[[], None], conf: Path) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Threads that spin while they wait make a busy machine many times slower; read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_memory()
     sys.path.append(os.getcwd())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -109,7 +108,7 @@ def one_line(task: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]
         from hydra.core.hydra_config import HydraConfig
 
         talk()
-        keep_memory()  # a launcher's process has not been through `run`
+        keep_memory()  # here, as a launcher's process has not been through `run`
         try:
             task(config)
         except Exception as error:
