@@ -9,7 +9,6 @@ from typing import Any
 
 import hydra
 import pytest
-import yaml
 
 from counterfoil.core.entry import Entry
 from counterfoil.core.errors import UserError
@@ -111,8 +110,9 @@ def test_words_and_columns() -> None:
 def test_the_study_makes_the_views_that_its_json_holds_and_the_template_shows(path: Path) -> None:
     if path.stem in NOT_EVALUATED:
         return
-    config = yaml.safe_load((ROOT / "conf" / "study" / f"{path.stem}.yaml").read_text())
-    views: dict[str, Any] = config["study"]["views"]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        config = hydra.compose("evaluate", [f"study={path.stem}"])
+    views: Any = config.study.views
     shown = {view for _, study, view, *_ in CALLS if study == path.stem}
     assert shown
     assert shown <= views.keys()
