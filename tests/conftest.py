@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import runpy
 import socket
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
@@ -35,6 +37,14 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self.weight.T + self.bias
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every test, and the fixtures made for it, draws the same numbers in whatever order tests run."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 (the stream that libraries draw from)
+    random.seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

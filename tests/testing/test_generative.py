@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,16 +19,16 @@ SIZES: dict[str, Any] = {"latent": 4, "width": 4}
 
 
 @pytest.mark.parametrize(
-    "model",
+    "make",
     [
-        VAE(1, 16, **SIZES),
-        CVAE(1, 16, 3, **SIZES),
-        AttGAN(1, 16, attributes=("a", "b"), width=4),
+        partial(VAE, 1, 16, **SIZES),
+        partial(CVAE, 1, 16, 3, **SIZES),
+        partial(AttGAN, 1, 16, attributes=("a", "b"), width=4),
     ],
-    ids=lambda model: type(model).__name__,
+    ids=lambda make: make.func.__name__,
 )
-def test_sound_models_pass(model: nn.Module) -> None:
-    check_generative(model)
+def test_sound_models_pass(make: Callable[[], nn.Module]) -> None:
+    check_generative(make())
 
 
 class Wrapped(nn.Module):
