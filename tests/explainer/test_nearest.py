@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.explainer.nearest import Nearest
 
 
@@ -56,6 +58,22 @@ def test_pool_is_the_first_examples(tiny_classifier: nn.Module, toy: Any) -> Non
         assert (counterfactual == known).flatten(1).all(1).any() or (
             counterfactual == toy.test[range(4)].x.double()
         ).flatten(1).all(1).any()
+
+
+def test_a_class_that_no_example_reaches_surely_is_told(tiny_classifier: nn.Module, toy: Any) -> None:
+    with torch.no_grad():
+        graded = tiny_classifier(toy.train[range(len(toy.train))].x.double()).softmax(1).max(1)
+    surest = {int(i): float(graded.values[graded.indices == i].max()) for i in graded.indices.unique()}
+    assert len(surest) > 1, "the classifier must tell two classes"
+    between = sum(sorted(surest.values())[:2]) / 2
+    unsure = min(surest, key=surest.__getitem__)
+    told = f"reaches the confidence of {between:g} in {toy.class_names[unsure]} ({surest[unsure]:.8g}); there"
+    with pytest.warns(CounterfoilWarning, match=re.escape(told)):
+        Nearest(tiny_classifier, confidence=between).fit(toy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Nearest(tiny_classifier, confidence=between, any_class=True).fit(toy)
+        Nearest(tiny_classifier, confidence=min(surest.values()) - 1e-6).fit(toy)
 
 
 def test_steps_and_calls(tiny_classifier: nn.Module, toy: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from counterfoil.core.bounds import Count, Probability
 from counterfoil.core.counterfactuals import Found
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 
@@ -25,7 +26,7 @@ class Nearest(Explainer):
         distance: "l1" or "l2" between pixels.
         pool: largest number of training examples considered, the first ones; null takes all.
         confidence: see `Explainer`; where no example reaches it, examples that the classifier puts in the
-            target class, or in another one, will do.
+            target class, or in another one, will do, and `fit` warns of the class.
         count: the k-th counterfactual is the k-th nearest example.
 
     Source of its use as a baseline: Wachter et al. (2017), arXiv 1711.00399, name it the nearest possible
@@ -70,6 +71,27 @@ class Nearest(Explainer):
                 decisions.append(top.indices.cpu())
                 probabilities.append(top.values.cpu())
         self._decision, self._probability = torch.cat(decisions), torch.cat(probabilities)
+        if not self.any_class:
+            self._tell_unsure([str(name) for name in data.class_names])
+
+    def _tell_unsure(self, names: list[str]) -> None:
+        """Warn of classes that no example reaches with the confidence, with the most that one does."""
+        surest = {
+            i: float(self._probability[self._decision == i].max()) for i in self._decision.unique().tolist()
+        }
+        unsure = [
+            f"{names[i] if i < len(names) else i} ({most:.8g})"
+            for i, most in surest.items()
+            if most < self.confidence
+        ]
+        if unsure:
+            warnings.warn(
+                f"explainer nearest: no training image reaches the confidence of {self.confidence:g} in "
+                f"{', '.join(unsure)}; there the nearest that the classifier puts in the class will do, less "
+                "sure than that; choose a lower confidence=",
+                CounterfoilWarning,
+                stacklevel=2,
+            )
 
     def explain(self, query: Query) -> Found:
         """Look up each target class once for all its queries."""
