@@ -11,7 +11,7 @@ import hydra
 import pytest
 
 from counterfoil.core.entry import Entry
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.data.face import ATTRIBUTES
 from counterfoil.report.published import drawn, filled, publish, render, rendered
 from counterfoil.report.table import Table
@@ -193,7 +193,8 @@ def test_publish_and_render(tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
     (results / "tiny.json").write_text(json.dumps({"notes": {"tried": parsed("7 [6, 8]")}}))
-    publish(tmp_path / "run", results)
+    with pytest.warns(CounterfoilWarning, match=r"tiny.json: notes stay .*: tried$"):
+        publish(tmp_path / "run", results)
     (results / "RESULTS.md.j2").write_text(
         '{{ table("tiny", "methods") }}\n{{ cell("tiny", "methods", "a", "validity") }}, '
         '{{ value("tiny", "methods", "a", "validity") }} by {{ command("tiny") }}{{ measured("tiny") }}, '

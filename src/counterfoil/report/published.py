@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from counterfoil.core.entry import Entry
-from counterfoil.core.errors import UserError
+from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.report import table as maker
 from counterfoil.report.plot import families, save_svg
 from counterfoil.report.view.base import table_from_dict
@@ -45,7 +46,9 @@ MACROS = ("table", "cell", "value", "note", "command", "measured", "bold", "sent
 
 
 def publish(run: Path, results: Path) -> Path:
-    """Copy the figures of a study's folder to results/<study>.json, where notes that lie there stay.
+    """Copy the figures of a study's folder to results/<study>.json.
+
+    Notes that lie there stay, as no run makes them, and are named in a warning: they tell of the run before.
 
     Raises:
         UserError: there is no study.json, or a job of it failed.
@@ -58,8 +61,15 @@ def publish(run: Path, results: Path) -> Path:
     if failed:
         raise UserError(f"{path}: job {failed[0]} failed; run the study again before it is published")
     target = results / f"{file_name(content['study'], 'study')}.json"
-    if target.is_file():
-        content |= {name: value for name, value in json.loads(target.read_text()).items() if name == "notes"}
+    notes = json.loads(target.read_text()).get("notes") if target.is_file() else None
+    if notes:
+        warnings.warn(
+            f"{target}: notes stay as the run before left them, look whether each still holds: "
+            f"{', '.join(notes)}",
+            CounterfoilWarning,
+            stacklevel=2,
+        )
+        content["notes"] = notes
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return target
 
