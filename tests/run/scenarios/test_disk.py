@@ -56,6 +56,7 @@ def options(bench: Any) -> list[str]:
         "n=40",
         "batch_size=10",
         "explainer=[nearest]",
+        "confidence=0.1",  # that of the small classifier; at more, nearest says so
         "metric=[validity]",
     ]
 

@@ -332,6 +332,7 @@ def test_multirun_goes_on_after_a_job_that_fails(script: Script, bench: Any) -> 
         f"store={bench.store}",
         "n=4",
         "explainer=[nearest]",
+        "confidence=0.1",  # that of the small classifier; at more, nearest says so
         "metric=[validity]",
         "run_dir=sweep",
     ]
