@@ -67,13 +67,23 @@ def test_a_class_that_no_example_reaches_surely_is_told(tiny_classifier: nn.Modu
     assert len(surest) > 1, "the classifier must tell two classes"
     between = sum(sorted(surest.values())[:2]) / 2
     unsure = min(surest, key=surest.__getitem__)
-    told = f"reaches the confidence of {between:g} in {toy.class_names[unsure]} ({surest[unsure]:.8g}); there"
+    told = (
+        f"in 1 of {len(surest)} classes no training example reaches the confidence of {between:g}: "
+        f"{toy.class_names[unsure]} ({surest[unsure]:.8g}); there"
+    )
     with pytest.warns(CounterfoilWarning, match=re.escape(told)):
         Nearest(tiny_classifier, confidence=between).fit(toy)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Nearest(tiny_classifier, confidence=between, any_class=True).fit(toy)
         Nearest(tiny_classifier, confidence=min(surest.values()) - 1e-6).fit(toy)
+
+
+def test_of_many_unsure_classes_five_are_named(toy: Any, linear: Any) -> None:
+    weight = torch.randn(40, 256, generator=torch.Generator().manual_seed(0))
+    explainer = Nearest(linear(weight), confidence=1.0)
+    with pytest.warns(CounterfoilWarning, match=r"confidence of 1: [^,;]+(, [^,;]+){4}, \.\.\.; there"):
+        explainer.fit(toy)
 
 
 def test_steps_and_calls(tiny_classifier: nn.Module, toy: Any) -> None:

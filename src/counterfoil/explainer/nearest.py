@@ -14,6 +14,9 @@ from counterfoil.core.errors import CounterfoilWarning, UserError
 from counterfoil.core.query import Query
 from counterfoil.explainer.base import Explainer
 
+NAMED = 5
+"""Classes that a warning names at most."""
+
 
 class Nearest(Explainer):
     """Nearest training example that the classifier gives the target with the requested confidence.
@@ -75,23 +78,22 @@ class Nearest(Explainer):
             self._tell_unsure([str(name) for name in data.class_names])
 
     def _tell_unsure(self, names: list[str]) -> None:
-        """Warn of classes that no example reaches with the confidence, with the most that one does."""
+        """Warn of classes that no example reaches with the confidence, and name the least sure of them."""
         surest = {
-            i: float(self._probability[self._decision == i].max()) for i in self._decision.unique().tolist()
+            i: float(self._probability[self._decision == i].max()) for i in set(self._decision.tolist())
         }
-        unsure = [
-            f"{names[i] if i < len(names) else i} ({most:.8g})"
-            for i, most in surest.items()
-            if most < self.confidence
-        ]
-        if unsure:
-            warnings.warn(
-                f"explainer nearest: no training image reaches the confidence of {self.confidence:g} in "
-                f"{', '.join(unsure)}; there the nearest that the classifier puts in the class will do, less "
-                "sure than that; choose a lower confidence=",
-                CounterfoilWarning,
-                stacklevel=2,
-            )
+        unsure = sorted((most, i) for i, most in surest.items() if most < self.confidence)
+        if not unsure:
+            return
+        told = ", ".join(f"{names[i] if i < len(names) else i} ({most:.8g})" for most, i in unsure[:NAMED])
+        warnings.warn(
+            f"explainer nearest: in {len(unsure)} of {len(surest)} classes no training example reaches the "
+            f"confidence of {self.confidence:g}: {told}{', ...' if len(unsure) > NAMED else ''}; there the "
+            "nearest that the classifier puts in the class will do, less sure than that; choose a lower "
+            "confidence=",
+            CounterfoilWarning,
+            stacklevel=3,
+        )
 
     def explain(self, query: Query) -> Found:
         """Look up each target class once for all its queries."""

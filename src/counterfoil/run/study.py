@@ -217,6 +217,7 @@ def _outcomes(folder: Path) -> list[Outcome]:
 
 def main(arguments: Sequence[str]) -> None:
     """Publish a study's figures, or render RESULTS.md."""
+    talk()
     match list(arguments):
         case ["publish", run]:
             print(publish(Path(run), Path(FOLDER)))
